@@ -1,0 +1,1 @@
+"""Tokens: one address for ten AI platforms."""

@@ -1,0 +1,1 @@
+"""What a conversation is, whoever speaks it. Values only: nothing here does input or output."""

@@ -1,0 +1,40 @@
+"""What is known of a model: facts that writers need, held as data beside each platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Thinks = Literal["never", "budget", "adaptive", "level", "effort"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The defaults describe a model nobody has described: pass everything on and let the platform judge.
+
+    `thinks` is the currency in which thinking is asked for: `budget` tokens, `adaptive` (on or off, with an
+    effort), a named `level`, an `effort`. `can_disable` False means that it cannot be switched off; `thinks_unasked` says that
+    it thinks when nothing is said. `refuses` names top-level fields of the upstream's own dialect
+    that the model answers with a 400. `forced_tools` is False where a forced tool choice is refused
+    altogether, and `forced_tools_thinking` where it is refused while thinking is on.
+    """
+
+    name: str = ""
+    context: int = 0
+    max_output: int = 0
+    default_output: int = 0
+    thinks: Thinks = "effort"
+    thinks_unasked: bool = False
+    efforts: tuple[str, ...] = ()
+    effort_field: bool = True
+    budget_least: int = 0
+    budget_most: int = 0
+    can_disable: bool = True
+    refuses: frozenset[str] = frozenset()
+    refuses_thinking: frozenset[str] = frozenset()
+    forced_tools: bool = True
+    forced_tools_thinking: bool = True
+    prefill: bool = True
+    modern_limit: bool = True
+    signatures: bool = False
+    most_stops: int = 0

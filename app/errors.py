@@ -1,0 +1,246 @@
+"""Everything that can go wrong, as one tree.
+
+    GatewayError                    ours: a bug or an outage
+    ├── CallerError                 the caller's doing; never retried
+    │   ├── BadRequest              a field is wrong; names it
+    │   │   └── BadAttachment       an image or a file cannot be used
+    │   ├── NoAccess                no licence, or a wrong one
+    │   ├── NotAllowed              the licence does not cover this
+    │   ├── NotFound                no such path, model or object
+    │   │   └── NotOffered          the platform has no such endpoint
+    │   ├── WrongMethod             the path exists, the method does not
+    │   ├── TooLarge                the body is over the limit
+    │   ├── WrongMedia              the body has a coding or type we do not read
+    │   └── CallerGone              nobody is listening any more
+    ├── NoCredential                the platform has no credential that may be tried
+    └── UpstreamError               the platform's doing; `verdict` says what to do next
+        ├── RequestRefused          the platform finds fault with the request itself
+        │   └── ContextTooLong      the conversation does not fit the model
+        ├── Throttled               too fast; `retry_after` may say how long
+        ├── CredentialRefused       the platform does not like the credential
+        ├── Unreachable             no connection, or a 5xx
+        ├── TimedOut                no answer in time
+        └── BadReply                an answer that makes no sense
+            ├── BrokenTransfer      an answer that stops before its end
+            └── EmptyReply          an answer that says nothing
+
+A class carries its status, its type and its code; whoever raises it only says what happened. A message
+is an English template plus the facts that fill it: `BadRequest("{field} is required", field="model")`, so that
+it can be told in the caller's language. Facts never hold a token, a label or an address of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+Verdict = Literal["rest", "retire", "retry", "stop"]
+
+
+class GatewayError(Exception):
+    """Something of ours failed; the caller can only try again later."""
+
+    status: int = 500
+    type: ClassVar[str] = "api_error"
+    code: str = "internal_error"
+    retry_after: float | None = None
+    may_retry: bool | None = None  # False is told to the caller's SDK as `x-should-retry: false`
+
+    def __init__(
+        self,
+        template: str = "the gateway could not finish the request",
+        *,
+        param: str | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(template)
+        self.template = template
+        self.param = param
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return self.template.format(**self.facts) if self.facts else self.template
+
+    def after(self, seconds: float | None) -> Self:
+        """The same error, which now says when trying again makes sense."""
+        self.retry_after = seconds
+        return self
+
+
+class CallerError(GatewayError):
+    """The caller has to change something."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+    may_retry = False
+
+
+class BadRequest(CallerError):
+    """A field is missing, has the wrong type or a value out of range."""
+
+    code = "invalid_value"
+
+
+class BadAttachment(BadRequest):
+    """An image or a file in the request cannot be read, fetched or used."""
+
+    code = "invalid_attachment"
+
+
+class NoAccess(CallerError):
+    """There is no licence in the request, or it is not one of ours."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class NotAllowed(CallerError):
+    """The licence is good, but not for this."""
+
+    status = 403
+    type = "permission_error"
+    code = "forbidden"
+
+
+class NotFound(CallerError):
+    """No such path, model or object."""
+
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model of that name can be called here."""
+
+    code = "model_not_found"
+
+
+class NotOffered(NotFound):
+    """The path is one of ours, but this platform has nothing behind it."""
+
+    code = "endpoint_not_supported"
+
+
+class WrongMethod(CallerError):
+    """The path is one of ours, with another method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class TooLarge(CallerError):
+    """The body is over the limit."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class WrongMedia(CallerError):
+    """The body has a content coding or a media type that is not read here."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class CallerGone(CallerError):
+    """The caller hung up; nobody reads what we would say."""
+
+    status = 499
+    code = "caller_gone"
+
+
+class NoCredential(GatewayError):
+    """Nothing is left to call the platform with."""
+
+    status = 503
+    type = "api_error"
+    code = "no_available_key"
+
+
+class UpstreamError(GatewayError):
+    """The platform failed us; `verdict` tells what it means for the credential that met it."""
+
+    status = 502
+    type = "upstream_error"
+    code = "upstream_error"
+    verdict: Verdict = "retry"
+
+
+class RequestRefused(UpstreamError):
+    """The platform finds fault with the request; another credential would not help."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+    verdict = "stop"
+    may_retry = False
+
+    def __init__(
+        self,
+        template: str,
+        *,
+        status: int = 400,
+        code: str = "invalid_request",
+        param: str | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(template, param=param, **facts)
+        self.status = status
+        self.code = code
+
+
+class ContextTooLong(RequestRefused):
+    """The conversation is longer than the model's maximum context length."""
+
+    def __init__(self, template: str, **facts: Any) -> None:
+        super().__init__(template, **facts)
+        self.code, self.param = "context_length_exceeded", "messages"
+
+
+class Throttled(UpstreamError):
+    """The platform asks for patience; `retry_after` says how much, when it does."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    verdict = "rest"
+
+
+class CredentialRefused(UpstreamError):
+    """The platform does not accept the credential. Told in neutral words: it is not the caller's (K-093)."""
+
+    status = 503
+    code = "no_available_key"
+    verdict = "retire"
+
+
+class Unreachable(UpstreamError):
+    """No connection, a reset before the answer, or a 5xx."""
+
+    code = "upstream_unreachable"
+
+
+class TimedOut(UpstreamError):
+    """The platform did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class BadReply(UpstreamError):
+    """The platform's answer makes no sense."""
+
+    code = "upstream_bad_reply"
+
+
+class BrokenTransfer(BadReply):
+    """The platform's answer stopped before its end."""
+
+    code = "upstream_truncated"
+
+
+class EmptyReply(BadReply):
+    """The platform answered without a word, a thought or a call."""
+
+    code = "upstream_empty"

@@ -1,0 +1,98 @@
+"""Server-sent events as bytes: whole frames out of arbitrary pieces.
+
+Splits on LF, CRLF and CR, also when a pair is cut between two reads; strips one leading byte order mark; knows nothing
+of Unicode line ends, because bytes do not have any. Works on bytes throughout: only whole events are ever decoded.
+"""
+
+from __future__ import annotations
+
+from app.errors import BadReply
+
+Frame = tuple[bytes, bytes]  # (event name or empty, data)
+
+MOST_BYTES = 16 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+class Frames:
+    """Feed it what arrived, get the frames that are complete. A frame over `most_bytes` is refused."""
+
+    __slots__ = ("_rest", "_most", "_first", "_plain")
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._rest = b""
+        self._most = most_bytes
+        self._first = True
+        self._plain = True  # no CR seen yet: the fast split is enough
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Every frame that `data` completes."""
+        if self._first:
+            data = self._start(data)
+        whole = self._rest + data if self._rest else data
+        if self._plain and b"\r" in data:
+            self._plain = False
+        blocks = whole.split(b"\n\n") if self._plain else self._split(whole)
+        self._rest = blocks.pop()
+        if len(self._rest) > self._most:
+            raise BadReply("the platform sent an event of more than {limit} bytes", limit=self._most)
+        frames: list[Frame] = []
+        for block in blocks:
+            if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
+                frames.append((b"", block[6:]))
+            elif (frame := _fields(block)) is not None:
+                frames.append(frame)
+        return frames
+
+    def finish(self) -> list[Frame]:
+        """The frame that a transfer ended in without a blank line, if it is one."""
+        rest, self._rest = self._rest.strip(b"\r\n"), b""
+        frame = _fields(rest) if rest else None
+        return [frame] if frame is not None else []
+
+    def _start(self, data: bytes) -> bytes:
+        """Takes off a byte order mark, which may itself come in pieces."""
+        data = self._rest + data
+        self._rest = b""
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._rest = data
+            return b""
+        self._first = False
+        return data.removeprefix(_BOM)
+
+    def _split(self, whole: bytes) -> list[bytes]:
+        """Split with any line ends. A CR at the very end may be half of a CRLF: it waits."""
+        held = b""
+        if whole.endswith(b"\r"):
+            whole, held = whole[:-1], b"\r"
+        whole = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        blocks = whole.split(b"\n\n")
+        blocks[-1] += held
+        return blocks
+
+
+def frame(data: bytes, event: bytes = b"") -> bytes:
+    """One event as bytes, ready to send."""
+    if event:
+        return b"event: " + event + b"\ndata: " + data + b"\n\n"
+    return b"data: " + data + b"\n\n"
+
+
+def comment(text: bytes) -> bytes:
+    """A line that every reader skips; it only shows that we are alive."""
+    return b": " + text + b"\n\n"
+
+
+KEEP_ALIVE = comment(b"keep-alive")  # must not begin with "ping": one client takes that for the end
+
+
+def _fields(block: bytes) -> Frame | None:
+    """The event and data of a block; None for a comment or a block without data."""
+    event, data = b"", []
+    for line in block.replace(b"\r", b"\n").split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
+        elif name == b"event":
+            event = value.removeprefix(b" ")
+    return (event, b"\n".join(data)) if data else None
