@@ -25,6 +25,11 @@ class Frames:
         self._first = True
         self._plain = True  # no CR seen yet: the fast split is enough
 
+    @property
+    def pending(self) -> bool:
+        """Whether part of a frame is waiting for its rest."""
+        return bool(self._rest) or self._first
+
     def feed(self, data: bytes) -> list[Frame]:
         """Every frame that `data` completes."""
         if self._first:
@@ -35,7 +40,9 @@ class Frames:
         blocks = whole.split(b"\n\n") if self._plain else self._split(whole)
         self._rest = blocks.pop()
         if len(self._rest) > self._most:
-            raise BadReply("the platform sent an event of more than {limit} bytes", limit=self._most)
+            raise BadReply(
+                "the platform sent an event of more than {limit} bytes", limit=self._most
+            )
         frames: list[Frame] = []
         for block in blocks:
             if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:

@@ -1,0 +1,103 @@
+"""Reading fields of foreign JSON, so that a wrong type is told by its name and never becomes a crash.
+
+Every dialect's request reader uses these. A caller's number may come as text where that is unambiguous (form-based
+clients send "0.7"); a boolean is never a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.errors import BadRequest
+
+_MOST = 2**53  # beyond this, JSON numbers are not exact
+
+
+def required(body: Mapping[str, Any], name: str) -> Any:
+    """The field's value; it must be there and not null."""
+    value = body.get(name)
+    if value is None:
+        raise BadRequest("{field} is required", param=name, field=name)
+    return value
+
+
+def an_object(value: Any, param: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadRequest("{field} must be an object", param=param, field=param)
+    return value
+
+
+def a_list(value: Any, param: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise BadRequest("{field} must be an array", param=param, field=param)
+    return value
+
+
+def text(value: Any, param: str) -> str:
+    if not isinstance(value, str):
+        raise BadRequest("{field} must be a string", param=param, field=param)
+    return value
+
+
+def optional_text(body: Mapping[str, Any], name: str, param: str = "") -> str:
+    """The field's text, or an empty one where it is missing or null."""
+    value = body.get(name)
+    return "" if value is None else text(value, param or name)
+
+
+def optional_bool(body: Mapping[str, Any], name: str) -> bool | None:
+    value = body.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    raise BadRequest("{field} must be true or false", param=name, field=name)
+
+
+def optional_number(body: Mapping[str, Any], name: str) -> float | None:
+    value = body.get(name)
+    if isinstance(value, str):
+        value = _number(value, name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > _MOST:
+        raise BadRequest("{field} must be a number", param=name, field=name)
+    return value
+
+
+def optional_int(body: Mapping[str, Any], name: str, least: int | None = None) -> int | None:
+    value = optional_number(body, name)
+    if value is None:
+        return None
+    if value != int(value):
+        raise BadRequest("{field} must be a whole number", param=name, field=name)
+    if least is not None and value < least:
+        raise BadRequest("{field} must be at least {least}", param=name, field=name, least=least)
+    return int(value)
+
+
+def texts(value: Any, param: str) -> tuple[str, ...]:
+    """A list of strings; a single string counts as a list of one, null as none."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    return tuple(text(item, f"{param}[{i}]") for i, item in enumerate(a_list(value, param)))
+
+
+def _number(value: str, param: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise BadRequest("{field} must be a number", param=param, field=param) from None
+    return (
+        int(number)
+        if number == number and abs(number) < _MOST and number == int(number)
+        else number
+    )
+
+
+def count(value: Any) -> int:
+    """A token count as an upstream gives it; anything absurd counts as nothing (R-016)."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**12:
+        return value
+    return 0

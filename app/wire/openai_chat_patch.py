@@ -1,0 +1,332 @@
+"""Chat completions passed on to a caller who speaks them too: patched, not translated.
+
+The contract promises a shape, so a few things change: the id has our prefix (C-087), the model is the one asked for
+(C-090), `created` is the same throughout (C-103), the first delta is the role alone (C-099), and the usage chunk, which
+we always ask for, goes no further if the caller did not ask (C-104). Every field we do not know passes untouched.
+
+A stream's chunks all begin with the same bytes up to `"choices"`. Once learned, that head is replaced in a whole read at a
+time; only frames that are not plain text deltas are parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from app.canonical.events import Trouble, Usage
+from app.canonical.model import ModelFacts
+from app.errors import BadReply, BrokenTransfer
+from app.wire import fields
+from app.wire.dialect import Telling
+from app.wire.openai_chat_request import LIMITS, OWN, UNDERSTOOD, drop_refused
+from app.wire.openai_chat_stream import (
+    DONE,
+    ID_PREFIX,
+    LONGEST_PIECE,
+    ChatWriter,
+    read_error,
+    read_usage,
+)
+from app.wire.sse import Frames, frame
+
+_TEXT = b'"choices":[{"index":0,"delta":{"content":"'
+_GOING_ON = b'"finish_reason":null'
+_NOT_PLAIN = (b'"usage":{', b'"reasoning', b'"tool_calls"', b'"content":""', b'"refusal":"', b"\r")
+_PLAIN_MESSAGE = frozenset({"role", "content", "name", "tool_call_id", "tool_calls"})
+_PLAIN_CALL = frozenset({"id", "type", "function", "custom", "index"})
+_TRANSLATED = frozenset(
+    {"functions", "function_call", "thinking", "enable_thinking", "thinking_budget", "top_k"}
+)
+_PASSED = (UNDERSTOOD | OWN) - _TRANSLATED - {"max_output_tokens"}
+
+
+# ---------------------------------------------------------------- requests
+
+
+def patch_request(body: Mapping[str, Any], model: str, facts: ModelFacts) -> dict[str, Any] | None:
+    """The body as it should go upstream, or None where it needs more than patching."""
+    if not all(_is_plain(message) for message in body["messages"]):
+        return None
+    if any(body.get(name) is not None for name in _TRANSLATED):
+        return None
+    patched = {name: value for name, value in body.items() if name in _PASSED and value is not None}
+    if not _patch_stop(patched, facts) or not _patch_effort(patched, facts):
+        return None
+    patched["model"] = model
+    _patch_limit(patched, body, facts)
+    for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
+        if isinstance(patched.get(name), str):
+            patched[name] = fields.optional_number(patched, name)
+    if not patched.get("tools"):
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            patched.pop(name, None)
+    if patched.get("stream"):
+        options = patched.get("stream_options")
+        options = dict(options) if isinstance(options, Mapping) else {}
+        patched["stream_options"] = (
+            {"include_obfuscation": False} | options | {"include_usage": True}
+        )
+    else:
+        patched.pop("stream_options", None)
+    return drop_refused(patched, facts)
+
+
+def _is_plain(message: Any) -> bool:
+    """Whether a message is spelled the way OpenAI spells it, as almost all are."""
+    if not isinstance(message, dict) or not message.keys() <= _PLAIN_MESSAGE:
+        return False
+    content = message.get("content")
+    if isinstance(content, str) or (content is None and message.get("tool_calls")):
+        return all(
+            isinstance(call, dict) and call.keys() <= _PLAIN_CALL
+            for call in message.get("tool_calls") or ()
+        )
+    return isinstance(content, list) and bool(content) and all(map(_is_plain_part, content))
+
+
+def _is_plain_part(part: Any) -> bool:
+    match part:
+        case {"type": "text", "text": str(), **rest}:
+            return not rest
+        case {"type": "image_url", "image_url": {"url": str(url), **more}, **rest}:
+            return not rest and more.keys() <= {"detail"} and _is_plain_url(url)
+        case _:
+            return False
+
+
+def _is_plain_url(url: str) -> bool:
+    return url.startswith(("https://", "data:image/png;base64,", "data:image/jpeg;base64,"))
+
+
+def _patch_stop(patched: dict[str, Any], facts: ModelFacts) -> bool:
+    """Whether the upstream can do all the stopping; if not, the answer has to be cut on its way through (C-074)."""
+    stop = patched.get("stop")
+    if stop in (None, [], ""):
+        patched.pop("stop", None)
+        return True
+    if "stop" in facts.refuses | facts.refuses_thinking:
+        return False
+    return isinstance(stop, str) or (
+        isinstance(stop, list)
+        and len(stop) <= 4
+        and all(isinstance(one, str) and one for one in stop)
+    )
+
+
+def _patch_effort(patched: dict[str, Any], facts: ModelFacts) -> bool:
+    """`reasoning: {effort}` is another server's spelling; an effort the model lacks needs the writer's table."""
+    if "reasoning" in patched:
+        return False
+    effort = patched.get("reasoning_effort")
+    return effort is None or not facts.efforts or effort in facts.efforts
+
+
+def _patch_limit(patched: dict[str, Any], body: Mapping[str, Any], facts: ModelFacts) -> None:
+    limit = None
+    for name in LIMITS:
+        patched.pop(name, None)
+        if limit is None:
+            limit = fields.optional_int(body, name, least=1)
+    if limit is not None:
+        limit = min(limit, facts.max_output or limit)
+        patched["max_completion_tokens" if facts.modern_limit else "max_tokens"] = limit
+
+
+# ---------------------------------------------------------------- answers
+
+
+def patch_reply(body: dict[str, Any], telling: Telling) -> dict[str, Any]:
+    """The platform's answer with our id and the model that was asked for, and nothing a client would trip over."""
+    body["id"] = ID_PREFIX + telling.id
+    body["object"] = "chat.completion"
+    body["model"] = telling.model
+    body["created"] = (
+        body.get("created") if isinstance(body.get("created"), int) else telling.created
+    )
+    body.pop("error", None)
+    try:
+        for choice in body["choices"]:
+            message = choice["message"]
+            if message.get("content") is None and not message.get("tool_calls"):
+                message["content"] = ""
+            if message.get("tool_calls") and choice.get("finish_reason") == "stop":
+                choice["finish_reason"] = "tool_calls"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadReply("the platform sent an answer that cannot be read") from error
+    return body
+
+
+class ChatPatch:
+    """A chat stream on its way through: `feed` it what came, send what it gives."""
+
+    __slots__ = (
+        "done",
+        "spoke",
+        "usage",
+        "trouble",
+        "_telling",
+        "_frames",
+        "_old",
+        "_new",
+        "_writer",
+        "_finished",
+        "_calls",
+    )
+
+    def __init__(self, telling: Telling) -> None:
+        self.done = False
+        self.spoke = False
+        self.usage: Usage | None = None
+        self.trouble: Trouble | None = None
+        self._telling = telling
+        self._frames = Frames()
+        self._old = b""  # how every chunk of this answer begins, once known
+        self._new = b""  # what that beginning becomes
+        self._writer = ChatWriter(telling)
+        self._finished = False
+        self._calls = False
+
+    def open(self) -> bytes:
+        return self._writer.open()
+
+    def feed(self, data: bytes) -> bytes:
+        if self._old and not self._frames.pending and self._is_plain(data):
+            self.spoke = True
+            return data.replace(self._old, self._new)
+        out: list[bytes] = []
+        for _, payload in self._frames.feed(data):
+            if self.done:
+                break
+            self._frame(payload, out)
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        """What remains at the end of the transfer; `BrokenTransfer` if the answer was not complete."""
+        out: list[bytes] = []
+        for _, payload in self._frames.finish():
+            self._frame(payload, out)
+        if not self.done:
+            if not self._finished:
+                raise BrokenTransfer("the platform's answer ended before it was complete")
+            self.done = True
+            out.append(DONE)
+        return b"".join(out)
+
+    def _is_plain(self, data: bytes) -> bool:
+        """Whether `data` is whole frames of nothing but text that begin as expected and are short enough."""
+        frames = data.count(b"\n\n")
+        return (
+            data.endswith(b"\n\n")
+            and data.count(self._old + _TEXT) == frames
+            and data.count(_GOING_ON) == frames
+            and len(data) < 6 * LONGEST_PIECE
+            and not any(mark in data for mark in _NOT_PLAIN)
+        )
+
+    def _frame(self, payload: bytes, out: list[bytes]) -> None:
+        if payload.startswith(b"[DONE]"):
+            self.done = True
+            out.append(DONE)
+            return
+        try:
+            chunk = orjson.loads(payload)
+            if chunk.get("error"):
+                self.done = True
+                self.trouble = read_error(0, chunk)
+                return
+            self._learn(payload)
+            self._patch(chunk, out)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadReply("the platform sent an event that cannot be read") from error
+
+    def _learn(self, payload: bytes) -> None:
+        head, found, _ = payload.partition(b'"choices":[{"index":0,"delta":{')
+        if not found or self._old == b"data: " + head:
+            return
+        try:
+            fixed = orjson.loads(head + b'"choices":[]}')
+        except ValueError:
+            return
+        del fixed["choices"]
+        self._old = b"data: " + head
+        self._new = b"data: " + orjson.dumps(self._ours(fixed))[:-1] + b","
+
+    def _ours(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        telling = self._telling
+        named = {"id": ID_PREFIX + telling.id, "object": "chat.completion.chunk"}
+        return named | chunk | named | {"created": telling.created, "model": telling.model}
+
+    def _patch(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+        if (usage := read_usage(chunk.get("usage"))) is not None:
+            self.usage = usage
+        choices = chunk.get("choices") or []
+        if not choices:
+            if usage is not None and self._telling.usage:
+                out.append(frame(orjson.dumps(self._ours(chunk | {"choices": []}))))
+            return
+        if not self._telling.usage:
+            chunk.pop("usage", None)
+        for choice in choices:
+            for piece in self._pieces(choice):
+                out.append(frame(orjson.dumps(self._ours(chunk | {"choices": [piece]}))))
+
+    def _pieces(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
+        """One choice as the deltas our contract allows: the role alone, one kind of content each, an empty last one."""
+        delta = dict(choice.get("delta") or {})
+        role = delta.pop("role", None)
+        self._calls = self._calls or bool(delta.get("tool_calls"))
+        kept = {name: value for name, value in delta.items() if value not in (None, "", [])}
+        pieces = [choice | {"delta": part, "finish_reason": None} for part in _parts(kept)]
+        self.spoke = self.spoke or bool(pieces)
+        if role and choice.get("index"):
+            pieces.insert(0, choice | {"delta": {"role": role}, "finish_reason": None})
+        if reason := choice.get("finish_reason"):
+            self._finished = True
+            reason = "tool_calls" if reason == "stop" and self._calls else reason
+            pieces.append(choice | {"delta": {}, "finish_reason": reason})
+        return pieces
+
+
+def _parts(delta: dict[str, Any]) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    for name, value in delta.items():
+        if name == "tool_calls":
+            parts.extend({"tool_calls": [call]} for call in value)
+        elif isinstance(value, str) and len(value) > LONGEST_PIECE:
+            starts = range(0, len(value), LONGEST_PIECE)
+            parts.extend({name: value[start : start + LONGEST_PIECE]} for start in starts)
+        else:
+            parts.append({name: value})
+    return parts
+
+
+class ChatTap:
+    """Listens to a chat stream that passes byte for byte."""
+
+    __slots__ = ("done", "spoke", "usage", "trouble", "_frames")
+
+    def __init__(self) -> None:
+        self.done = self.spoke = False
+        self.usage: Usage | None = None
+        self.trouble: Trouble | None = None
+        self._frames = Frames()
+
+    def feed(self, data: bytes) -> None:
+        for _, payload in self._frames.feed(data):
+            if payload.startswith(b"[DONE]") or b'"finish_reason":"' in payload:
+                self.done = True
+            if b'"delta":{"content":"' in payload or b'"tool_calls"' in payload:
+                self.spoke = True
+            if b'"usage":{' in payload or payload.startswith(b'{"error"'):
+                self._look(payload)
+
+    def _look(self, payload: bytes) -> None:
+        try:
+            chunk = orjson.loads(payload)
+        except ValueError:
+            return
+        if chunk.get("error"):
+            self.done, self.trouble = True, read_error(0, chunk)
+        self.usage = read_usage(chunk.get("usage")) or self.usage
