@@ -1,0 +1,159 @@
+"""What an operator may change, and where it is read: once, here, at start.
+
+Every setting is an environment variable `TOKENS_<FIELD>`; each platform has two more, `TOKENS_<PLATFORM>_KEYS` and
+`TOKENS_<PLATFORM>_BASE_URL`. A `TOKENS_` name that is none of these stops the process: it is usually a typo.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from app.secret import Secret
+
+
+class BadSetting(Exception):
+    """Stops the process before it serves anything; there is no caller to tell yet."""
+
+
+class Door(Protocol):
+    """What the settings need to know of a platform: its name, and what its vendor calls things."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def key_variables(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformSettings:
+    """Where a platform is reached and with what, in the order the keys are tried."""
+
+    base_url: str
+    keys: tuple[Secret, ...]
+
+
+def _about(text: str, default: Any) -> Any:
+    return field(default=default, metadata={"about": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Defaults are for one machine without any other service; units are in the names."""
+
+    host: str = _about("address the gateway listens on", "127.0.0.1")
+    port: int = _about("port the gateway listens on", 8080)
+    workers: int = _about("gunicorn worker processes", 2)
+    worker_connections: int = _about("connections one worker holds at a time", 4000)
+    database_url: str = _about("SQLite file or PostgreSQL address", "sqlite:///var/tokens.db")
+    redis_url: str = _about("Redis, where several hosts share the work; empty = not used", "")
+    log_file: str = _about("where the access log goes; `-` = standard output", "-")
+    root_open: bool = _about("the root routes need no licence", False)
+    root_models_open: bool = _about("`GET /v1/models` at the root needs no licence", True)
+    root_platform: str = _about("platform of root models that name none", "gemini")
+    root_model: str = _about("model of root chats that name none; empty = the field is required", "")
+    cors_origins: tuple[str, ...] = _about("origins browsers may call from; `*` = any", ("*",))
+    body_megabytes: int = _about("largest request body", 128)
+    answer_megabytes: int = _about("largest answer of a platform", 256)
+    connect_seconds: float = _about("to connect to a platform", 3.0)
+    first_byte_seconds: float = _about("until a stream's first byte", 120.0)
+    answer_seconds: float = _about("for a whole answer that is not streamed", 600.0)
+    silence_seconds: float = _about("between two pieces of a stream", 120.0)
+    stream_seconds: float = _about("for a whole stream", 1800.0)
+    heartbeat_seconds: float = _about("of silence before a comment line keeps a stream alive", 10.0)
+    grace_seconds: float = _about("before a stream is opened although the platform has not answered", 20.0)
+    send_seconds: float = _about("for a caller to take what it is sent", 120.0)
+    retry_attempt: int = _about("how often a failed call is repeated with another key", 5)
+    close_reasoning_content: bool = _about("leave reasoning out of answers", False)
+    return_reasoning_content: bool = _about(
+        "reasoning in a field of its own; false = between `<think>` tags", True
+    )
+    thinking_budget: int = _about("reasoning tokens where thinking is switched on without a budget", 1024)
+    fetch_allowed_hosts: tuple[str, ...] = _about(
+        "private `host` or `host:port` that callers' links may name", ()
+    )
+    fetch_plain_http: bool = _about("callers' links may be plain http", True)
+    fetch_megabytes: int = _about("largest file behind a caller's link", 20)
+    fetch_seconds: float = _about("to fetch a caller's link", 20.0)
+    upstream_proxy: str = _about("HTTP proxy for calls to platforms; empty = direct", "")
+    upstream_ca_file: str = _about("extra certificate authorities for calls to platforms", "")
+    platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], doors: Sequence[Door] = ()) -> Settings:
+        """Read every `TOKENS_` name; refuse the ones that mean nothing."""
+        given = {name: env[name] for name in env if name.startswith("TOKENS_")}
+        platforms = {door.name: _read_door(door, given, env) for door in doors}
+        kinds = {f"TOKENS_{one.name.upper()}": one for one in fields(cls) if one.name != "platforms"}
+        if strangers := sorted(given.keys() - kinds.keys()):
+            raise BadSetting(_strange(strangers[0], [*kinds, *_door_names(doors)]))
+        values = {kinds[name].name: _read(name, kinds[name].default, given[name]) for name in given}
+        settings = cls(**values, platforms=platforms)
+        _check(settings)
+        return settings
+
+
+def _door_names(doors: Sequence[Door]) -> list[str]:
+    return [f"TOKENS_{door.name.upper()}_{end}" for door in doors for end in ("KEYS", "BASE_URL")]
+
+
+def _strange(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"there is no setting {name}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> PlatformSettings:
+    """Takes the platform's two names out of `given`; the vendor's own variable is the second choice."""
+    prefix = f"TOKENS_{door.name.upper()}_"
+    keys = given.pop(f"{prefix}KEYS", "")
+    if not keys:
+        keys = next((env[name] for name in door.key_variables if env.get(name)), "")
+    base_url = given.pop(f"{prefix}BASE_URL", "") or door.base_url
+    _check_url(f"{prefix}BASE_URL", base_url)
+    tokens = tuple(Secret(key.strip()) for key in keys.split(",") if key.strip())
+    return PlatformSettings(base_url.rstrip("/"), tokens)
+
+
+def _check_url(name: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+        good = good and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or any(char in url for char in "?#\\ \t\r\n"):
+        raise BadSetting(f"{name} should be an http(s) address without a query, not {url!r}")
+
+
+def _read(name: str, default: Any, text: str) -> Any:
+    kind = type(default)
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
+        if kind is tuple:
+            return tuple(one.strip() for one in text.split(",") if one.strip())
+        return kind(text)
+    except (ValueError, KeyError):
+        wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise BadSetting(f"{name} should be {wanted}, not {text!r}") from None
+
+
+def _check(settings: Settings) -> None:
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        least = 0 if one.name in ("retry_attempt", "grace_seconds", "thinking_budget") else 1e-3
+        if not value >= least:  # also refuses NaN
+            raise BadSetting(f"TOKENS_{one.name.upper()} should be a positive number, not {value}")
+    if settings.port > 65535:
+        raise BadSetting(f"TOKENS_PORT should be at most 65535, not {settings.port}")
+    if settings.platforms and settings.root_platform not in settings.platforms:
+        raise BadSetting(f"TOKENS_ROOT_PLATFORM names no platform: {settings.root_platform!r}")

@@ -1,0 +1,115 @@
+"""The database: SQLite in one file by default, PostgreSQL when grown.
+
+Under gevent no call may wait in C on the hub's own thread, or every stream of the worker stands still; SQLite does
+wait in C, so its work runs in a thread pool of its own. psycopg waits in Python and needs no thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from gevent import get_hub
+from gevent.threadpool import ThreadPool
+from sqlalchemy.pool import NullPool
+
+from app.errors import GatewayError
+
+T = TypeVar("T")
+HEAD = "0001"  # the newest migration; a test compares
+BUSY_SECONDS = 5
+
+metadata = sa.MetaData()
+
+
+class DatabaseTrouble(GatewayError):
+    """The database cannot be used just now."""
+
+    status = 503
+    code = "database_unavailable"
+
+
+class Database:
+    """Runs a function with a connection: `read` without, `write` with an immediate transaction."""
+
+    def __init__(self, url: str, *, off_hub: bool = False) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._engine = sa.create_engine(self.url, poolclass=NullPool)
+            sa.event.listen(self._engine, "connect", _set_pragmas)
+            sa.event.listen(self._engine, "begin", _begin_immediate)
+        else:
+            if self.url.get_backend_name() == "postgresql":
+                self.url = self.url.set(drivername="postgresql+psycopg")
+            self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
+        self._pool = ThreadPool(4, hub=get_hub()) if off_hub and self.is_sqlite else None
+
+    @property
+    def engine(self) -> sa.Engine:
+        return self._engine
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        def run() -> T:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            with connection:
+                return work(connection)
+
+        return self._run(run)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        def run() -> T:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        return self._run(run)
+
+    def _run(self, run: Callable[[], T]) -> T:
+        try:
+            result: T = run() if self._pool is None else self._pool.apply(run)
+            return result
+        except sa.exc.OperationalError as error:
+            raise DatabaseTrouble("the gateway's database cannot be used just now") from error
+
+    def version(self) -> str | None:
+        """The migration the database stands at; None where it has never been prepared."""
+
+        def work(connection: sa.Connection) -> str | None:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            row = connection.execute(sa.text("SELECT version_num FROM alembic_version")).first()
+            return row[0] if row else None
+
+        return self.read(work)
+
+    def make_place(self) -> None:
+        """The folder of a SQLite file, readable by nobody else."""
+        if self.is_sqlite and self.url.database and self.url.database != ":memory:":
+            path = Path(self.url.database)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+    def close(self) -> None:
+        self._engine.dispose()
+        if self._pool is not None:
+            self._pool.kill()
+
+
+def _set_pragmas(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see below
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    """A deferred BEGIN fails at once under contention; an immediate one waits its turn."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,1 @@
+"""Reaching a platform. Knows HTTP, not Flask."""

@@ -1,0 +1,107 @@
+"""What a platform is: a declaration, with one small function for its addresses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.canonical.model import ModelFacts
+from app.secret import Secret
+from app.wire.dialect import Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Where a call goes, and the headers that make it valid there."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model worth listing; 0 = not known."""
+
+    id: str
+    name: str
+    context: int
+    max_output: int
+    created: int
+
+
+class Catalogue:
+    """The models of a platform and the facts about them, read from the data file beside its declaration."""
+
+    def __init__(self, models: tuple[Model, ...], rules: tuple[tuple[str, ModelFacts], ...]) -> None:
+        self.models = models
+        self._rules = rules
+        self.facts = lru_cache(maxsize=512)(self._find)
+
+    def _find(self, model: str) -> ModelFacts:
+        for pattern, facts in self._rules:
+            if fnmatchcase(model, pattern):
+                return replace(facts, name=model)
+        return ModelFacts(name=model)
+
+    def model(self, wanted: str) -> Model | None:
+        return next((model for model in self.models if model.id == wanted), None)
+
+    @classmethod
+    def load(cls, path: Path) -> Catalogue:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        rules = tuple((rule["match"], _facts(rule["facts"])) for rule in given["rules"])
+        models = tuple(_model(one) for one in given["models"])
+        return cls(tuple(sorted(models, key=lambda model: model.id)), rules)
+
+
+def _model(one: dict[str, Any]) -> Model:
+    return Model(
+        one["id"],
+        one.get("name", one["id"]),
+        one.get("context", 0),
+        one.get("max_output", 0),
+        one.get("created", 0),
+    )
+
+
+def _facts(values: dict[str, Any]) -> ModelFacts:
+    """JSON has neither sets nor tuples; the fields' defaults say which is meant."""
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        default = getattr(ModelFacts(), name)
+        made[name] = type(default)(value) if isinstance(value, list) else value
+    return ModelFacts(**made)
+
+
+Address = Callable[[str, Secret, str, bool], Send]  # base URL, token, model, stream
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """How a platform chats. `forwards` are the caller's own headers that the vendor documents for its dialect.
+
+    `follow` signs any other path of the vendor's API, for the native routes that pass through.
+    """
+
+    dialect: Dialect
+    address: Address
+    follow: Callable[[str, Secret], Send]
+    forwards: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """`key_variables` are the vendor's own names for an API key in the environment."""
+
+    name: str
+    title: str
+    base_url: str
+    key_variables: tuple[str, ...]
+    owner: str
+    chat: Chat
+    catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
