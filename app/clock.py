@@ -13,6 +13,8 @@ class Clock(Protocol):
 
     def ticks(self) -> float: ...
 
+    def sleep(self, seconds: float) -> None: ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -22,3 +24,6 @@ class SystemClock:
 
     def ticks(self) -> float:
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # gevent's own, once gunicorn has patched the worker

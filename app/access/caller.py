@@ -7,7 +7,6 @@ used for this one call and kept nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -44,6 +43,12 @@ class Caller:
         return any(fnmatchcase(model, pattern) for pattern in self.licence.models)
 
 
+class Headers(Protocol):
+    """Request headers by name, whatever the case."""
+
+    def get(self, name: str) -> str | None: ...
+
+
 class LicenceLookup(Protocol):
     def by_digest(self, wanted: str) -> Licence | None: ...
 
@@ -61,7 +66,7 @@ class Access:
         self._most = most
         self._known: dict[str, tuple[float, Licence]] = {}
 
-    def admit(self, headers: Mapping[str, str], query_key: str = "", *, native: bool = False) -> Caller:
+    def admit(self, headers: Headers, query_key: str = "", *, native: bool = False) -> Caller:
         """The caller who sent these headers, or `NoAccess`. Only native Gemini routes read `?key=`."""
         ours = headers.get(BOTH_MODES)
         found = _first(headers, query_key if native else "", native)
@@ -103,7 +108,7 @@ def check_scope(caller: Caller, platform: str, model: str | None = None) -> None
         raise NotAllowed("the licence does not cover the model {model}", param="model", model=model)
 
 
-def _first(headers: Mapping[str, str], query_key: str, native: bool) -> str:
+def _first(headers: Headers, query_key: str, native: bool) -> str:
     """The first credential that is one; a wrong one is not rescued by a right one further down (C-037)."""
     for name in CREDENTIAL_HEADERS:
         if name == "x-goog-api-key" and not native:

@@ -123,9 +123,7 @@ class ToolResult:
     opaque: Opaque | None = None
 
 
-Part = (
-    Text | Thinking | Refusal | Image | Document | Audio | Video | ToolCall | ToolResult | Opaque
-)
+Part = Text | Thinking | Refusal | Image | Document | Audio | Video | ToolCall | ToolResult | Opaque
 
 
 def carry(opaque: Opaque) -> str:

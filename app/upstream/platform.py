@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.canonical.model import ModelFacts
 from app.secret import Secret
@@ -37,7 +37,9 @@ class Model:
 class Catalogue:
     """The models of a platform and the facts about them, read from the data file beside its declaration."""
 
-    def __init__(self, models: tuple[Model, ...], rules: tuple[tuple[str, ModelFacts], ...]) -> None:
+    def __init__(
+        self, models: tuple[Model, ...], rules: tuple[tuple[str, ModelFacts], ...]
+    ) -> None:
         self.models = models
         self._rules = rules
         self.facts = lru_cache(maxsize=512)(self._find)
@@ -78,7 +80,8 @@ def _facts(values: dict[str, Any]) -> ModelFacts:
     return ModelFacts(**made)
 
 
-Address = Callable[[str, Secret, str, bool], Send]  # base URL, token, model, stream
+Framing = Literal["whole", "events", "array"]  # how the answer comes; one vendor streams JSON arrays
+Address = Callable[[str, Secret, str, Framing], Send]  # base URL, token, model
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Chat:
     address: Address
     follow: Callable[[str, Secret], Send]
     forwards: frozenset[str] = frozenset()
+    always: Mapping[str, str] = field(default_factory=dict)  # sent where the caller's own header says nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class StreamWriter(Protocol):
         """A sign of life that no client stumbles over."""
 
     def fail(self, trouble: Trouble) -> bytes:
-        """The error event, and whatever ends a stream in this dialect after it."""
+        """The error event, without what ends a stream in this dialect (`STREAM_END`)."""
 
 
 class Tap(Protocol):
@@ -74,11 +74,14 @@ class Tap(Protocol):
 
 
 class Dialect(Protocol):
-    """The ten functions, and three facts. A module is one by having them."""
+    """The ten functions, and some facts. A module is one by having them."""
 
     NAME: str
-    INLINES: frozenset[str]  # kinds of part ("image", "document", ...) whose links this upstream cannot open itself
-    STREAM_TYPE: str
+    INLINES: frozenset[str]  # kinds of part ("image", ...) whose links this upstream cannot open
+    STREAM_TYPE: str  # media type of a stream
+    STREAM_END: bytes  # said after the last event, also after an error; never after a broken transfer
+    STOP_FIELD: str  # what the upstream calls stop sequences; empty = it has none
+    MOST_STOPS: int  # how many it takes
 
     def read_request(self, body: Mapping[str, Any]) -> ChatRequest: ...
 

@@ -18,6 +18,7 @@ from app.wire.openai_chat_messages import NAME
 from app.wire.openai_chat_patch import ChatTap
 from app.wire.openai_chat_request import read_request, write_request
 from app.wire.openai_chat_stream import (
+    DONE,
     FINISH_REASONS,
     ID_PREFIX,
     REASONS,
@@ -28,10 +29,15 @@ from app.wire.openai_chat_stream import (
     write_error,
     write_usage,
 )
+from app.wire.sse import KEEP_ALIVE
 
 __all__ = [
-    "NAME",
     "INLINES",
+    "KEEP_ALIVE",
+    "MOST_STOPS",
+    "NAME",
+    "STOP_FIELD",
+    "STREAM_END",
     "STREAM_TYPE",
     "find_usage",
     "read_error",
@@ -43,10 +49,14 @@ __all__ = [
     "write_reply",
     "write_request",
     "write_stream",
+    "write_usage",
 ]
 
 INLINES = frozenset({"document", "audio", "video"})
 STREAM_TYPE = "text/event-stream; charset=utf-8"
+STREAM_END = DONE
+STOP_FIELD = "stop"
+MOST_STOPS = 4
 
 
 def read_stream() -> ChatReader:

@@ -162,6 +162,7 @@ class ChatPatch:
     """A chat stream on its way through: `feed` it what came, send what it gives."""
 
     __slots__ = (
+        "cut_short",
         "done",
         "spoke",
         "usage",
@@ -178,6 +179,7 @@ class ChatPatch:
     def __init__(self, telling: Telling) -> None:
         self.done = False
         self.spoke = False
+        self.cut_short = False  # ended for want of tokens, or withheld: may well be empty
         self.usage: Usage | None = None
         self.trouble: Trouble | None = None
         self._telling = telling
@@ -284,6 +286,7 @@ class ChatPatch:
             pieces.insert(0, choice | {"delta": {"role": role}, "finish_reason": None})
         if reason := choice.get("finish_reason"):
             self._finished = True
+            self.cut_short = reason in ("length", "content_filter")
             reason = "tool_calls" if reason == "stop" and self._calls else reason
             pieces.append(choice | {"delta": {}, "finish_reason": reason})
         return pieces

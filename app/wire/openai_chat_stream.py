@@ -269,7 +269,7 @@ class ChatWriter:
         return KEEP_ALIVE
 
     def fail(self, trouble: Trouble) -> bytes:
-        return frame(orjson.dumps(write_error(trouble))) + DONE
+        return frame(orjson.dumps(write_error(trouble)))
 
     def write(self, events: list[Event]) -> bytes:
         out: list[bytes] = []

@@ -1,0 +1,68 @@
+"""`tokens`: the command line.
+
+One module a command, imported when it is called: `tokens serve` replaces itself by gunicorn, and what it never
+imports costs no start-up time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from app.cli.words import Complaint
+
+COMMANDS = {
+    "serve": "start the gateway, from settings only",
+    "simulate": "start the offline simulators of the platforms",
+    "run": "start the simulators and the gateway, ready to be tried",
+    "licence": "make, list, show, revoke and extend licences",
+    "routes": "list every route and who may call it",
+    "settings": "list every setting with its value",
+    "doctor": "look for what is wrong and say what to do",
+}
+
+
+class Command(Protocol):
+    """What a command's module has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, options: argparse.Namespace) -> int: ...
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs one command. 0 = done, 1 = it could not be done, 2 = the command line makes no sense."""
+    words = sys.argv[1:] if words is None else words
+    parser = argparse.ArgumentParser(
+        prog="tokens",
+        description="One OpenAI-shaped address for many AI platforms.",
+        epilog="`tokens COMMAND --help` tells more. Settings are environment variables: `tokens settings`.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, about in COMMANDS.items():
+        sub = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        if words[:1] == [name]:
+            _module(name).add_arguments(sub)
+    options = parser.parse_args(words)
+    return _run(_module(options.command).run, options)
+
+
+def _module(name: str) -> Command:
+    return cast(Command, importlib.import_module(f"app.cli.{name}"))
+
+
+def _run(run: Callable[[Any], int], options: argparse.Namespace) -> int:
+    try:
+        return run(options)
+    except Complaint as complaint:
+        print(f"tokens: {complaint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        return 0

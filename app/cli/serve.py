@@ -1,0 +1,51 @@
+"""`tokens serve`: the gateway alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+import app
+from app.cli.database import opened
+from app.cli.words import Complaint, settings
+from app.config import Settings
+
+HOME = Path(app.__file__).resolve().parent.parent
+GUNICORN = HOME / "deploy" / "gunicorn.conf.py"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Everything comes from TOKENS_ settings; see `tokens settings`."
+
+
+def run(options: argparse.Namespace) -> int:
+    chosen = settings()
+    opened(chosen).close()
+    check_port(chosen)
+    os.execv(sys.executable, gunicorn_command())
+
+
+def gunicorn_command() -> list[str]:
+    """The command line that serves; it reads the same settings from the environment."""
+    start = ["gunicorn", "--config", str(GUNICORN), "--chdir", os.getcwd(), "--pythonpath", str(HOME)]
+    return [sys.executable, "-m", *start]
+
+
+def check_port(chosen: Settings) -> None:
+    """Complains where gunicorn would try again and again."""
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(
+            chosen.host, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Complaint(
+            f"cannot listen on {chosen.host}:{chosen.port} ({why.lower()}); "
+            "end what listens there, or set TOKENS_PORT to another port"
+        ) from error

@@ -1,0 +1,54 @@
+"""How commands read settings and talk: complaints in one sentence, lists as tables or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.config import BadSetting, Settings
+
+
+class Complaint(Exception):
+    """Says in one sentence why a command cannot be done, and what to do about it."""
+
+
+def settings() -> Settings:
+    """The settings in the environment, all platforms included."""
+    from app.platforms import PLATFORMS
+
+    try:
+        return Settings.from_env(os.environ, list(PLATFORMS.values()))
+    except BadSetting as error:
+        raise Complaint(str(error)) from error
+
+
+def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Prints rows: as JSON for programs, as a table for people."""
+    if as_json:
+        print(json.dumps(list(rows), indent=2, ensure_ascii=False))
+        return
+    if not rows:
+        print("nothing to show", file=sys.stderr)
+        return
+    heads = list(rows[0])
+    cells = [heads, *([_cell(row[head]) for head in heads] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value)) or "-"
+    return str(value) if value != "" else "-"
+
+
+def moment(seconds: int | None) -> str | None:
+    """Unix seconds as people write them."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -1,0 +1,117 @@
+"""Where everything is put together: settings in, an application out.
+
+Not in the package's `__init__`, because importing any module of ours would then import Flask: the simulators must not
+know it, and gunicorn's configuration must not before gevent has patched the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from flask import Blueprint, Flask
+
+from app.access.caller import Access
+from app.clock import Clock, SystemClock
+from app.config import Settings
+from app.credential import Credential
+from app.media.inbound import Fetcher
+from app.platforms import BLUEPRINTS, PLATFORMS
+from app.services.chat import ChatRelay, Patience
+from app.services.passage import Passage
+from app.services.sources import Sources
+from app.storage.database import Database
+from app.storage.licences import Licences
+from app.upstream.platform import Platform
+from app.upstream.transport import Deadlines, Transport
+from app.web.failures import register_failures
+from app.web.gateway import KEY, Defaults, Gateway, Root
+from app.web.logs import AccessLog, set_up_logging
+from app.web.paths import Paths
+from app.web.root import root
+from app.web.surroundings import register_surroundings
+
+MEGABYTE = 1 << 20
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    platforms: Iterable[Platform] = tuple(PLATFORMS.values()),
+    blueprints: Iterable[Blueprint] = BLUEPRINTS,
+) -> Flask:
+    """A Flask application that serves the gateway these settings describe."""
+    set_up_logging()
+    known = {platform.name: platform for platform in platforms}
+    app = Flask("tokens", static_folder=None)
+    app.extensions[KEY] = _build(settings, clock or SystemClock(), known)
+    app.url_map.merge_slashes = False  # `Paths` has seen to that, without a redirect
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_megabytes * MEGABYTE
+    register_surroundings(app)
+    register_failures(app)
+    for blueprint in (root, *blueprints):
+        app.register_blueprint(blueprint)
+    app.wsgi_app = Paths(app.wsgi_app, known)  # type: ignore[method-assign]
+    return app
+
+
+def _build(settings: Settings, clock: Clock, platforms: dict[str, Platform]) -> Gateway:
+    database = Database(settings.database_url, off_hub=True)
+    base_urls = {name: one.base_url for name, one in settings.platforms.items()}
+    sources = Sources(_credentials(settings))
+    transport = Transport(
+        Deadlines(
+            connect_seconds=settings.connect_seconds,
+            first_byte_seconds=settings.first_byte_seconds,
+            total_seconds=settings.stream_seconds,
+            answer_megabytes=settings.answer_megabytes,
+        ),
+        proxy=settings.upstream_proxy,
+        ca_file=settings.upstream_ca_file,
+    )
+    fetcher = Fetcher(
+        allowed_hosts=settings.fetch_allowed_hosts,
+        allow_http=settings.fetch_plain_http,
+        file_megabytes=settings.fetch_megabytes,
+        seconds=settings.fetch_seconds,
+    )
+    patience = Patience(
+        first_byte=settings.first_byte_seconds,
+        answer=settings.answer_seconds,
+        silence=settings.silence_seconds,
+        heartbeat=settings.heartbeat_seconds,
+        grace=settings.grace_seconds,
+    )
+    most = settings.answer_megabytes * MEGABYTE
+    return Gateway(
+        access=Access(Licences(database), clock),
+        chat=ChatRelay(transport, fetcher, sources, base_urls, clock, patience, most),
+        passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
+        sources=sources,
+        platforms=MappingProxyType(platforms),
+        database=database,
+        clock=clock,
+        log=AccessLog(settings.log_file, clock),
+        defaults=Defaults(
+            settings.retry_attempt,
+            settings.close_reasoning_content,
+            settings.return_reasoning_content,
+        ),
+        root=Root(
+            settings.root_open,
+            settings.root_models_open,
+            settings.root_platform,
+            settings.root_model,
+        ),
+        body_bytes=settings.body_megabytes * MEGABYTE,
+        send_seconds=settings.send_seconds,
+        cors_origins=frozenset(settings.cors_origins),
+    )
+
+
+def _credentials(settings: Settings) -> dict[str, tuple[Credential, ...]]:
+    return {
+        name: tuple(Credential(f"{name}#{i}", key) for i, key in enumerate(one.keys, 1))
+        for name, one in settings.platforms.items()
+    }

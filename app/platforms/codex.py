@@ -1,0 +1,50 @@
+"""Codex: OpenAI's Responses, where the newest models take tools and reasoning together.
+
+Stored responses live with the key that made them, so the routes that look them up are passed on as they are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.secret import Secret
+from app.upstream.platform import Catalogue, Chat, Framing, Platform, Send
+from app.web.native import mount_passage
+from app.web.platform import blueprint
+from app.wire import openai_responses
+
+
+def _follow(url: str, token: Secret) -> Send:
+    return Send(url, {"authorization": f"Bearer {token.reveal()}"})
+
+
+def _address(base_url: str, token: Secret, model: str, framing: Framing) -> Send:
+    """The model travels in the body here, so it plays no part in the address."""
+    return _follow(f"{base_url}/responses", token)
+
+
+PLATFORM = Platform(
+    name="codex",
+    title="Codex",
+    base_url="https://api.openai.com/v1",
+    key_variables=("OPENAI_API_KEY",),
+    owner="openai",
+    chat=Chat(
+        dialect=openai_responses,
+        address=_address,
+        follow=_follow,
+        forwards=frozenset({"openai-beta", "session-id", "thread-id", "x-client-request-id"}),
+    ),
+    catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
+)
+
+bp = blueprint(PLATFORM)
+mount_passage(bp, PLATFORM, "/v1/responses/compact", "/responses/compact", ["POST"])
+mount_passage(bp, PLATFORM, "/v1/responses/input_tokens", "/responses/input_tokens", ["POST"])
+mount_passage(bp, PLATFORM, "/v1/responses/<response>", "/responses/{response}", ["GET", "DELETE"])
+mount_passage(
+    bp, PLATFORM, "/v1/responses/<response>/cancel", "/responses/{response}/cancel", ["POST"]
+)
+mount_passage(
+    bp, PLATFORM, "/v1/responses/<response>/input_items", "/responses/{response}/input_items", ["GET"]
+)

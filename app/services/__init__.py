@@ -1,0 +1,1 @@
+"""One use case a module. No Flask, no SQL, no platform names."""

@@ -1,0 +1,52 @@
+"""A chat as a caller made it, before anything is known of how it will be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from app.access.caller import Caller
+from app.canonical.events import Trouble
+from app.errors import GatewayError
+from app.upstream.transport import Leash
+from app.wire.dialect import Dialect, Telling
+
+
+class Ear(Protocol):
+    """Whether the caller still listens. `closing` says that it stopped sending, which may mean it is gone: only a write can tell."""
+
+    @property
+    def closing(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """An ear for callers whose connection cannot be watched, as in tests without a socket."""
+
+    closing: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class ChatCall:
+    """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
+
+    `raw` are the bytes of `body`, without what the path said. `array` asks for the framing that is a JSON array. `say` words an
+    error for this caller. `record` collects what the access log will say.
+    """
+
+    caller: Caller
+    spoken: Dialect
+    raw: bytes
+    body: dict[str, Any]
+    model: str
+    stream: bool
+    telling: Telling
+    attempts: int
+    say: Callable[[GatewayError], Trouble]
+    array: bool = False
+    thinking_budget: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    leash: Leash = field(default_factory=Leash)
+    ear: Ear = field(default_factory=Deaf)
+    record: dict[str, Any] = field(default_factory=dict)

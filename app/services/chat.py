@@ -1,0 +1,352 @@
+"""Relaying a chat: one call of a caller, as many attempts as it takes, one answer.
+
+Failover is invisible until the first content has gone by and impossible after it. What was sent by then (headers, our
+own first chunk, comments) does not bind the call to one credential. The iterator that a stream's answer is made of owns
+the upstream's answer: closing the one closes the other, which is how a caller who hangs up is noticed on a write.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import orjson
+
+from app.canonical.events import Usage
+from app.clock import Clock
+from app.credential import Credential
+from app.errors import (
+    BadReply,
+    BrokenTransfer,
+    CallerGone,
+    GatewayError,
+    NoCredential,
+    RequestRefused,
+    TimedOut,
+    UpstreamError,
+)
+from app.media.inbound import Fetcher
+from app.services.call import ChatCall
+from app.services.roads import Flow, Road, choose
+from app.services.sources import Source, Sources
+from app.upstream.opening import Opening
+from app.upstream.platform import Platform
+from app.upstream.refusals import from_stream, refusal
+from app.upstream.transport import Answer, Transport
+
+T = TypeVar("T")
+
+PEEK_SECONDS = (
+    0.05  # how long the first event may hold up the headers, so that an error keeps its status
+)
+TICK_SECONDS = 0.6  # how often a silent stream is looked after
+PROBE_SECONDS = 0.3  # the same, once the caller has stopped sending
+ERROR_BYTES = 1 << 20
+PASSED_HEADERS = (
+    "anthropic-ratelimit-",
+    "openai-model",
+    "openai-poll-after-ms",
+    "openai-processing-ms",
+    "request-id",
+    "retry-after",
+    "x-codex-",
+    "x-ratelimit-",
+    "x-should-retry",
+)
+
+
+class Verbatim(GatewayError):
+    """The platform's own refusal, to be handed on byte for byte."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__("the platform answered with status {status}", status=status)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for what, in seconds."""
+
+    first_byte: float = 120.0
+    answer: float = 600.0
+    silence: float = 120.0
+    heartbeat: float = 10.0
+    grace: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """What the caller gets: whole, or piece by piece."""
+
+    status: int
+    content_type: str
+    headers: Mapping[str, str]
+    body: bytes | Iterator[bytes]
+
+
+class ChatRelay:
+    """Serves chats; one per worker."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        fetcher: Fetcher,
+        sources: Sources,
+        base_urls: Mapping[str, str],
+        clock: Clock,
+        patience: Patience,
+        answer_bytes: int,
+    ) -> None:
+        self._transport = transport
+        self._fetcher = fetcher
+        self._sources = sources
+        self._base_urls = base_urls
+        self._clock = clock
+        self._patience = patience
+        self._answer_bytes = answer_bytes
+
+    def serve(self, platform: Platform, call: ChatCall) -> Relayed:
+        road = choose(platform, call, self._fetcher.basket)
+        call.record["road"] = road.name
+        source = self._sources.for_call(call.caller, platform.name, call.attempts + 1)
+        exchange = Exchange(self, platform, call, road, source)
+        return exchange.stream() if call.stream else exchange.whole()
+
+    def open(self, exchange: Exchange, credential: Credential) -> Answer:
+        """One attempt, up to the platform's acceptance."""
+        call, platform, patience = exchange.call, exchange.platform, self._patience
+        send = platform.chat.address(
+            self._base_urls[platform.name], credential.token, call.model, exchange.road.framing
+        )
+        seconds = patience.first_byte if call.stream else patience.answer
+        answer = self._transport.open(
+            "POST",
+            send.url,
+            {**call.headers, **send.headers, "content-type": "application/json"},
+            exchange.road.payload,
+            leash=call.leash,
+            first_byte_seconds=seconds,
+            repeat_stale=call.caller.brought is None,
+        )
+        if 200 <= answer.status < 300:
+            return answer
+        raise self._refused(exchange, answer)
+
+    def _refused(self, exchange: Exchange, answer: Answer) -> GatewayError:
+        """The error that an answer other than success stands for."""
+        call, dialect = exchange.call, exchange.platform.chat.dialect
+        try:
+            if 300 <= answer.status < 400:
+                return BadReply("the platform answered with status {status}", status=answer.status)
+            body = answer.read(ERROR_BYTES, self._patience.silence)
+        finally:
+            answer.close()
+        if call.caller.brought is not None:
+            return Verbatim(answer.status, answer.headers, body)
+        try:
+            parsed = orjson.loads(body)
+        except ValueError:
+            parsed = None
+        error = refusal(
+            answer.status,
+            answer.headers,
+            dialect.read_error(answer.status, parsed),
+            model=call.telling.model,
+            now=self._clock.now(),
+        )
+        if isinstance(error, RequestRefused) and exchange.road.name == "raw":
+            return Verbatim(answer.status, answer.headers, body)
+        return error
+
+    def pause(self, attempt: int) -> None:
+        """A short wait before trying again, a little different each time."""
+        self._clock.sleep(min(1.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))
+
+    @property
+    def patience(self) -> Patience:
+        return self._patience
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def answer_bytes(self) -> int:
+        return self._answer_bytes
+
+
+class Exchange:
+    """One call on its road: the attempts, and what comes of them."""
+
+    def __init__(
+        self, relay: ChatRelay, platform: Platform, call: ChatCall, road: Road, source: Source
+    ) -> None:
+        self.relay = relay
+        self.platform = platform
+        self.call = call
+        self.road = road
+        self._source = source
+        self._candidates = source.candidates()
+        self._attempts = 0
+        self._started = relay.clock.ticks()
+
+    # ------------------------------------------------------------ whole answers
+
+    def whole(self) -> Relayed:
+        answer, (body, usage) = self._until_one_works(self._read)
+        self._note(usage)
+        return Relayed(200, "application/json", self._passed(answer), body)
+
+    def _read(self, answer: Answer) -> tuple[bytes, Usage]:
+        try:
+            body = answer.read(self.relay.answer_bytes, self.relay.patience.answer)
+        finally:
+            answer.close()
+        self.call.record["first_ms"] = self._elapsed()
+        return self.road.answer(body)
+
+    # ------------------------------------------------------------ streams
+
+    def stream(self) -> Relayed:
+        flow = self.road.flow()
+        opening = Opening(lambda: self._begin(flow))
+        self._keep_waiting(opening)
+        headers = self._passed(opening.result()[0]) if opening.wait(0) else {}
+        content_type = "application/json" if self.call.array else self.call.spoken.STREAM_TYPE
+        return Relayed(200, content_type, headers, self._tell(flow, opening))
+
+    def _keep_waiting(self, opening: Opening[tuple[Answer, bytes]]) -> None:
+        """Waits for the platform to accept, but not beyond the grace time, nor for a caller who may have gone."""
+        left = self.relay.patience.grace
+        while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not self.call.ear.closing:
+            left -= TICK_SECONDS
+
+    def _begin(self, flow: Flow) -> tuple[Answer, bytes]:
+        """An accepted answer, and what its first event makes for the caller."""
+        return self._until_one_works(lambda answer: self._peek(answer, flow))
+
+    def _peek(self, answer: Answer, flow: Flow) -> bytes:
+        flow.restart()
+        try:
+            data = answer.next(PEEK_SECONDS)
+            if data is None:
+                return b""
+            out = flow.feed(data) if data else flow.finish()
+            if flow.trouble is not None and not flow.spoke:
+                raise from_stream(flow.trouble, model=self.call.telling.model)
+        except BaseException:
+            answer.close()
+            raise
+        return out
+
+    def _tell(self, flow: Flow, opening: Opening[tuple[Answer, bytes]]) -> Iterator[bytes]:
+        """The body of a stream. Always tells how it ended: by its last event, an error event, or a broken transfer."""
+        record, answer = self.call.record, None
+        record["outcome"] = "caller_gone"  # until we know better
+        try:
+            head = flow.open()
+            while not opening.wait(PROBE_SECONDS if self.call.ear.closing else TICK_SECONDS):
+                yield head or flow.beat()
+                head = b""
+            answer, out = opening.result()
+            while True:
+                try:
+                    yield from self._pump(flow, answer, head + out)
+                    break
+                except UpstreamError as error:
+                    answer.close()
+                    if flow.spoke or self._source.only_once or error.verdict == "stop":
+                        raise
+                    head = b""
+                    answer, out = self._begin(flow)
+            record["outcome"] = "ok"
+        except CallerGone:
+            return
+        except GatewayError as error:
+            record["outcome"] = error.code
+            yield self._failed(flow, error)
+            if isinstance(error, BrokenTransfer):
+                raise
+            yield self.call.spoken.STREAM_END
+        finally:
+            opening.abandon()
+            if answer is not None:
+                answer.close()
+            self._note(flow.usage)
+
+    def _pump(self, flow: Flow, answer: Answer, out: bytes) -> Iterator[bytes]:
+        """What the platform says, until it has said all."""
+        record, next_piece, feed = self.call.record, answer.next, flow.feed
+        if out:
+            record["first_ms"] = self._elapsed()
+            yield out
+        to_the_end = self.road.name == "raw"
+        silent = beaten = 0.0
+        while to_the_end or not flow.done:
+            wait = PROBE_SECONDS if self.call.ear.closing else TICK_SECONDS
+            data = next_piece(wait)
+            if data:
+                silent = beaten = 0.0
+                if out := feed(data):
+                    yield out
+            elif data is None:
+                silent, beaten = silent + wait, beaten + wait
+                if silent >= self.relay.patience.silence:
+                    raise TimedOut("the platform fell silent in the middle of its answer")
+                if beaten >= self.relay.patience.heartbeat or self.call.ear.closing:
+                    beaten = 0.0
+                    yield flow.beat()
+            else:
+                if out := flow.finish():
+                    yield out
+                break
+            if flow.trouble is not None:
+                raise from_stream(flow.trouble, model=self.call.telling.model)
+        if not to_the_end:
+            answer.next(
+                PEEK_SECONDS
+            )  # the end of the transfer, so that the connection can serve again
+
+    def _failed(self, flow: Flow, error: GatewayError) -> bytes:
+        """The error in the caller's dialect; in Chat2API mode in the platform's own words (C-048)."""
+        if self._source.only_once and self.road.name == "raw":
+            return b""  # the platform's bytes pass untouched, also when they end too early
+        trouble = flow.trouble if self._source.only_once else None
+        return flow.fail(trouble or self.call.say(error))
+
+    # ------------------------------------------------------------ attempts
+
+    def _until_one_works(self, use: Callable[[Answer], T]) -> tuple[Answer, T]:
+        last: GatewayError = NoCredential("the platform has no credential to be called with")
+        for credential in self._candidates:
+            self._attempts += 1
+            self.call.record["attempts"] = self._attempts
+            try:
+                answer = self.relay.open(self, credential)
+                return answer, use(answer)
+            except UpstreamError as error:
+                last = error
+                if error.verdict == "stop" or self._source.only_once:
+                    break
+                self._source.report(credential, error)
+                if error.verdict == "retry" and self._attempts <= self.call.attempts:
+                    self.relay.pause(self._attempts)
+        raise last
+
+    def _passed(self, answer: Answer) -> dict[str, str]:
+        """The platform's headers that mean something to a caller of its own dialect (S-029)."""
+        if self.road.name != "raw":
+            return {}
+        found = answer.headers.items()
+        return {name: value for name, value in found if name.startswith(PASSED_HEADERS)}
+
+    def _elapsed(self) -> int:
+        return int((self.relay.clock.ticks() - self._started) * 1000)
+
+    def _note(self, usage: Usage | None) -> None:
+        if usage is not None:
+            self.call.record["usage"] = usage

@@ -1,0 +1,106 @@
+"""What an upstream's refusal means: a status and what the platform said, to one of our errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from app.canonical.events import Trouble
+from app.errors import (
+    BadReply,
+    ContextTooLong,
+    CredentialRefused,
+    RequestRefused,
+    Throttled,
+    TimedOut,
+    Unreachable,
+    UpstreamError,
+)
+
+LONGEST_WAIT = 3600.0
+LONGEST_WORDS = 2000
+_BAD_KEY = frozenset({"invalid_api_key", "api_key_invalid", "authentication_error"})
+_TOO_LONG = re.compile(
+    r"maximum context length|context window|prompt is too long|exceeds the maximum number of tokens",
+    re.IGNORECASE,
+)
+
+
+def refusal(
+    status: int, headers: Mapping[str, str], trouble: Trouble, *, model: str, now: float
+) -> UpstreamError:
+    """The error that an answer with this status stands for, with the platform's words where they help the caller."""
+    words = trouble.message[:LONGEST_WORDS]
+    wait = (
+        retry_after(headers, now) if trouble.retry_after is None else _clamped(trouble.retry_after)
+    )
+    if status in (401, 402, 403) or (status == 400 and trouble.code.lower() in _BAD_KEY):
+        return CredentialRefused("the platform does not accept the credential it is called with")
+    if status == 429:
+        return Throttled("the platform asks for fewer requests").after(wait)
+    if status == 504:
+        return TimedOut("the platform took too long to answer")
+    if status in (408, 409, 425) or status >= 500:
+        return Unreachable("the platform answered with status {status}", status=status).after(wait)
+    if 400 <= status < 500:
+        return _fault(status, trouble, words, model)
+    return BadReply("the platform answered with status {status}", status=status)
+
+
+def from_stream(trouble: Trouble, *, model: str) -> UpstreamError:
+    """The error behind an error event that came inside a stream."""
+    if trouble.status:
+        return refusal(trouble.status, {}, trouble, model=model, now=0.0)
+    words = trouble.message[:LONGEST_WORDS]
+    return Unreachable("the platform broke off with an error: {words}", words=words)
+
+
+def _fault(status: int, trouble: Trouble, words: str, model: str) -> UpstreamError:
+    if trouble.code == "context_length_exceeded" or _TOO_LONG.search(words):
+        return ContextTooLong(
+            "the conversation exceeds the model's maximum context length: {words}", words=words
+        )
+    if status == 404:
+        return RequestRefused(
+            "the platform does not know the model {model}: {words}",
+            status=404,
+            code="model_not_found",
+            param="model",
+            model=model,
+            words=words,
+        )
+    return RequestRefused(
+        "{words}" if words else "the platform refused the request with status {status}",
+        status=status,
+        code=trouble.code or "invalid_request",
+        param=trouble.param,
+        words=words,
+    )
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait, from whichever header says so; garbage says nothing (R-069)."""
+    if (text := headers.get("retry-after-ms")) is not None:
+        seconds = _seconds(text)
+        return None if seconds is None else _clamped(seconds / 1000)
+    text = headers.get("retry-after", "").strip()
+    seconds = _seconds(text)
+    if seconds is not None:
+        return _clamped(seconds)
+    try:
+        return _clamped(parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if seconds == seconds else None
+
+
+def _clamped(seconds: float) -> float:
+    return min(max(seconds, 0.0), LONGEST_WAIT)

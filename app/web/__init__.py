@@ -1,0 +1,1 @@
+"""Flask lives here: routes, access, failures, limits of what comes in."""

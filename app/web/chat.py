@@ -1,0 +1,207 @@
+"""The chat routes, one per inbound dialect, the same under every platform."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, g, request
+from marshmallow import Schema
+
+from app.access.caller import check_scope
+from app.canonical.events import Trouble
+from app.errors import BrokenTransfer, GatewayError
+from app.services.call import ChatCall, Deaf
+from app.services.chat import Relayed
+from app.upstream.platform import Platform
+from app.upstream.transport import Leash
+from app.web.access import require_access
+from app.web.ear import SocketEar
+from app.web.failures import in_trouble, speaks
+from app.web.gateway import Gateway, gateway
+from app.web.intake import read_json
+from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
+from app.web.wishes import NAMES, read_wishes
+from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
+from app.wire.dialect import Dialect, Telling
+
+CHAT = ChatShape()
+CONTENTS = ContentsShape()
+RESPONSES = ResponsesShape()
+GEMINI_CALLS = {"generateContent": False, "streamGenerateContent": True}
+
+
+def mount_chat(bp: Blueprint, platform: Platform) -> None:
+    """Chat Completions, Messages, Responses and generateContent below the platform's prefix."""
+
+    @bp.post("/v1/chat/completions")
+    @speaks(openai_chat)
+    @require_access(platform.name)
+    def chat_completions() -> Response:
+        return answer(platform, openai_chat, CHAT)
+
+    @bp.post("/v1/messages")
+    @speaks(anthropic_messages)
+    @require_access(platform.name)
+    def messages() -> Response:
+        return answer(platform, anthropic_messages, CHAT)
+
+    @bp.post("/v1/responses")
+    @speaks(openai_responses)
+    @require_access(platform.name)
+    def responses() -> Response:
+        return answer(platform, openai_responses, RESPONSES)
+
+    for call, stream in GEMINI_CALLS.items():
+        for version in ("v1beta", "v1"):
+            bp.add_url_rule(
+                f"/{version}/models/<path:model>:{call}",
+                f"{call}_{version}",
+                _gemini_view(platform, stream),
+                methods=["POST"],
+            )
+
+
+def _gemini_view(platform: Platform, stream: bool) -> Any:
+    @speaks(gemini_generate)
+    @require_access(platform.name, native=True)
+    def generate(model: str) -> Response:
+        return answer(platform, gemini_generate, CONTENTS, {"model": model, "stream": stream})
+
+    return generate
+
+
+def answer(
+    platform: Platform, spoken: Dialect, schema: Schema, path: dict[str, Any] | None = None
+) -> Response:
+    """Reads the call, has it relayed, and gives what came of it. `path` is what the path itself says."""
+    hub = gateway()
+    raw, body = read_json(request, hub.body_bytes)
+    check(schema, body)
+    path = path or {}
+    return relay(hub, platform, spoken, raw, body | path, frozenset(path))
+
+
+def relay(
+    hub: Gateway,
+    platform: Platform,
+    spoken: Dialect,
+    raw: bytes,
+    body: dict[str, Any],
+    outside: frozenset[str] = frozenset(),
+) -> Response:
+    """The answer to a call whose body has been read. `outside` names what in `body` did not come from `raw`."""
+    wishes = read_wishes(request.args, body, hub.defaults)
+    if NAMES & body.keys():
+        body = {name: value for name, value in body.items() if name not in NAMES}
+        raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
+    model = body["model"]
+    check_scope(g.caller, platform.name, model)
+    stream = body.get("stream") is True
+    options = body.get("stream_options")
+    telling = Telling(
+        id=g.request_id[4:],
+        model=g.get("asked", model),
+        created=int(hub.clock.now()),
+        reasoning=wishes.reasoning,
+        usage=isinstance(options, dict) and options.get("include_usage") is True,
+    )
+    array = spoken is gemini_generate and stream and request.args.get("alt") != "sse"
+    leash = Leash()
+    ear = listen(leash, probing=stream and not array)
+    call = ChatCall(
+        caller=g.caller,
+        spoken=spoken,
+        raw=raw,
+        body=body,
+        model=model,
+        stream=stream,
+        telling=telling,
+        attempts=wishes.retry_attempt,
+        say=_speaker(request.headers.get("Accept-Language", "")),
+        array=array,
+        thinking_budget=wishes.thinking_budget,
+        headers=forwarded(platform, spoken),
+        leash=leash,
+        ear=ear,
+        record=_described(platform, spoken, model, stream),
+    )
+    relayed = None
+    try:
+        relayed = hub.chat.serve(platform, call)
+    finally:
+        if relayed is None or isinstance(relayed.body, bytes):
+            stop(ear)
+    return respond(hub, relayed, ear)
+
+
+def _speaker(accept: str) -> Callable[[GatewayError], Trouble]:
+    return lambda error: in_trouble(error, accept)
+
+
+def _described(platform: Platform, spoken: Dialect, model: str, stream: bool) -> dict[str, Any]:
+    record: dict[str, Any] = g.record
+    record.update(platform=platform.name, spoken=spoken.NAME, model=model, stream=stream)
+    record["licence"] = g.caller.name
+    if g.caller.brought is not None:
+        record["mode"] = "chat2api"
+    return record
+
+
+def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
+    if isinstance(relayed.body, bytes):
+        response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
+    else:
+        body = _streamed(hub, relayed.body, ear, g.record)
+        response = Response(body, relayed.status, content_type=relayed.content_type)
+        response.headers["Cache-Control"] = "no-cache, no-transform"
+        response.headers["X-Accel-Buffering"] = "no"
+        g.streaming = True
+    for name, value in relayed.headers.items():
+        response.headers[name] = value
+    return response
+
+
+def _streamed(
+    hub: Gateway, body: Iterator[bytes], ear: SocketEar | Deaf, record: dict[str, Any]
+) -> Iterator[bytes]:
+    """The body, with the end of the request tied to its end. A broken answer breaks the transfer too: only that
+    shows every kind of client that something is missing."""
+    try:
+        yield from body
+    except BrokenTransfer as error:
+        raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
+    finally:
+        stop(ear)
+        hub.log.write(_finished(hub, record))
+
+
+def _finished(hub: Gateway, record: dict[str, Any]) -> dict[str, Any]:
+    record["total_ms"] = int((hub.clock.ticks() - record.pop("began")) * 1000)
+    return record
+
+
+def listen(leash: Leash, *, probing: bool) -> SocketEar | Deaf:
+    sock = request.environ.get("gunicorn.socket")
+    if sock is None:
+        return Deaf()
+    sock.settimeout(gateway().send_seconds)
+    return SocketEar(sock, leash, probing=probing)
+
+
+def stop(ear: SocketEar | Deaf) -> None:
+    if isinstance(ear, SocketEar):
+        ear.stop()
+
+
+def forwarded(platform: Platform, spoken: Dialect) -> dict[str, str]:
+    """The caller's headers that the platform documents for its own dialect, which the caller must be speaking."""
+    chat = platform.chat
+    if spoken is not chat.dialect or not chat.forwards:
+        return dict(chat.always)
+    given = request.headers
+    found = {name: value for name in chat.forwards if (value := given.get(name))}
+    return {**chat.always, **found}

@@ -1,0 +1,114 @@
+"""Errors, told in the dialect and the language of whoever asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound as NoSuchPath
+
+from app import errors
+from app.canonical.events import Trouble
+from app.errors import GatewayError
+from app.services.chat import PASSED_HEADERS, Verbatim
+from app.web.chinese import CHINESE
+from app.wire import openai_chat
+from app.wire.dialect import Dialect
+
+log = logging.getLogger(__name__)
+View = Callable[..., Response]
+
+
+def speaks(dialect: Dialect) -> Callable[[View], View]:
+    """Goes outside `require_access`, so that even a refusal is told in the right dialect."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def spoken(*args: Any, **kwargs: Any) -> Response:
+            g.spoken = dialect
+            return view(*args, **kwargs)
+
+        return spoken
+
+    return decorate
+
+
+def prefers_chinese(accept: str) -> bool:
+    """Whether Chinese comes before English in `Accept-Language` (C-186)."""
+    if "zh" not in accept.lower():
+        return False
+    best: dict[str, float] = {}
+    for one in accept.lower().split(","):
+        tag, _, weight = one.strip().partition(";q=")
+        try:
+            quality = float(weight) if weight else 1.0
+        except ValueError:
+            quality = 0.0
+        best[tag[:2]] = max(best.get(tag[:2], 0.0), quality)
+    return best.get("zh", 0.0) > best.get("en", 0.0)
+
+
+def worded(error: GatewayError, accept: str) -> str:
+    """The error's message in the language the caller prefers."""
+    template = error.template
+    if prefers_chinese(accept):
+        template = CHINESE.get(template, template)
+    return template.format(**error.facts) if error.facts else template
+
+
+def in_trouble(error: GatewayError, accept: str) -> Trouble:
+    """The error as dialects tell it."""
+    return Trouble(worded(error, accept), error.status, error.code, error.type, error.param)
+
+
+def register_failures(app: Flask) -> None:
+    """Every way a request can end badly gives JSON in the caller's dialect, never a page of HTML."""
+
+    @app.errorhandler(Verbatim)
+    def pass_on(error: Verbatim) -> Response:
+        kind = error.headers.get("content-type", "application/json")
+        response = Response(error.body, error.status, content_type=kind)
+        for name, value in error.headers.items():
+            if name.startswith(PASSED_HEADERS):
+                response.headers[name] = value
+        g.outcome = "refused"
+        return response
+
+    @app.errorhandler(GatewayError)
+    def tell(error: GatewayError) -> Response:
+        return told(error)
+
+    @app.errorhandler(HTTPException)
+    def tell_routing(error: HTTPException) -> Response:
+        if isinstance(error, MethodNotAllowed):
+            response = told(errors.WrongMethod("{method} is not allowed here", method=request.method))
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+            return response
+        if isinstance(error, NoSuchPath):
+            return told(errors.NotFound("there is nothing at this path"))
+        if error.code == 413:
+            return told(errors.TooLarge("the body is too large"))
+        return told(errors.BadRequest("the request cannot be read"))
+
+    @app.errorhandler(Exception)  # the last resort: whatever it is, it is ours, it is logged and it is told as JSON
+    def tell_bug(error: Exception) -> Response:
+        log.error("request failed", exc_info=error, extra={"request_id": g.get("request_id")})
+        return told(GatewayError())
+
+
+def told(error: GatewayError) -> Response:
+    """The error as an answer."""
+    dialect: Dialect = g.get("spoken", openai_chat)
+    body = dialect.write_error(in_trouble(error, request.headers.get("Accept-Language", "")))
+    body["request_id"] = g.get("request_id", "")
+    response = Response(orjson.dumps(body), error.status, content_type="application/json")
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if error.may_retry is False:
+        response.headers["x-should-retry"] = "false"
+    g.outcome = error.code
+    return response

@@ -1,0 +1,61 @@
+"""Everything a worker needs to serve, built once and handed to the views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from app.access.caller import Access
+from app.clock import Clock
+from app.services.chat import ChatRelay
+from app.services.passage import Passage
+from app.services.sources import Sources
+from app.storage.database import Database
+from app.upstream.platform import Platform
+from app.web.logs import AccessLog
+
+KEY = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for a request that does not say otherwise."""
+
+    retry_attempt: int
+    close_reasoning_content: bool
+    return_reasoning_content: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What the routes without a platform prefix do."""
+
+    open: bool
+    models_open: bool
+    platform: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    access: Access
+    chat: ChatRelay
+    passage: Passage
+    sources: Sources
+    platforms: Mapping[str, Platform]
+    database: Database
+    clock: Clock
+    log: AccessLog
+    defaults: Defaults
+    root: Root
+    body_bytes: int
+    send_seconds: float
+    cors_origins: frozenset[str]
+
+
+def gateway() -> Gateway:
+    """The gateway of the app that is serving this request."""
+    return cast(Gateway, current_app.extensions[KEY])

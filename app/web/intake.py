@@ -1,0 +1,131 @@
+"""Reading a request's body: in large pieces, within limits, and as JSON that cannot mean two things.
+
+gunicorn reads a body in steps of a kilobyte; for a megabyte of base64 that costs more than everything else we do, so a body
+of known length is received straight from the connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Request
+
+from app.errors import BadRequest, TooLarge, WrongMedia
+
+DEEPEST = 64
+_PIECE = 1 << 20
+_TOKENS = re.compile(rb'(?P<name>"(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}\[\]]')
+_LETTER_ESCAPED = re.compile(rb"\\u00(?:6[1-9a-f]|7[0-9a])", re.IGNORECASE)
+
+
+def read_json(request: Request, most_bytes: int) -> tuple[bytes, dict[str, Any]]:
+    """The body's bytes, and the object they hold. Any content type will do: clients leave it out (C-082)."""
+    raw = read_body(request, most_bytes)
+    return raw, parse(raw)
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest("the body is not valid JSON: {why}", why=str(error)) from error
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    if raw.count(b"{") + raw.count(b"[") > DEEPEST:
+        _check_depth(body)
+    if raw.count(b'"model"') > 1 or _LETTER_ESCAPED.search(raw):
+        _check_names(raw)
+    return body
+
+
+def read_body(request: Request, most_bytes: int) -> bytes:
+    environ = request.environ
+    coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise WrongMedia("a body with content coding {coding} is not read here", coding=coding[:40])
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length.isdigit():
+        return _read_chunked(environ["wsgi.input"], most_bytes)
+    if int(length) > most_bytes:
+        raise _too_large(most_bytes)
+    return _read_known(environ, int(length))
+
+
+def _read_known(environ: Mapping[str, Any], length: int) -> bytes:
+    stream = environ["wsgi.input"]
+    sock = environ.get("gunicorn.socket")
+    reader: Any = getattr(stream, "reader", None)
+    unreader = getattr(reader, "unreader", None)
+    if length < 16384 or sock is None or unreader is None or getattr(reader, "length", -1) != length:
+        body: bytes = stream.read(length)
+    else:
+        body = _receive(sock, unreader, length)
+        reader.length = 0  # so that gunicorn does not look for the body once more
+    if len(body) < length:
+        raise BadRequest("the body is shorter than its declared length")
+    return body
+
+
+def _receive(sock: Any, unreader: Any, length: int) -> bytes:
+    """What gunicorn has already received of the body, then the rest straight from the connection."""
+    start = unreader.take_buffered()
+    if len(start) > length:
+        unreader.unread(start[length:])
+        return bytes(start[:length])
+    body = bytearray(length)
+    body[: len(start)] = start
+    view, have = memoryview(body), len(start)
+    while have < length:
+        got = sock.recv_into(view[have : have + _PIECE])
+        if not got:
+            break
+        have += got
+    view.release()
+    return bytes(body if have == length else body[:have])
+
+
+def _read_chunked(stream: Any, most_bytes: int) -> bytes:
+    pieces, have = [], 0
+    while piece := stream.read(65536):
+        have += len(piece)
+        if have > most_bytes:
+            raise _too_large(most_bytes)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _too_large(most_bytes: int) -> TooLarge:
+    return TooLarge("the body is larger than {most} MB", most=most_bytes >> 20)
+
+
+def _check_depth(body: Any) -> None:
+    level, depth = [body], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise BadRequest("the body is nested more than {most} levels deep", most=DEEPEST)
+        level = [
+            child
+            for one in level
+            for child in (one.values() if isinstance(one, dict) else one)
+            if isinstance(child, (dict, list))
+        ]
+
+
+def _check_names(raw: bytes) -> None:
+    """Refuses an object that says the same name twice at the top: we would read one, a platform perhaps the other."""
+    depth, names = 0, []
+    for token in _TOKENS.finditer(raw):
+        text = token[0]
+        if text in b"{[":
+            depth += 1
+        elif text in b"}]":
+            depth -= 1
+        elif depth == 1 and token["name"] is not None:
+            names.append(orjson.loads(token["name"]))
+    for name in names:
+        if names.count(name) > 1:
+            raise BadRequest("{field} is given twice", param=name, field=name)

@@ -1,0 +1,55 @@
+"""Native routes that pass through: the views behind `mount_passage`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, g, request
+
+from app.upstream.platform import Platform
+from app.upstream.transport import Leash
+from app.web.access import require_access
+from app.web.chat import forwarded, listen, stop
+from app.web.failures import speaks
+from app.web.gateway import gateway
+from app.web.intake import read_body
+
+HIDDEN = ("key",)  # query parameters that are ours, or secret
+
+
+def mount_passage(
+    bp: Blueprint, platform: Platform, rule: str, upstream: str, methods: list[str]
+) -> None:
+    """Passes `rule` on to `upstream`, a path below the platform's base address with the same placeholders."""
+    spoken = platform.chat.dialect
+
+    @speaks(spoken)
+    @require_access(platform.name, native="v1beta" in rule)
+    def passed(**names: str) -> Response:
+        hub = gateway()
+        body = read_body(request, hub.body_bytes) if request.method == "POST" else None
+        path = upstream.format(**{name: quote(value, safe="") for name, value in names.items()})
+        query = [(name, value) for name, value in request.args.items(multi=True) if name not in HIDDEN]
+        if query:
+            path += "?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in query)
+        headers: dict[str, Any] = forwarded(platform, spoken)
+        if body is not None:
+            headers["content-type"] = "application/json"
+        g.record.update(platform=platform.name, road="passage", licence=g.caller.name)
+        leash = Leash()
+        ear = listen(leash, probing=False)
+        try:
+            relayed = hub.passage.serve(
+                platform, g.caller, request.method, path, headers, body, leash
+            )
+        finally:
+            stop(ear)
+        assert isinstance(relayed.body, bytes)
+        response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
+        for name, value in relayed.headers.items():
+            response.headers[name] = value
+        return response
+
+    name = "passage_" + "".join(c if c.isalnum() else "_" for c in rule)
+    bp.add_url_rule(rule, name, passed, methods=methods)

@@ -1,0 +1,19 @@
+"""The blueprint of a platform: every route that all platforms share."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from app.upstream.platform import Platform
+from app.web.chat import mount_chat
+from app.web.elsewhere import mount_elsewhere
+from app.web.models import mount_models
+
+
+def blueprint(platform: Platform) -> Blueprint:
+    """A blueprint under the platform's name with all shared routes; the platform adds its own."""
+    bp = Blueprint(platform.name, __name__, url_prefix=f"/{platform.name}")
+    mount_chat(bp, platform)
+    mount_models(bp, platform)
+    mount_elsewhere(bp, platform)
+    return bp

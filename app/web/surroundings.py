@@ -1,0 +1,75 @@
+"""What happens around every request: an id, CORS, the access line."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Flask, Response, g, request
+
+from app.web.gateway import gateway
+
+METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
+HEADERS = ", ".join(
+    """authorization content-type x-api-key api-key x-goog-api-key tokens-authorization anthropic-version
+    anthropic-beta openai-organization openai-project openai-beta idempotency-key http-referer x-title
+    x-stainless-arch x-stainless-async x-stainless-lang x-stainless-os x-stainless-package-version
+    x-stainless-retry-count x-stainless-runtime x-stainless-runtime-version x-stainless-timeout
+    x-stainless-read-timeout x-stainless-helper-method x-session-id x-tokens-custom-group""".split()
+)
+EXPOSED = ", ".join(
+    """x-request-id retry-after retry-after-ms x-should-retry content-disposition
+    x-ratelimit-limit-requests x-ratelimit-remaining-requests x-ratelimit-reset-requests
+    x-ratelimit-limit-tokens x-ratelimit-remaining-tokens x-ratelimit-reset-tokens""".split()
+)
+
+
+def register_surroundings(app: Flask) -> None:
+    @app.before_request
+    def begin() -> Response | None:
+        hub = gateway()
+        g.request_id = "req_" + os.urandom(12).hex()
+        g.record = {
+            "request": g.request_id,
+            "method": request.method,
+            "path": request.path,
+            "began": hub.clock.ticks(),
+        }
+        return _preflight() if request.method == "OPTIONS" else None
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        hub, headers = gateway(), response.headers
+        headers["x-request-id"] = g.request_id
+        if origin := request.headers.get("Origin"):
+            _allow(origin, hub.cors_origins, response)
+        g.record["status"] = response.status_code
+        if "outcome" in g:
+            g.record["outcome"] = g.outcome
+        if "streaming" not in g:
+            record = g.record
+            record["total_ms"] = int((hub.clock.ticks() - record.pop("began")) * 1000)
+            hub.log.write(record)
+        return response
+
+
+def _preflight() -> Response:
+    """Browsers ask before they call, on any path and without a licence (K-007)."""
+    response = Response(status=204)
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    response.headers["Access-Control-Allow-Methods"] = METHODS
+    response.headers["Access-Control-Allow-Headers"] = asked or HEADERS
+    response.headers["Access-Control-Max-Age"] = "86400"
+    if request.headers.get("Access-Control-Request-Private-Network") == "true":
+        response.headers["Access-Control-Allow-Private-Network"] = "true"
+    if "Origin" not in request.headers:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+def _allow(origin: str, allowed: frozenset[str], response: Response) -> None:
+    if "*" in allowed:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+    elif origin in allowed:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Vary"] = "Origin"
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED
