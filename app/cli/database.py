@@ -27,5 +27,7 @@ def opened(settings: Settings) -> Database:
 def _why(settings: Settings, error: Exception) -> str:
     cause = error.__cause__ or error
     words = str(getattr(cause, "orig", None) or getattr(cause, "strerror", None) or cause).strip()
-    where = "the folder of TOKENS_DATABASE_URL" if settings.database_url.startswith("sqlite") else "it"
+    where = (
+        "the folder of TOKENS_DATABASE_URL" if settings.database_url.startswith("sqlite") else "it"
+    )
     return f"the database cannot be opened ({words.splitlines()[0]}); check that {where} can be written"

@@ -22,14 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     add = verbs.add_parser("add", help="make a licence and show it, this once")
     add.add_argument("--label", default="", help="whom or what it is for")
-    add.add_argument("--expires", default="", metavar="SPAN", help="for example 30d, 12h; never if left out")
+    add.add_argument(
+        "--expires", default="", metavar="SPAN", help="for example 30d, 12h; never if left out"
+    )
     add.add_argument("--platforms", default="", help="comma-separated; all if left out")
-    add.add_argument("--models", default="", help="comma-separated names or patterns; all if left out")
+    add.add_argument(
+        "--models", default="", help="comma-separated names or patterns; all if left out"
+    )
     listing = verbs.add_parser("list", help="list all licences")
     shown = verbs.add_parser("show", help="show one licence (not its words: those are not kept)")
-    revoke = verbs.add_parser("revoke", help="end a licence for good; every worker knows within 2 seconds")
+    revoke = verbs.add_parser(
+        "revoke", help="end a licence for good; every worker knows within 2 seconds"
+    )
     extend = verbs.add_parser("extend", help="give a licence another end")
-    extend.add_argument("span", metavar="SPAN", help="from now, for example 30d; `never` = without end")
+    extend.add_argument(
+        "span", metavar="SPAN", help="from now, for example 30d; `never` = without end"
+    )
     for verb in (shown, revoke, extend):
         verb.add_argument("name", metavar="NAME", help="its name or number from the list")
     for verb in (add, listing, shown, revoke, extend):

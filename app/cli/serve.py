@@ -30,7 +30,15 @@ def run(options: argparse.Namespace) -> int:
 
 def gunicorn_command() -> list[str]:
     """The command line that serves; it reads the same settings from the environment."""
-    start = ["gunicorn", "--config", str(GUNICORN), "--chdir", os.getcwd(), "--pythonpath", str(HOME)]
+    start = [
+        "gunicorn",
+        "--config",
+        str(GUNICORN),
+        "--chdir",
+        os.getcwd(),
+        "--pythonpath",
+        str(HOME),
+    ]
     return [sys.executable, "-m", *start]
 
 

@@ -14,7 +14,9 @@ from app.platforms import PLATFORMS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--markdown", action="store_true", help="print the README's table of defaults")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the README's table of defaults"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,5 +74,7 @@ def markdown() -> str:
         lines.append(
             f"| `{prefix}_KEYS` | {variables} | keys of {platform.title}, comma-separated, tried in order |"
         )
-        lines.append(f"| `{prefix}_BASE_URL` | `{platform.base_url}` | address of {platform.title} |")
+        lines.append(
+            f"| `{prefix}_BASE_URL` | `{platform.base_url}` | address of {platform.title} |"
+        )
     return "\n".join(lines)

@@ -6,7 +6,8 @@ alone are no guard: `is_global` is true for multicast, for fec0::/10 and for 127
 NAT64 or 6to4, and what it says has changed between Python releases.
 
 An IPv6 address that carries an IPv4 one is judged by what it carries, because that is where the
-packets end up on a network that unwraps it.
+packets end up on a network that unwraps it. Teredo and the old IPv4-compatible form are denied
+whole.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ UNICAST_V6 = IPv6Network("2000::/3")  # all of IPv6 that was ever given out for 
 DENIED_V6 = tuple(
     IPv6Network(network)
     for network in (
-        "2001::/23",  # protocol assignments: ORCHID, benchmarks, anycast services
+        "2001::/23",  # protocol assignments: Teredo, ORCHID, benchmarks, anycast services
         "2001:db8::/32",  # documentation
         "2620:4f:8000::/48",  # AS112
         "3ffe::/16",  # the old 6bone
@@ -58,7 +59,6 @@ DENIED_V6 = tuple(
 _NAT64 = IPv6Network(
     "64:ff9b::/96"
 )  # 64:ff9b:1::/48 is for local use: never public, whatever it carries
-_COMPATIBLE = IPv6Network("::/96")  # holds :: and ::1 too, which carry 0.0.0.0 and 0.0.0.1
 _LOW_32 = 0xFFFFFFFF
 _NOBODYS = {4: "192.0.2.1", 6: "2001:db8::1"}  # documentation: no host has them
 
@@ -74,7 +74,7 @@ def is_public(text: str) -> bool:
     if isinstance(address, IPv4Address):
         return _is_public_v4(address)
     if carried := _carried(address):
-        return all(_is_public_v4(inner) for inner in carried)
+        return _is_public_v4(carried)
     return address in UNICAST_V6 and not any(address in network for network in DENIED_V6)
 
 
@@ -113,13 +113,11 @@ def _is_public_v4(address: IPv4Address) -> bool:
     return not any(address in network for network in DENIED_V4)
 
 
-def _carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
+def _carried(address: IPv6Address) -> IPv4Address | None:
     if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
+        return address.ipv4_mapped
     if address.sixtofour is not None:
-        return (address.sixtofour,)
-    if address.teredo is not None:  # the relay's address, and the peer's
-        return address.teredo
-    if address in _NAT64 or address in _COMPATIBLE:
-        return (IPv4Address(int(address) & _LOW_32),)
-    return ()
+        return address.sixtofour
+    if address in _NAT64:
+        return IPv4Address(int(address) & _LOW_32)
+    return None

@@ -5,6 +5,9 @@ server that drips one byte a second into a status line, a header, a TLS record o
 its reader for hours. Here each single receive is given only what is left until one deadline, below
 HTTP and below TLS. TLS runs over memory buffers (urllib3's `SSLTransport`) rather than in an
 `SSLSocket`, because gevent's handshake waits the full timeout anew for every record.
+
+`Line` derives from `socket.socket` as it is when this module is imported, so gevent has to patch
+first, as gunicorn's worker does unless the application is preloaded.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ PLATFORM = Platform(
     base_url="https://api.openai.com/v1",
     key_variables=("OPENAI_API_KEY",),
     owner="openai",
-    chat=Chat(dialect=openai_chat, address=_address, follow=_follow),
+    chat=Chat(dialect=openai_chat, address=_address, follow=_follow, probe="/models"),
     catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
 )
 

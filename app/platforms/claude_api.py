@@ -40,6 +40,7 @@ PLATFORM = Platform(
         dialect=anthropic_messages,
         address=_address,
         follow=_follow,
+        probe="/v1/models",
         forwards=frozenset(
             {
                 "anthropic-beta",
@@ -55,6 +56,4 @@ PLATFORM = Platform(
 )
 
 bp = blueprint(PLATFORM)
-mount_passage(
-    bp, PLATFORM, "/v1/messages/count_tokens", "/v1/messages/count_tokens", ["POST"]
-)
+mount_passage(bp, PLATFORM, "/v1/messages/count_tokens", "/v1/messages/count_tokens", ["POST"])

@@ -33,6 +33,7 @@ PLATFORM = Platform(
         dialect=openai_responses,
         address=_address,
         follow=_follow,
+        probe="/models",
         forwards=frozenset({"openai-beta", "session-id", "thread-id", "x-client-request-id"}),
     ),
     catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
@@ -46,5 +47,9 @@ mount_passage(
     bp, PLATFORM, "/v1/responses/<response>/cancel", "/responses/{response}/cancel", ["POST"]
 )
 mount_passage(
-    bp, PLATFORM, "/v1/responses/<response>/input_items", "/responses/{response}/input_items", ["GET"]
+    bp,
+    PLATFORM,
+    "/v1/responses/<response>/input_items",
+    "/responses/{response}/input_items",
+    ["GET"],
 )

@@ -37,7 +37,7 @@ PLATFORM = Platform(
     base_url="https://generativelanguage.googleapis.com",
     key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     owner="google",
-    chat=Chat(dialect=gemini_generate, address=_address, follow=_follow),
+    chat=Chat(dialect=gemini_generate, address=_address, follow=_follow, probe="/v1beta/models"),
     catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
 )
 

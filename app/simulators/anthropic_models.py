@@ -14,7 +14,7 @@ from typing import Any
 from app.simulators.anthropic_checks import Refused
 
 FAMILY = re.compile(r"claude-[a-z0-9.@-]+", re.ASCII)
-RETIRED = re.compile(r"claude-(opus-4-1|3-|2|instant)")
+RETIRED = re.compile(r"claude-opus-4-1")
 CREATED = "2026-01-01T00:00:00Z"
 
 ALIASES: dict[str, str] = {
@@ -89,13 +89,17 @@ _FOUR_FIVE = replace(
 _ALWAYS = replace(_NEW, disabled="no")
 
 _TRAITS: tuple[tuple[str, Traits], ...] = (
+    (r"claude-3", replace(_FOUR_FIVE, enabled=False)),
     (r"claude-haiku-4", replace(_FOUR_FIVE, cache_from=4096)),
     (r"claude-sonnet-4(-5|-2|$)", _FOUR_FIVE),
     (r"claude-opus-4-5", replace(_FOUR_FIVE, efforts=FIVE[:3], cache_from=4096)),
     (r"claude-(opus|sonnet)-4-6", _FOUR_SIX),
     (r"claude-opus-4-7", _PLAIN),
     (r"claude-opus-4-8", replace(_PLAIN, system_turns=True)),
-    (r"claude-sonnet-5(?!-5)", replace(_NEW, disabled="yes", sampling="default", system_turns=False)),
+    (
+        r"claude-sonnet-5(?!-5)",
+        replace(_NEW, disabled="yes", sampling="default", system_turns=False),
+    ),
     (r"claude-(fable|mythos)-5(?!-1)", replace(_ALWAYS, system_turns=False)),
     (r"claude-(fable-5-1|opus-5-5)", replace(_ALWAYS, forced=False, bound=True)),
     (

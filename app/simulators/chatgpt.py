@@ -9,7 +9,6 @@ usage comes last, in a chunk with no choices, when asked for, and then every oth
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
@@ -17,11 +16,11 @@ from typing import Any
 
 from app.simulators.directives import asked
 from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
-from app.simulators.openai_chat_ask import ask_of, last_user_text
+from app.simulators.openai_chat_ask import ask_of, free_text, last_user_text
 from app.simulators.openai_chat_rules import accept
 from app.simulators.openai_house import OpenaiSimulator, Route, read_json
 from app.simulators.openai_stored import StoredCompletions
-from app.simulators.script import Ask, Said, pieces, say
+from app.simulators.script import Ask, Said, cuts, pieces, say
 from app.simulators.simulator import EPOCH
 
 PATH = "/v1/chat/completions"
@@ -29,7 +28,6 @@ REFUSING = "The offline simulator was asked to refuse, so it will not answer tha
 FINISHES = {"stop_sequence": "stop"}
 TIERS = {"auto": "default", "fast": "priority"}
 DONE = b"data: [DONE]\n\n"
-ARGUMENTS_PIECE = 7  # short enough to cut an argument in the middle of a word
 LOGPROB = -0.125
 
 Json = dict[str, Any]
@@ -269,21 +267,6 @@ def usage(said: Said, choices: int = 1) -> Json:
             "rejected_prediction_tokens": 0,
         },
     }
-
-
-def cuts(arguments: str) -> list[str]:
-    """Arguments cut where it hurts: by length alone, also in the middle of an escape."""
-    return [
-        arguments[at : at + ARGUMENTS_PIECE] for at in range(0, len(arguments), ARGUMENTS_PIECE)
-    ]
-
-
-def free_text(arguments: str) -> str:
-    """The input of a custom tool, which the script gives as a JSON string, perhaps cut short."""
-    try:
-        return str(json.loads(arguments))
-    except ValueError:
-        return arguments.strip('"')
 
 
 def obfuscation(length: int) -> str:

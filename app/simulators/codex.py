@@ -26,6 +26,15 @@ from app.simulators.simulator import EPOCH
 PATH = "/v1/responses"
 KEPT = 200
 CALLS = ("function_call", "custom_tool_call")
+PREFIXES = {
+    "message": "msg_",
+    "function_call": "fc_",
+    "function_call_output": "fco_",
+    "custom_tool_call": "ctc_",
+    "custom_tool_call_output": "ctco_",
+    "reasoning": "rs_",
+    "compaction": "cmp_",
+}
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 Json = dict[str, Any]
@@ -99,7 +108,19 @@ class CodexSimulator(OpenaiSimulator):
             self._kept.popitem(last=False)
 
     def _named(self, items: list[Json]) -> list[Json]:
-        return [item if item.get("id") else {**item, "id": self.mint("msg_", 48)} for item in items]
+        """The items as they are read back: in their long form, each with an id."""
+        return [self._long_form(item) for item in items]
+
+    def _long_form(self, item: Json) -> Json:
+        kind = item.get("type", "message")
+        name = item.get("id") or self.mint(PREFIXES.get(kind, "item_"), 48)
+        if kind != "message":
+            return {**item, "id": name}
+        content = item["content"]
+        if isinstance(content, str):
+            part = "output_text" if item["role"] == "assistant" else "input_text"
+            content = [{"type": part, "text": content}]
+        return {"type": kind, "status": "completed", **item, "id": name, "content": content}
 
     def _continued(self, body: Json, items: list[Json]) -> int:
         """How many tokens the conversation so far was; what it left open must be answered."""

@@ -24,7 +24,6 @@ CREDENTIAL_HEADERS = frozenset(
         "x-api-key",
         "api-key",
         "x-goog-api-key",
-        "x-xai-token",
     }
 )
 _KEY_IN_QUERY = re.compile(r"(^|&)(key|access_token|api_key)=[^&]*")

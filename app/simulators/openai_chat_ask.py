@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
 from collections.abc import Mapping
 from typing import Any
@@ -69,6 +70,14 @@ def media_type(address: str, name: str = "") -> str:
         return address[5:].partition(";")[0]
     guessed, _ = mimetypes.guess_type(name or address.partition("?")[0])
     return guessed or "application/octet-stream"
+
+
+def free_text(arguments: str) -> str:
+    """The input of a custom tool, which the script gives as a JSON string, perhaps cut short."""
+    try:
+        return str(json.loads(arguments))
+    except ValueError:
+        return arguments.strip('"')
 
 
 def _tools(body: Body) -> dict[str, Mapping[str, Any]]:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.simulators.exchange import Frame, as_json
-from app.simulators.script import pieces
+from app.simulators.script import cuts, pieces
 
 Json = dict[str, Any]
 
-ARGUMENTS_PIECE = 7
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
 GARBAGE = b'event: response.output_text.delta\ndata: {"type": "response.outp\n\n'
 
@@ -45,13 +44,6 @@ def framed(event: Json, number: int) -> bytes:
 def frame(event: Json, number: int) -> Frame:
     kind = event["type"]
     return Frame(framed(event, number), kind.endswith(".delta"), kind in TERMINAL)
-
-
-def cuts(arguments: str) -> list[str]:
-    """Arguments cut by length alone, also in the middle of an escape."""
-    return [
-        arguments[at : at + ARGUMENTS_PIECE] for at in range(0, len(arguments), ARGUMENTS_PIECE)
-    ]
 
 
 def _announced(item: Json) -> Json:

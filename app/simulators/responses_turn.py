@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.simulators.directives import asked, directives
-from app.simulators.openai_chat_ask import FREE_TEXT
+from app.simulators.openai_chat_ask import FREE_TEXT, free_text
 from app.simulators.openai_models import speaks_in_phases
 from app.simulators.responses_events import framed, item_events
 from app.simulators.script import Ask, Said, pieces, say
@@ -236,7 +236,7 @@ class Turn:
     def _call(self, name: str, arguments: str) -> Json:
         call_id = self._mint("call_")
         if self._ask.tools.get(name) is FREE_TEXT:
-            given = _free_text(arguments)
+            given = free_text(arguments)
             return self._item("custom_tool_call", "ctc_", call_id=call_id, name=name, input=given)
         if asked(self._ask.text, "escaped"):
             arguments = _escaped(arguments)
@@ -304,11 +304,3 @@ def _escaped(arguments: str) -> str:
 
 def _sealed() -> str:
     return "gAAAAA" + "simulated" * 8 + "=="
-
-
-def _free_text(arguments: str) -> str:
-    """The input of a custom tool, which the script gives as a JSON string, perhaps cut short."""
-    try:
-        return str(json.loads(arguments))
-    except ValueError:
-        return arguments.strip('"')

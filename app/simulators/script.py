@@ -22,6 +22,7 @@ from app.simulators.sample import sample
 
 BYTES_PER_TOKEN = 4
 LONGEST_PIECE = 16
+ARGUMENTS_PIECE = 7
 QUOTED = 400
 MOST_WORDS = 100_000
 
@@ -96,6 +97,13 @@ def say(ask: Ask) -> Said:
 def pieces(text: str) -> list[str]:
     """The text cut into stream deltas. Joined they are the text again, to the last space."""
     return _PIECE.findall(text)
+
+
+def cuts(arguments: str) -> list[str]:
+    """Arguments cut where it hurts: by length alone, also in the middle of an escape."""
+    return [
+        arguments[at : at + ARGUMENTS_PIECE] for at in range(0, len(arguments), ARGUMENTS_PIECE)
+    ]
 
 
 def count(text: str) -> int:

@@ -88,12 +88,14 @@ Address = Callable[[str, Secret, str, Framing], Send]  # base URL, token, model
 class Chat:
     """How a platform chats. `forwards` are the caller's own headers that the vendor documents for its dialect.
 
-    `follow` signs any other path of the vendor's API, for the native routes that pass through.
+    `follow` signs any other path of the vendor's API, for the native routes that pass through; `probe` is
+    one that costs nothing and needs a good key.
     """
 
     dialect: Dialect
     address: Address
     follow: Callable[[str, Secret], Send]
+    probe: str
     forwards: frozenset[str] = frozenset()
     always: Mapping[str, str] = field(default_factory=dict)  # sent where the caller's own header says nothing
 

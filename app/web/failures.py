@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound as NoSuchPath
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import NotFound as NoSuchPath
 
 from app import errors
 from app.canonical.events import Trouble
@@ -85,7 +86,9 @@ def register_failures(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def tell_routing(error: HTTPException) -> Response:
         if isinstance(error, MethodNotAllowed):
-            response = told(errors.WrongMethod("{method} is not allowed here", method=request.method))
+            response = told(
+                errors.WrongMethod("{method} is not allowed here", method=request.method)
+            )
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
             return response
         if isinstance(error, NoSuchPath):
@@ -94,7 +97,9 @@ def register_failures(app: Flask) -> None:
             return told(errors.TooLarge("the body is too large"))
         return told(errors.BadRequest("the request cannot be read"))
 
-    @app.errorhandler(Exception)  # the last resort: whatever it is, it is ours, it is logged and it is told as JSON
+    @app.errorhandler(
+        Exception
+    )  # the last resort: whatever it is, it is ours, it is logged and it is told as JSON
     def tell_bug(error: Exception) -> Response:
         log.error("request failed", exc_info=error, extra={"request_id": g.get("request_id")})
         return told(GatewayError())

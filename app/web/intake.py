@@ -59,7 +59,12 @@ def _read_known(environ: Mapping[str, Any], length: int) -> bytes:
     sock = environ.get("gunicorn.socket")
     reader: Any = getattr(stream, "reader", None)
     unreader = getattr(reader, "unreader", None)
-    if length < 16384 or sock is None or unreader is None or getattr(reader, "length", -1) != length:
+    if (
+        length < 16384
+        or sock is None
+        or unreader is None
+        or getattr(reader, "length", -1) != length
+    ):
         body: bytes = stream.read(length)
     else:
         body = _receive(sock, unreader, length)

@@ -57,7 +57,9 @@ class JsonLines(logging.Formatter):
             "log": record.name,
             "message": record.getMessage(),
         }
-        line.update((name, value) for name, value in vars(record).items() if name not in self._PLAIN)
+        line.update(
+            (name, value) for name, value in vars(record).items() if name not in self._PLAIN
+        )
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()

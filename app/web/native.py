@@ -30,7 +30,9 @@ def mount_passage(
         hub = gateway()
         body = read_body(request, hub.body_bytes) if request.method == "POST" else None
         path = upstream.format(**{name: quote(value, safe="") for name, value in names.items()})
-        query = [(name, value) for name, value in request.args.items(multi=True) if name not in HIDDEN]
+        query = [
+            (name, value) for name, value in request.args.items(multi=True) if name not in HIDDEN
+        ]
         if query:
             path += "?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in query)
         headers: dict[str, Any] = forwarded(platform, spoken)

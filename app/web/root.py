@@ -33,7 +33,9 @@ def _models_are_open(hub: Gateway) -> bool:
 @root.get("/")
 @open_to_all
 def front() -> Response:
-    return as_json({"name": "tokens", "platforms": sorted(gateway().platforms), "health": "/health"})
+    return as_json(
+        {"name": "tokens", "platforms": sorted(gateway().platforms), "health": "/health"}
+    )
 
 
 @root.get("/api/hello")

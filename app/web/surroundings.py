@@ -16,11 +16,9 @@ HEADERS = ", ".join(
     x-stainless-retry-count x-stainless-runtime x-stainless-runtime-version x-stainless-timeout
     x-stainless-read-timeout x-stainless-helper-method x-session-id x-tokens-custom-group""".split()
 )
-EXPOSED = ", ".join(
-    """x-request-id retry-after retry-after-ms x-should-retry content-disposition
+EXPOSED = ", ".join("""x-request-id retry-after retry-after-ms x-should-retry content-disposition
     x-ratelimit-limit-requests x-ratelimit-remaining-requests x-ratelimit-reset-requests
-    x-ratelimit-limit-tokens x-ratelimit-remaining-tokens x-ratelimit-reset-tokens""".split()
-)
+    x-ratelimit-limit-tokens x-ratelimit-remaining-tokens x-ratelimit-reset-tokens""".split())
 
 
 def register_surroundings(app: Flask) -> None:

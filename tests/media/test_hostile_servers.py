@@ -189,7 +189,7 @@ FLOODS = {
     "a chunk size without end": flood(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 65536),
     "an error page": flood(b"HTTP/1.1 404 Not Found\r\n\r\n", MB),
     "crumbs": flood(
-        OK + b"Transfer-Encoding: chunked\r\n\r\n21\r\n" + PNG + b"\r\n", b"1\r\nx\r\n" * 9000
+        OK + b"Transfer-Encoding: chunked\r\n\r\n1d\r\n" + PNG + b"\r\n", b"1\r\nx\r\n" * 9000
     ),
 }
 
@@ -212,6 +212,33 @@ def test_a_flood_is_cut_off_near_the_limit(
     # what a kernel buffers on loopback, both ways, went out although nobody read it
     assert server.sent.get("/a", 0) < 16 * 2**20
     assert 0 < peak < 12 * 2**20
+
+
+HOPELESS = {
+    "a length over the limit": (OK + b"Content-Length: 99999999\r\n\r\n", "is larger than 20 MB$"),
+    "a length over what is left": (OK + b"Content-Length: 1100000\r\n\r\n", "too large together$"),
+    "a page": (OK + b"\r\n<html>" + bytes(5000), UNUSABLE),
+    "another kind": (OK + b"\r\nGIF89a" + bytes(5000), UNUSABLE),
+    "crumbs": (
+        OK + b"Transfer-Encoding: chunked\r\n\r\n1d\r\n" + PNG + b"\r\n" + b"1\r\nx\r\n" * 5000,
+        NEUTRAL,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOPELESS)
+def test_what_cannot_become_a_file_is_not_waited_for(
+    make_fetcher: Make, server: FileServer, case: str
+) -> None:
+    opening, refusal = HOPELESS[case]
+    server.routes["/a"] = stall(opening)
+    basket = make_fetcher(seconds=30, request_megabytes=1).basket()
+    began = time.monotonic()
+
+    with pytest.raises(BadAttachment, match=refusal):
+        basket.fetch("http://good.test/a", kinds=["image/png"])
+
+    assert time.monotonic() - began < 3  # the server would go on for five seconds
 
 
 def test_the_body_of_a_redirect_is_never_read(make_fetcher: Make, server: FileServer) -> None:
@@ -410,11 +437,11 @@ BROKEN = {
     "no last chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(PNG), PNG),
     "a chunk size in words": OK + b"Transfer-Encoding: chunked\r\n\r\nfour\r\nabcd\r\n",
     "a negative chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n",
-    "two lengths": OK + b"Content-Length: 5\r\nContent-Length: 33\r\n\r\n" + PNG,
+    "two lengths": OK + b"Content-Length: 5\r\nContent-Length: 29\r\n\r\n" + PNG,
     "a range nobody asked for": b"HTTP/1.1 206 Partial Content\r\n\r\n" + PNG,
     "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
     "an upgrade": b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + PNG,
-    "an error with an image": b"HTTP/1.1 500 Oops\r\nContent-Length: 33\r\n\r\n" + PNG,
+    "an error with an image": b"HTTP/1.1 500 Oops\r\nContent-Length: 29\r\n\r\n" + PNG,
 }
 
 

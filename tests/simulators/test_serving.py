@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from app.simulators.chatgpt import ChatgptSimulator
 from app.simulators.journal import DOTS, KEPT, Entry, Journal
 from app.simulators.mishaps import Mishap
 from app.simulators.serving import Running
@@ -170,3 +171,21 @@ def test_a_chunked_request_is_read_to_its_end(running: Running) -> None:
     assert requests.post(url, data=parts, headers=headers, timeout=5).status_code == 200
     sent = running.simulators["chatgpt"].journal.last().body
     assert sent == {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def test_stopping_does_not_wait_for_a_silent_stream() -> None:
+    with Running({"chatgpt": ChatgptSimulator()}) as own:
+        queue(own, Mishap("silence", seconds=60))
+        url = f"{own.url('chatgpt')}/chat/completions"
+        answer = requests.post(url, json=STREAMED, headers=KEY, stream=True, timeout=5)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    answer.close()
+    with pytest.raises(requests.exceptions.ConnectionError):
+        post(own)
+
+
+def test_every_simulator_is_called_what_it_is_registered_as(running: Running) -> None:
+    assert {name: simulator.name for name, simulator in running.simulators.items()} == {
+        name: name for name in running.simulators
+    }

@@ -1,0 +1,76 @@
+# `make` alone prints the targets.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := app tests wsgi.py deploy
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+.PHONY: run
+run: install ## start the gateway on offline simulators and print a line to try
+	@exec $(BIN)/tokens run
+
+.PHONY: install
+install: $(VENV)/runs ## set up .venv and the `tokens` program, nothing else
+
+.PHONY: test
+test: $(VENV)/tests ## set up what is needed and run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: lint ## what CI runs: format, lint, import contracts, types, tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/coverage report --include='app/wire/*,app/canonical/*' --fail-under=95
+	$(BIN)/coverage report --fail-under=85
+
+.PHONY: lint
+lint: $(VENV)/tests ## format, lint, import contracts and types
+	$(BIN)/black --quiet --check $(CODE) || { echo 'run "make format"'; exit 1; }
+	$(BIN)/isort --quiet --check $(CODE) || { echo 'run "make format"'; exit 1; }
+	$(BIN)/flake8 $(CODE)
+	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/tests ## put the code into the form that `lint` wants
+	$(BIN)/isort --quiet $(CODE)
+	$(BIN)/black --quiet $(CODE)
+
+.PHONY: bench
+bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at all (needs gcc)
+	$(BIN)/python tests/bench/compare.py $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/tests ## write requirements.txt anew from setup.cfg
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/python deploy/lock.py
+
+.PHONY: clean
+clean: ## remove what was set up; data in var/ stays
+	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .pytest_cache .hypothesis
+
+# ---- set-up. A stamp file each, so that a second call takes no time.
+
+$(VENV)/runs: requirements.txt setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo 'Python 3.11 or newer is needed: install it, or name it with `make PYTHON=python3.12 ...`'; exit 1; }
+	@touch . && test -w . || { echo "this folder cannot be written: $$PWD"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo 'the venv module is missing: apt-get install python3-venv'; exit 1; }
+	@test -x $(BIN)/python || { echo 'making .venv ...'; $(PYTHON) -m venv $(VENV); }
+	@echo 'installing what the gateway needs ...'
+	@sed '/^# ---- tests/,$$d' requirements.txt > $(VENV)/runs.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r $(VENV)/runs.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/tests: $(VENV)/runs
+	@echo 'installing what the tests need ...'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements.txt
+	@if command -v npm >/dev/null; then npm ci --prefix tests/sdk/node --no-audit --no-fund --loglevel=error; \
+		else echo 'npm is not here: the Node SDK tests will say so'; fi
+	@touch $@
