@@ -16,7 +16,8 @@ class ModelFacts:
     effort), a named `level`, an `effort`. `can_disable` False means that it cannot be switched off; `thinks_unasked` says that
     it thinks when nothing is said. `refuses` names top-level fields of the upstream's own dialect
     that the model answers with a 400. `forced_tools` is False where a forced tool choice is refused
-    altogether, and `forced_tools_thinking` where it is refused while thinking is on.
+    altogether, and `forced_tools_thinking` where it is refused while thinking is on; `tools_thinking` is False where
+    tools of any kind are.
     """
 
     name: str = ""
@@ -38,3 +39,4 @@ class ModelFacts:
     modern_limit: bool = True
     signatures: bool = False
     most_stops: int = 0
+    tools_thinking: bool = True

@@ -14,17 +14,21 @@ Json = dict[str, Any]
 
 SAMPLING = ("temperature", "top_p", "top_k")
 LEAST_TOP_P = 0.95  # the least a model that thinks allows
+NEWEST = "2026-10-21"  # the API version that took the sampling parameters away
+VERSIONS = (NEWEST, "2023-06-01", "2023-01-01")
 INTERLEAVED = "interleaved-thinking-2025-05-14"
 USE_ADAPTIVE = (
     'Use "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
 )
 
 
-def accept(body: Any, betas: tuple[str, ...], counting: bool = False) -> Json:
+def accept(raw: Any, betas: tuple[str, ...], counting: bool = False, version: str = NEWEST) -> Json:
     """The request with the model's full id, known to be acceptable; raises `Refused` otherwise."""
-    (COUNT if counting else MESSAGE)(body, "")
-    _require_betas(body, betas)
-    body = {**body, "model": resolved(body["model"])}
+    (COUNT if counting else MESSAGE)(raw, "")
+    _require_betas(raw, betas)
+    if version == NEWEST:
+        _newest(raw)
+    body: Json = {**raw, "model": resolved(raw["model"])}
     found = traits(body["model"])
     if isinstance(body.get("system"), list):
         require_texts(body["system"], "system")
@@ -56,6 +60,20 @@ def _require_betas(body: Json, betas: tuple[str, ...]) -> None:
             fail(name, "Extra inputs are not permitted")
     if "task_budget" in (body.get("output_config") or {}) and not betas:
         fail("output_config.task_budget", "Extra inputs are not permitted")
+
+
+def _newest(body: Json) -> None:
+    """What the newest version of the API no longer takes, whatever the model."""
+    for name in SAMPLING:
+        if name in body:
+            fail(name, "Extra inputs are not permitted")
+    for index, message in enumerate(body["messages"]):
+        for place, part in enumerate(blocks(message["content"])):
+            if message["role"] == "user" and part["type"] == "text" and part.get("citations"):
+                fail(
+                    f"messages.{index}.content.{place}.text.citations",
+                    "citations are not permitted in user messages",
+                )
 
 
 def _tools(body: Json) -> None:

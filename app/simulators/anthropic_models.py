@@ -91,7 +91,7 @@ _ALWAYS = replace(_NEW, disabled="no")
 _TRAITS: tuple[tuple[str, Traits], ...] = (
     (r"claude-3", replace(_FOUR_FIVE, enabled=False)),
     (r"claude-haiku-4", replace(_FOUR_FIVE, cache_from=4096)),
-    (r"claude-sonnet-4(-5|-2|$)", _FOUR_FIVE),
+    (r"claude-(sonnet-4-5|(opus|sonnet)-4(-2|$))", _FOUR_FIVE),
     (r"claude-opus-4-5", replace(_FOUR_FIVE, efforts=FIVE[:3], cache_from=4096)),
     (r"claude-(opus|sonnet)-4-6", _FOUR_SIX),
     (r"claude-opus-4-7", _PLAIN),

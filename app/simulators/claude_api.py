@@ -35,7 +35,7 @@ from app.simulators.anthropic_blocks import (
     tool_block,
 )
 from app.simulators.anthropic_checks import Refused, fail
-from app.simulators.anthropic_limits import accept
+from app.simulators.anthropic_limits import VERSIONS, accept
 from app.simulators.anthropic_models import described, listing, resolved, traits
 from app.simulators.anthropic_rules import TYPED_TOOLS
 from app.simulators.directives import asked, setting
@@ -49,7 +49,6 @@ Json = dict[str, Any]
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 MODELS = "/v1/models"
-VERSIONS = ("2023-06-01", "2023-01-01")
 MOST_BYTES = 32 * 1024 * 1024
 PROBES = ("/", "/api/hello")
 OAUTH = "oauth-2025-04-20"
@@ -178,7 +177,7 @@ class ClaudeApiSimulator(Simulator):
         return {"GET": _one_model} if path.startswith(MODELS + "/") else {}
 
     def _create(self, call: Call) -> Reply:
-        body = accept(_read(call), _betas(call))
+        body = accept(_read(call), _betas(call), version=_version(call))
         _require_room(body)
         turn = _Turn(self, body, self._cache.look(body, self.credential(call)))
         if not body.get("stream"):
@@ -352,11 +351,16 @@ def _require_house_rules(call: Call) -> None:
         raise Refused(
             "OAuth authentication is currently not supported.", 401, "authentication_error"
         )
+    _version(call)
+
+
+def _version(call: Call) -> str:
     version = call.headers.get("anthropic-version")
     if version is None:
         fail("anthropic-version", "header is required")
     if version not in VERSIONS:
         fail("anthropic-version", f'"{version}" is not a valid version')
+    return version
 
 
 def _betas(call: Call) -> tuple[str, ...]:
@@ -388,7 +392,7 @@ def _overloaded() -> bytes:
 
 
 def _count(call: Call) -> Reply:
-    body = accept(_read(call), _betas(call), counting=True)
+    body = accept(_read(call), _betas(call), True, _version(call))
     return Reply(200, as_json({"input_tokens": input_tokens(body)}))
 
 

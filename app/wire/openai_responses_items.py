@@ -1,11 +1,11 @@
 """The input items of OpenAI's Responses, read and written.
 
-A conversation is flat here: messages, thoughts, calls and results are items side by side. What an assistant did in a row
-becomes one turn; results that follow each other become one user turn.
+A conversation is flat here: messages, thoughts, calls and results are items side by side. What an
+assistant did in a row becomes one turn; results that follow each other become one user turn.
 
-Nothing here has room for another platform's signature except `encrypted_content` of a reasoning item. A foreign
-thought travels in its own item; the signature of a call or a text in a wordless item beside it, whose
-envelope says what it belongs to (`seal`).
+Nothing here has room for another platform's signature except `encrypted_content` of a reasoning
+item. A foreign thought travels in its own item; the signature of a call or a text in a wordless
+item beside it, whose envelope says what it belongs to (`seal`).
 """
 
 from __future__ import annotations
@@ -117,12 +117,16 @@ class _Conversation:
         """Puts a signature back on the call with that id, or on the last text."""
         if self._open == "said":
             parts = list(self.turns[-1].parts)
-            for i, part in reversed(list(enumerate(parts))):
-                text = not call_id and isinstance(part, Text)
-                if text or (isinstance(part, ToolCall) and part.call_id == call_id):
-                    parts[i] = replace(part, opaque=opaque)  # type: ignore[type-var]
-                    self.turns[-1] = replace(self.turns[-1], parts=tuple(parts))
-                    return
+            for i in reversed(range(len(parts))):
+                part = parts[i]
+                if isinstance(part, ToolCall) and call_id and part.call_id == call_id:
+                    parts[i] = replace(part, opaque=opaque)
+                elif isinstance(part, Text) and not call_id:
+                    parts[i] = replace(part, opaque=opaque)
+                else:
+                    continue
+                self.turns[-1] = replace(self.turns[-1], parts=tuple(parts))
+                return
         if call_id:
             self.sealed[call_id] = opaque
 

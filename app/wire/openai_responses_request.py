@@ -1,8 +1,9 @@
 """The request of OpenAI's Responses, apart from its input items.
 
-Flat where chat completions nest: tools, tool choice and format. Nothing is stored unless the caller says so, although the vendor's
-default is to store. There is no `stop`, `n`, `seed`, penalty or `logit_bias`: those are left out, and whoever needs a
-stop sequence cuts the text itself. The smallest limit the vendor takes is 16 tokens.
+Flat where chat completions nest: tools, tool choice and format. Nothing is stored unless the caller
+says so, although the vendor's default is to store. There is no `stop`, `n`, `seed`, penalty or
+`logit_bias`: those are left out, and whoever needs a stop sequence cuts the text itself. The
+smallest limit the vendor takes is 16 tokens.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from app.canonical.request import (
 )
 from app.errors import BadRequest
 from app.wire import fields
-from app.wire.openai_chat_request import drop_refused, effort_for, nearest
+from app.wire.openai_chat_request import effort_for, nearest
 from app.wire.openai_responses_items import CHAT, LONGEST_ID, NAME, own, read_input, write_input
 
 UNDERSTOOD = frozenset(
@@ -201,7 +202,9 @@ def _read_tool_choice(body: Mapping[str, Any]) -> ToolChoice | None:
     if choice.get("type") == "allowed_tools":
         tools = fields.a_list(choice.get("tools"), "tool_choice.tools")
         names = tuple(_named(one, f"tool_choice.tools[{i}]") for i, one in enumerate(tools))
-        return ToolChoice("required" if choice.get("mode") == "required" else "auto", names, parallel)
+        return ToolChoice(
+            "required" if choice.get("mode") == "required" else "auto", names, parallel
+        )
     return ToolChoice("required", (_named(choice, "tool_choice"),), parallel)
 
 
@@ -246,7 +249,9 @@ def _write_extras(extras: Opaque | None) -> dict[str, Any]:
     if extras is None or not isinstance(extras.value, Mapping):
         return {}
     known = {NAME: OWN, CHAT: SHARED}.get(extras.dialect, frozenset())
-    return {name: value for name, value in extras.value.items() if name in known and value is not None}
+    return {
+        name: value for name, value in extras.value.items() if name in known and value is not None
+    }
 
 
 def _write_conversation(request: ChatRequest, *, stored: bool) -> dict[str, Any]:
@@ -321,16 +326,19 @@ def _write_format(asked: Format) -> dict[str, Any]:
             "{field} is required", param="text.format.schema", field="text.format.schema"
         )
     written = {"type": "json_schema", "name": asked.name or "response"}
-    told = {"description": asked.description or None, "schema": asked.schema, "strict": asked.strict}
+    told = {
+        "description": asked.description or None,
+        "schema": asked.schema,
+        "strict": asked.strict,
+    }
     return written | {name: value for name, value in told.items() if value is not None}
 
 
 def _write_tools(
     request: ChatRequest, facts: ModelFacts, extras: Mapping[str, Any]
 ) -> dict[str, Any]:
-    tools = {tool.name: one for tool in request.tools if (one := _write_tool(tool)) is not None}
-    listed = [one for tool in request.tools if (one := _write_tool(tool)) is not None]
-    listed += _search_tool(request.extras)
+    named = [(tool.name, one) for tool in request.tools if (one := _write_tool(tool)) is not None]
+    listed = [one for _, one in named] + _search_tool(request.extras)
     if not listed:
         return {}
     written: dict[str, Any] = {"tools": listed}
@@ -339,8 +347,8 @@ def _write_tools(
         return written
     if choice.parallel is not None:
         written["parallel_tool_calls"] = choice.parallel
-    if "tool_choice" not in extras and (told := _write_choice(choice, tools, facts)) is not None:
-        written["tool_choice"] = told
+    if "tool_choice" not in extras:
+        written["tool_choice"] = _write_choice(choice, dict(named), facts)
     return written
 
 
@@ -372,7 +380,7 @@ def _write_tool(tool: Tool) -> dict[str, Any] | None:
         return written | _flat_format(tool.opaque)
     written["parameters"] = tool.schema or {"type": "object", "properties": {}}
     written["strict"] = tool.strict or False  # left out, the vendor would make it strict
-    return written | own(tool.opaque)
+    return written | dict(own(tool.opaque))
 
 
 def _flat_format(opaque: Opaque | None) -> dict[str, Any]:
@@ -412,9 +420,11 @@ def _fitting(name: str) -> str:
 
 def _drop_refused(body: dict[str, Any], facts: ModelFacts) -> dict[str, Any]:
     """The same body without what this model answers with a 400 (K-037)."""
-    effort = body.get("reasoning", {}).get("effort", "unsaid")
-    drop_refused(body, facts, thinking=effort != "none")
-    if "include" in body and "top_logprobs" in facts.refuses | facts.refuses_thinking:
-        if "top_logprobs" in facts.refuses or effort != "none":
-            body["include"] = [one for one in body["include"] if one != LOGPROBS]
+    refused = facts.refuses
+    if body.get("reasoning", {}).get("effort", "unsaid") != "none":
+        refused = refused | facts.refuses_thinking
+    for name in refused & body.keys():
+        del body[name]
+    if "top_logprobs" in refused and LOGPROBS in body.get("include", ()):
+        body["include"] = [one for one in body["include"] if one != LOGPROBS]
     return body

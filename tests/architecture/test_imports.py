@@ -1,0 +1,81 @@
+"""Who may import whom: the contracts of setup.cfg, and what a linter cannot say."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import APP, ROOT, modules, name_of
+
+BROAD = {
+    "app/web/failures.py": "the last handler: whatever it is, it is logged and told as JSON",
+    "app/upstream/opening.py": "handed to the greenlet that asks for the result",
+}
+
+
+def test_the_import_contracts_are_kept():
+    linter = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run(
+        [linter, "--config", "setup.cfg", "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path, tree", modules(), ids=lambda value: None)
+def test_no_function_imports_our_own_code(path, tree):
+    if path.is_relative_to(APP / "cli"):
+        pytest.skip("commands import late so that `tokens serve` starts fast")
+    inner = [
+        node.lineno
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app")
+    ]
+
+    assert not inner, f"{name_of(path)}: {inner}"
+
+
+def test_broad_excepts_are_the_known_ones():
+    found = {
+        name_of(path)
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or getattr(node.type, "id", "") == "Exception")
+    }
+
+    assert found <= BROAD.keys()
+
+
+def test_only_storage_speaks_sql():
+    words = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM", "PRAGMA ")
+    speakers = {
+        name_of(path)
+        for path, tree in modules()
+        if not path.is_relative_to(APP / "storage")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.startswith(words)
+    }
+
+    assert speakers == set()
+
+
+def test_only_the_settings_read_the_environment():
+    allowed = {"app/cli", "app/config.py"}
+    readers = {
+        name_of(path)
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+        if getattr(node.value, "id", "") == "os"
+    }
+
+    assert {one for one in readers if not one.startswith(tuple(allowed))} == set()

@@ -1,0 +1,44 @@
+"""Platforms are whole, and their names stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from app.platforms import PLATFORMS
+from app.simulators import SIMULATORS
+from tests.architecture.source import APP, ROOT, modules, name_of
+
+AT_HOME = ("app/platforms/", "app/simulators/")
+ALLOWED = {  # a default an operator may change, and the words that show a newcomer the way
+    "app/config.py": {"gemini"},
+    "app/cli/run.py": {"chatgpt"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(PLATFORMS))
+def test_platform_is_whole(name):
+    assert name in SIMULATORS
+    assert (APP / "platforms" / f"{name}.py").exists()
+    assert (APP / "platforms" / f"{name}.json").exists()
+    assert (ROOT / "tests" / "simulators" / f"test_{name}.py").exists()
+    assert f"`/{name}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_there_is_a_simulator_for_every_platform_and_none_besides():
+    assert set(SIMULATORS) == set(PLATFORMS)
+
+
+@pytest.mark.parametrize("path, tree", modules(), ids=lambda value: None)
+def test_no_platform_is_named_outside_its_own_file(path, tree):
+    name = name_of(path)
+    if name.startswith(AT_HOME):
+        return
+    words = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+    assert words & set(PLATFORMS) <= ALLOWED.get(name, set()), name
