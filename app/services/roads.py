@@ -29,7 +29,10 @@ from app.services.meter import estimated
 from app.upstream.platform import Framing, Platform
 from app.wire import openai_chat
 from app.wire.dialect import Dialect, StreamWriter, Tap, Telling
+from app.wire.names import given_twice
 from app.wire.openai_chat_patch import ChatPatch, patch_reply, patch_request
+
+SMALL = 65536  # bytes; above, looking through the caller's costs as much as writing our own
 
 
 class Flow(Protocol):
@@ -101,6 +104,8 @@ class RawRoad:
     def __init__(self, call: ChatCall, dialect: Dialect) -> None:
         self._call = call
         self._dialect = dialect
+        if twice := given_twice(call.raw):
+            raise BadRequest("{field} is given twice", param=twice, field=twice)
         self.payload = call.raw
         self.framing: Framing = "array" if call.array else "events" if call.stream else "whole"
 
@@ -182,7 +187,8 @@ class PatchedRoad:
 
     def __init__(self, call: ChatCall, body: dict[str, Any]) -> None:
         self._call = call
-        self.payload = call.raw if body == call.body else orjson.dumps(body)
+        is_same = len(call.raw) < SMALL and body == call.body and not given_twice(call.raw)
+        self.payload = call.raw if is_same else orjson.dumps(body)
         self.framing: Framing = "events" if call.stream else "whole"
 
     def answer(self, body: bytes) -> tuple[bytes, Usage]:

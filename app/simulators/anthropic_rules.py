@@ -31,12 +31,17 @@ from app.simulators.anthropic_checks import (
     typed,
     within,
 )
+from app.simulators.json_schema import well_formed
 
 ID = r"[a-zA-Z0-9_-]+"
 NAME = r"[a-zA-Z0-9_-]{1,64}"
 MOST_MESSAGES = 100_000
 MOST_STOPS = 8_191
 LONGEST_USER_ID = 256
+NO_SCHEMA = (
+    "JSON schema is invalid. It must match JSON Schema draft 2020-12 "
+    "(https://json-schema.org/draft/2020-12)."
+)
 
 MAGIC: dict[str, re.Pattern[bytes]] = {
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -266,6 +271,8 @@ def _input_schema(value: Any, at: str) -> None:
     for name in ("oneOf", "anyOf", "allOf"):
         if name in value:
             fail(at, "input_schema does not support oneOf, allOf, or anyOf at the top level")
+    if not well_formed(value):
+        fail(at, NO_SCHEMA)
 
 
 _CUSTOM_TOOL = record(
@@ -296,7 +303,14 @@ def _tool(value: Any, at: str) -> None:
 
 _parallel: dict[str, Check] = {"disable_parallel_tool_use": boolean}
 _display: dict[str, Check] = {"display": null(one_of("summarized", "omitted"))}
-_schema = typed({"schema": free_object})
+
+
+def _output_schema(value: Any, at: str) -> None:
+    if not well_formed(value):
+        fail(at, NO_SCHEMA)
+
+
+_schema = typed({"schema": _output_schema})
 
 
 def _stop(value: Any, at: str) -> None:

@@ -11,6 +11,7 @@ afterwards, once it is long enough for the model.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -375,7 +376,11 @@ def _read(call: Call) -> Any:
     if kind != "application/json":
         raise Refused("content-type: application/json is required")
     try:
-        return call.parsed()
+        value = call.parsed()
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
+    except UnicodeEncodeError:
+        raise Refused("The request body is not valid JSON: no low surrogate in string") from None
     except (ValueError, RecursionError) as error:
         raise Refused(f"The request body is not valid JSON: {error}") from None
 

@@ -11,6 +11,7 @@ A wrong API key is a 400 and a missing one a 403; only a wrong Bearer token is a
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -181,7 +182,11 @@ def _told(call: Call, refused: Refused, code: int = 0) -> Reply:
 
 def _read(call: Call) -> Any:
     try:
-        return call.parsed()
+        value = call.parsed()
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
+    except UnicodeEncodeError:
+        raise violation("", "Invalid JSON payload received. Unpaired surrogate.") from None
     except (ValueError, RecursionError) as error:
         raise violation("", f"Invalid JSON payload received. {error}") from None
 

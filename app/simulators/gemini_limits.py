@@ -10,6 +10,7 @@ from app.simulators.gemini_checks import Refused, violation
 from app.simulators.gemini_models import Traits, traits
 from app.simulators.gemini_rules import BUILT_IN, REQUEST
 from app.simulators.gemini_turns import require_parts, require_turns
+from app.simulators.json_schema import well_formed
 
 Json = dict[str, Any]
 
@@ -117,8 +118,8 @@ def _declaration(declared: Json, at: str, found: Traits) -> None:
         if declared["parameters"].get("type") != "OBJECT":
             _schema_fault(f"{at}.parameters.type", "the type of parameters must be OBJECT")
         _schema(declared["parameters"], f"{at}.parameters", found, root=True)
-    if not isinstance(declared.get("parametersJsonSchema", {}), dict):
-        _schema_fault(f"{at}.parameters_json_schema", "must be an object")
+    if not well_formed(declared.get("parametersJsonSchema", {})):
+        _schema_fault(f"{at}.parameters_json_schema", "invalid JSON schema")
 
 
 def _schema_fault(at: str, why: str) -> None:
@@ -217,8 +218,8 @@ def _format(config: Json, found: Traits) -> None:
         raise Refused(
             "Response JSON schema is only supported with response mime type: `application/json`."
         )
-    if not isinstance(config.get("responseJsonSchema", {}), dict):
-        _schema_fault("generation_config.response_json_schema", "must be an object")
+    if not well_formed(config.get("responseJsonSchema", {})):
+        _schema_fault("generation_config.response_json_schema", "invalid JSON schema")
 
 
 def _thinking(config: Json, found: Traits) -> None:

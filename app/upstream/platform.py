@@ -80,7 +80,9 @@ def _facts(values: dict[str, Any]) -> ModelFacts:
     return ModelFacts(**made)
 
 
-Framing = Literal["whole", "events", "array"]  # how the answer comes; one vendor streams JSON arrays
+Framing = Literal[
+    "whole", "events", "array"
+]  # how the answer comes; one vendor streams JSON arrays
 Address = Callable[[str, Secret, str, Framing], Send]  # base URL, token, model
 
 
@@ -97,7 +99,9 @@ class Chat:
     follow: Callable[[str, Secret], Send]
     probe: str
     forwards: frozenset[str] = frozenset()
-    always: Mapping[str, str] = field(default_factory=dict)  # sent where the caller's own header says nothing
+    always: Mapping[str, str] = field(
+        default_factory=dict
+    )  # sent where the caller's own header says nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,206 +1,130 @@
-"""THIN stand-in until the real transport lands."""
+"""Reaching a platform: a call goes out, an answer comes back piece by piece, and every way it can fail has a name.
+
+`requests` is the client API, with one session for the worker. It reads no environment, keeps no cookies and follows no
+redirects: a redirect would carry the platform's key to another host.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
-from gevent import socket, ssl
+import requests
 
-from app.errors import BadReply, BrokenTransfer, CallerGone, TimedOut, Unreachable
+from app.errors import CallerGone, TimedOut, Unreachable
+from app.upstream.answer import Answer, Body, LeanBody, SlowBody
+from app.upstream.lean import LeanAdapter, LeanRequest
+from app.upstream.leash import Leash
+
+__all__ = ["Answer", "Deadlines", "Leash", "Transport"]
+
+AGENT = "tokens-gateway"
+MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
+    """In seconds, but for the size of the largest answer."""
+
     connect_seconds: float = 3.0
     first_byte_seconds: float = 120.0
     total_seconds: float = 1800.0
     answer_megabytes: int = 256
 
 
-class Leash:
-    __slots__ = ("pulled", "_sock")
+class _Session(requests.Session):
+    """Follows nothing and remembers nothing."""
 
-    def __init__(self) -> None:
-        self.pulled = False
-        self._sock = None
-
-    def hold(self, sock) -> None:
-        self._sock = sock
-
-    def pull(self) -> None:
-        self.pulled = True
-        if self._sock is not None:
-            try:
-                self._sock._sock.shutdown(2) if hasattr(self._sock, "_sock") else self._sock.shutdown(2)
-            except OSError:
-                pass
-
-
-class Answer:
-    complete_by = "chunked"
-
-    def __init__(self, transport, key, sock, status, headers, rest, leash):
-        self.status = status
-        self.headers = headers
-        self._t, self._key, self._sock, self._buf, self._leash = transport, key, sock, rest, leash
-        self._done = False
-        self._chunked = "chunked" in headers.get("transfer-encoding", "")
-        length = headers.get("content-length")
-        self._left = None if length is None or self._chunked else int(length)
-        self._chunk = 0
-        if self._left == 0:
-            self._done = True
-
-    def _recv(self, seconds):
-        self._sock.settimeout(seconds)
-        try:
-            data = self._sock.recv(65536)
-        except socket.timeout:
-            return None
-        except OSError as e:
-            if self._leash and self._leash.pulled:
-                raise CallerGone("the caller hung up") from e
-            raise BrokenTransfer("the platform's answer broke off") from e
-        if self._leash and self._leash.pulled:
-            raise CallerGone("the caller hung up")
-        return data
-
-    def next(self, seconds):
-        while True:
-            out = self._take()
-            if out or self._done:
-                return out
-            data = self._recv(seconds)
-            if data is None:
-                return None
-            if not data:
-                if not self._chunked and self._left is None:
-                    self._done = True
-                    return b""
-                raise BrokenTransfer("the platform's answer broke off")
-            self._buf += data
-
-    def _take(self):
-        if not self._chunked:
-            out, self._buf = self._buf, b""
-            if self._left is not None:
-                self._left -= len(out)
-                if self._left <= 0:
-                    self._done = True
-            return out
-        out = []
-        while not self._done:
-            if self._chunk > 0:
-                piece = self._buf[: self._chunk]
-                out.append(piece)
-                self._buf = self._buf[len(piece) :]
-                self._chunk -= len(piece)
-                if self._chunk:
-                    break
-                self._chunk = -2
-            if self._chunk == -2:
-                if len(self._buf) < 2:
-                    break
-                self._buf = self._buf[2:]
-                self._chunk = 0
-            line, found, rest = self._buf.partition(b"\r\n")
-            if not found:
-                break
-            size = int(line.split(b";")[0], 16)
-            if size == 0:
-                if rest[:2] != b"\r\n":
-                    break
-                self._buf = rest[2:]
-                self._done = True
-                break
-            self._buf = rest
-            self._chunk = size
-        return b"".join(out)
-
-    def read(self, limit, seconds):
-        end = time.monotonic() + seconds
-        out = []
-        size = 0
-        while True:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise TimedOut("the platform took too long to answer")
-            data = self.next(left)
-            if data == b"":
-                return b"".join(out)
-            if data is None:
-                continue
-            size += len(data)
-            if size > limit:
-                raise BadReply("the platform's answer is too large")
-            out.append(data)
-
-    def close(self):
-        if self._sock is None:
-            return
-        sock, self._sock = self._sock, None
-        if self._done and not self._buf and (self._chunked or self._left is not None):
-            self._t._pool.setdefault(self._key, []).append(sock)
-        else:
-            sock.close()
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Transport:
-    def __init__(self, deadlines, *, pool_size=1000, proxy="", ca_file=""):
-        self._d = deadlines
-        self._pool = {}
+    """Calls platforms; one per worker."""
 
-    def open(self, method, url, headers, body, *, leash=None, first_byte_seconds=None, repeat_stale=True):
-        parts = urlsplit(url)
-        key = (parts.scheme, parts.hostname, parts.port)
-        reused = bool(self._pool.get(key))
-        if reused:
-            sock = self._pool[key].pop()
-        else:
-            try:
-                sock = socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), self._d.connect_seconds)
-                if parts.scheme == "https":
-                    sock = ssl.create_default_context().wrap_socket(sock, server_hostname=parts.hostname)
-            except OSError as e:
-                raise Unreachable("the platform cannot be reached") from e
-        if leash:
-            leash.hold(sock)
-        path = parts.path + ("?" + parts.query if parts.query else "")
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", "accept-encoding: identity"]
-        lines += [f"{k}: {v}" for k, v in headers.items()]
-        if body is not None:
-            lines.append(f"content-length: {len(body)}")
-        sock.settimeout(first_byte_seconds or self._d.first_byte_seconds)
-        buf = b""
+    def __init__(
+        self, deadlines: Deadlines, *, pool_size: int = 1000, proxy: str = "", ca_file: str = ""
+    ) -> None:
+        self._deadlines = deadlines
+        self._session = _Session()
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._verify: bool | str = ca_file or True
+        self._lean = LeanAdapter(deadlines.connect_seconds, pool_size, ca_file)
+        if not proxy:
+            self._session.mount("http://", self._lean)
+            self._session.mount("https://", self._lean)
+
+    def open(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        leash: Leash | None = None,
+        first_byte_seconds: float | None = None,
+        repeat_stale: bool = True,
+    ) -> Answer:
+        """The platform's answer, as soon as its head is in.
+
+        `repeat_stale` allows one more try where a pooled connection turns out to be dead before a byte of the
+        answer has come.
+        """
+        deadlines = self._deadlines
+        sent = {"User-Agent": AGENT, **headers, "Accept-Encoding": "identity"}
+        seconds = first_byte_seconds or deadlines.first_byte_seconds
+        if leash is not None and leash.pulled:
+            raise CallerGone("the caller hung up")
+        if self._proxies:
+            return self._open_by_proxy(method, url, sent, body, seconds, leash)
+        request = LeanRequest(method, url, sent, body, leash, repeat_stale)
+        limits = (deadlines.connect_seconds, seconds)
+        response = self._lean.send(request, stream=True, timeout=limits)
+        raw: Any = response.raw
+        lean = LeanBody(raw.line, raw.framing, raw.rest, self._lean if raw.keeps else None, leash)
+        return self._answer(response.status_code, response.headers, lean)
+
+    def _open_by_proxy(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        seconds: float,
+        leash: Leash | None,
+    ) -> Answer:
+        """Through requests and urllib3, the slow and thorough way."""
+        prepared = requests.Request(method, url, dict(headers), data=body).prepare()
         try:
-            sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
-            while b"\r\n\r\n" not in buf:
-                data = sock.recv(65536)
-                if not data:
-                    raise ConnectionResetError("closed")
-                buf += data
-        except socket.timeout as e:
-            sock.close()
-            raise TimedOut("the platform took too long to answer") from e
-        except OSError as e:
-            sock.close()
-            if leash and leash.pulled:
-                raise CallerGone("the caller hung up") from e
-            if reused and repeat_stale and not buf:
-                return self.open(method, url, headers, body, leash=leash, first_byte_seconds=first_byte_seconds)
-            raise Unreachable("the platform closed the connection") from e
-        head, _, rest = buf.partition(b"\r\n\r\n")
-        first, *fields = head.decode("latin-1").split("\r\n")
-        got = {}
-        for f in fields:
-            k, _, v = f.partition(":")
-            got[k.strip().lower()] = v.strip()
-        return Answer(self, key, sock, int(first.split()[1]), got, rest, leash)
+            response = self._session.send(
+                prepared,
+                stream=True,
+                timeout=(self._deadlines.connect_seconds, seconds),
+                verify=self._verify,
+                proxies=self._proxies,
+                allow_redirects=False,
+            )
+        except requests.Timeout as error:
+            raise TimedOut("the platform took too long to answer") from error
+        except requests.RequestException as error:
+            raise Unreachable("the platform cannot be reached") from error
+        found = {name.lower(): value for name, value in response.headers.items()}
+        return self._answer(response.status_code, found, SlowBody(response, leash))
 
-    def close(self):
-        for socks in self._pool.values():
-            for s in socks:
-                s.close()
+    def _answer(self, status: int, headers: Mapping[str, str], body: Body) -> Answer:
+        deadlines = self._deadlines
+        return Answer(
+            status,
+            headers,
+            body,
+            most_bytes=deadlines.answer_megabytes * MEGABYTE,
+            total_seconds=deadlines.total_seconds,
+        )
+
+    def close(self) -> None:
+        self._session.close()
+        self._lean.close()

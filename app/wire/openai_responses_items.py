@@ -367,7 +367,7 @@ def _write_said(turn: Turn, stored: bool) -> list[dict[str, Any]]:
     words: list[Text | Refusal] = []
     for part in turn.parts:
         if isinstance(part, (Text, Refusal)):
-            if words and _phase(part) != _phase(words[-1]):
+            if words and isinstance(part, Text) and _phase(part) != _phase(words[0]):
                 items.append(_write_words(words))
                 words = []
             if part.text:

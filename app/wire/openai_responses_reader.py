@@ -173,7 +173,7 @@ class ResponsesReader:
         return events
 
     def _last(self, payload: bytes) -> list[Event]:
-        """An event without the blank line after it: if it is not whole, the transfer was cut inside it."""
+        """An event without a blank line after it; one that is not whole was cut off."""
         events: list[Event] = []
         try:
             self._read(orjson.loads(payload), events)

@@ -28,10 +28,9 @@ from app.wire import fields
 from app.wire.openai_chat_request import effort_for, nearest
 from app.wire.openai_responses_items import CHAT, LONGEST_ID, NAME, own, read_input, write_input
 
-UNDERSTOOD = frozenset(
-    """model input instructions tools tool_choice parallel_tool_calls temperature top_p top_logprobs
-    max_output_tokens reasoning text stream user safety_identifier prompt_cache_key service_tier""".split()
-)
+UNDERSTOOD = frozenset("""model input instructions tools tool_choice parallel_tool_calls temperature
+        top_p top_logprobs max_output_tokens reasoning text stream user
+        safety_identifier prompt_cache_key service_tier""".split())
 ELSEWHERE = ("previous_response_id", "conversation", "prompt")  # things only the vendor has stored
 SHARED = frozenset(
     "metadata moderation prompt_cache_options prompt_cache_retention store".split()
@@ -54,7 +53,7 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
     for name in ELSEWHERE:
         if body.get(name) is not None:
             raise BadRequest(
-                "{field} is only understood by the platform that stored it; send the whole conversation",
+                "{field} is known only to the platform that stored it; send the conversation",
                 param=name,
                 field=name,
             )
@@ -91,7 +90,7 @@ def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _read_extras(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What only the vendor understands, including what it has more than others on fields everybody has."""
+    """What only the vendor understands, also on fields that everybody has."""
     extras = {name: value for name, value in body.items() if name not in UNDERSTOOD}
     thinking = {k: v for k, v in _object(body, "reasoning").items() if k != "effort" and v}
     if thinking:
@@ -265,7 +264,7 @@ def _write_conversation(request: ChatRequest, *, stored: bool) -> dict[str, Any]
 
 
 def _write_reasoning(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
-    """How hard to think, and that thoughts come back in words and in the form that can be replayed."""
+    """How hard to think, and that thoughts come back in words and sealed, to be replayed."""
     include = list(_own_extra(request, "include") or ())
     if request.sampling.logprobs and LOGPROBS not in include:
         include.append(LOGPROBS)

@@ -49,8 +49,8 @@ DELTAS: dict[Kind, bytes] = {
     "custom_call": b"response.custom_tool_call_input.delta",
 }
 CODES = frozenset(
-    """bio_policy context_length_exceeded cyber_policy insufficient_quota invalid_prompt rate_limit_exceeded
-    server_error server_is_overloaded slow_down""".split()
+    """bio_policy context_length_exceeded cyber_policy insufficient_quota
+        invalid_prompt rate_limit_exceeded server_error server_is_overloaded slow_down""".split()
 )  # what clients know how to react to; anything else they try again
 
 
@@ -69,7 +69,7 @@ def write_usage(usage: Usage) -> Json:
 
 @dataclass(slots=True)
 class _Block:
-    """The block that is being told. `head` is what every delta begins with; None = deltas are only kept."""
+    """The block being told. `head` is what its deltas begin with; None = they are only kept."""
 
     kind: Kind
     item: Json
@@ -121,7 +121,7 @@ class ResponsesWriter:
         return self._flush()
 
     def beat(self) -> bytes:
-        """Codex counts events, not comments, as life. A stream that is not of our making gets a comment."""
+        """Codex counts events, not comments, as life. A stream we did not open gets a comment."""
         if not self._opened or self._ended:
             return KEEP_ALIVE
         self._tell("response.in_progress", response=self._respond("in_progress"))
@@ -211,8 +211,9 @@ class ResponsesWriter:
 
     def _open_words(self, kind: Kind, opaque: Opaque | None) -> None:
         phase = own(opaque).get("phase")
-        if self._message is not None and (self._complete or self._message.get("phase") != phase):
-            self._close_message()
+        if self._message is not None and kind == "text":
+            if self._complete or self._message.get("phase") != phase:
+                self._close_message()
         if self._message is None:
             extra = {"phase": phase} if phase else {}
             self._message = self._begin(

@@ -1,0 +1,200 @@
+"""Just enough HTTP/1.1 to read an answer: its head, and the three ways in which a body can end.
+
+A body of known length and a chunked one say when they are complete. One that ends with the connection never can, so
+whoever reads it has to see the protocol's own last word.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Protocol
+
+from app.errors import BadReply
+
+MOST_HEAD_BYTES = 65536
+MOST_HEAD_LINES = 200
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |$)")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?$")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def read_head(head: bytes) -> tuple[int, dict[str, str]]:
+    """Status and headers of an answer; names in lower case, the last of equal names wins."""
+    first, *lines = head.split(b"\r\n")
+    found = _STATUS.match(first)
+    if found is None:
+        raise BadReply("the platform's answer is not HTTP")
+    if len(lines) > MOST_HEAD_LINES:
+        raise BadReply("the platform's answer has too many headers")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        value = value.strip(" \t")
+        if not colon or not _NAME.fullmatch(name):
+            raise BadReply("the platform's answer has a header that cannot be read")
+        name = name.lower()
+        if name in ("content-length", "transfer-encoding") and headers.get(name, value) != value:
+            raise BadReply("the platform's answer has two lengths")
+        if not _UNPRINTABLE.search(value):
+            headers[name] = value
+    return int(found[1]), headers
+
+
+class Framing(Protocol):
+    """Takes bytes off the connection, gives the bytes of the body."""
+
+    complete: bool
+    name: str
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    @property
+    def spare(self) -> bytes:
+        """What came after the end of the body, where nothing should."""
+
+
+class Empty:
+    """No body at all."""
+
+    complete = True
+    name = "length"
+    spare = b""
+
+    def feed(self, data: bytes) -> bytes:
+        self.spare += data
+        return b""
+
+
+class Counted:
+    """A body of known length."""
+
+    name = "length"
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.complete = length == 0
+        self.spare = b""
+
+    def feed(self, data: bytes) -> bytes:
+        if len(data) > self._left:
+            data, self.spare = data[: self._left], data[self._left :]
+        self._left -= len(data)
+        self.complete = self._left == 0
+        return data
+
+
+class UntilClose:
+    """A body that ends when the connection does."""
+
+    complete = False
+    name = "close"
+    spare = b""
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+
+class Chunked:
+    """A chunked body. Everything that one read brought comes out in one piece; trailers are skipped."""
+
+    name = "chunked"
+    __slots__ = ("complete", "spare", "_rest", "_left", "_in_trailers")
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.spare = b""
+        self._rest = b""
+        self._left = 0  # of the chunk we are in, with its line end
+        self._in_trailers = False
+
+    def feed(self, data: bytes) -> bytes:
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        at, end = 0, len(data)
+        out: list[bytes] = []
+        while at < end and not self.complete:
+            if self._left:
+                at = self._take(data, at, out)
+            elif (line_end := data.find(b"\r\n", at)) < 0:
+                if end - at > MOST_HEAD_BYTES:
+                    raise BadReply("the platform's answer has a chunk that cannot be read")
+                self._rest = data[at:]
+                at = end
+            else:
+                self._line(data[at:line_end])
+                at = line_end + 2
+        if self.complete:
+            self.spare = data[at:]
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _take(self, data: bytes, at: int, out: list[bytes]) -> int:
+        """Body bytes from `at` on, up to the end of the chunk or of what is there."""
+        body = self._left - 2
+        have = len(data) - at
+        if body > 0:
+            out.append(data[at : at + min(body, have)])
+        if have < self._left:
+            tail = max(have - max(body, 0), 0)
+            if tail:  # half a line end
+                self._rest = data[-tail:]
+            self._left -= have - tail
+            return len(data)
+        if data[at + max(body, 0) : at + self._left][-2:] != b"\r\n":
+            raise BadReply("the platform's answer has a chunk that cannot be read")
+        at += self._left
+        self._left = 0
+        return at
+
+    def _line(self, line: bytes) -> None:
+        if self._in_trailers:
+            self.complete = not line
+            return
+        found = _SIZE.match(line)
+        if found is None:
+            raise BadReply("the platform's answer has a chunk that cannot be read")
+        size = int(found[1], 16)
+        if size:
+            self._left = size + 2
+        else:
+            self._in_trailers = True
+
+
+def framing(method: str, status: int, headers: Mapping[str, str]) -> Framing:
+    """How the body of this answer ends."""
+    if method == "HEAD" or status in (204, 304):
+        return Empty()
+    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    if coding is not None:
+        if coding.lower() != "chunked" or length is not None:
+            raise BadReply("the platform's answer has two lengths")
+        return Chunked()
+    if length is None:
+        return UntilClose()
+    if not length.isascii() or not length.isdigit():
+        raise BadReply("the platform's answer has a length that cannot be read")
+    return Counted(int(length))
+
+
+class Inflated:
+    """Undoes gzip or deflate for an upstream that compresses although it was asked not to, read by read."""
+
+    def __init__(self, coding: str, most: int) -> None:
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            raise BadReply("the platform's answer has a coding that is not read here")
+        self._inflate = zlib.decompressobj(
+            zlib.MAX_WBITS | 32 if coding != "deflate" else zlib.MAX_WBITS
+        )
+        self._left = most
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            out = self._inflate.decompress(data, self._left + 1)
+        except zlib.error as error:
+            raise BadReply("the platform's answer cannot be decompressed") from error
+        self._left -= len(out)
+        if self._left < 0:
+            raise BadReply("the platform's answer is too large")
+        return out
