@@ -17,7 +17,7 @@ _settings = Settings.from_env(os.environ, list(PLATFORMS.values()))
 
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
-worker_class = "gevent"
+worker_class = "app.web.worker.LeanWorker"
 worker_connections = _settings.worker_connections
 preload_app = True
 wsgi_app = "wsgi:application"

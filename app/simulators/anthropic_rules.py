@@ -271,7 +271,9 @@ def _input_schema(value: Any, at: str) -> None:
     for name in ("oneOf", "anyOf", "allOf"):
         if name in value:
             fail(at, "input_schema does not support oneOf, allOf, or anyOf at the top level")
-    if not well_formed(value):
+    nullable = ("properties", "required")  # null is as good as absent here, and only here
+    given = {k: v for k, v in value.items() if v is not None or k not in nullable}
+    if not well_formed(given):
         fail(at, NO_SCHEMA)
 
 

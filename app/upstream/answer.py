@@ -121,6 +121,8 @@ class LeanBody:
         self._ticks = 0.0
         self._waiting: Any = None
         self._over = False
+        self._drained = False  # the last read took all there was: wait before the next
+        self._is_plain = line.key[0] == "http"  # TLS may hold back what it has already read
         line.sock.settimeout(0)  # waiting is our own business from here on
 
     def next(self, seconds: float) -> bytes | None:
@@ -131,6 +133,11 @@ class LeanBody:
             elif framing.complete or self._over:
                 return b""
             else:
+                if self._drained:
+                    self._drained = False
+                    if not self._wait(seconds):
+                        self._drained = True
+                        return None
                 try:
                     data = self._sock.recv(PIECE)
                 except (BlockingIOError, ssl.SSLWantReadError):
@@ -141,6 +148,7 @@ class LeanBody:
                     raise self._broken() from error
                 if self._leash is not None and self._leash.pulled:
                     raise CallerGone("the caller hung up")
+                self._drained = self._is_plain and 0 < len(data) < PIECE
                 if not data:
                     if framing.name != "close":
                         raise self._broken()

@@ -156,7 +156,9 @@ def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
         response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
     else:
         body = _streamed(hub, relayed.body, ear, g.record)
-        response = Response(body, relayed.status, content_type=relayed.content_type)
+        response = Response(
+            body, relayed.status, content_type=relayed.content_type, direct_passthrough=True
+        )
         response.headers["Cache-Control"] = "no-cache, no-transform"
         response.headers["X-Accel-Buffering"] = "no"
         g.streaming = True

@@ -171,6 +171,7 @@ class ChatPatch:
         "_frames",
         "_old",
         "_new",
+        "_start",
         "_writer",
         "_finished",
         "_calls",
@@ -186,6 +187,7 @@ class ChatPatch:
         self._frames = Frames()
         self._old = b""  # how every chunk of this answer begins, once known
         self._new = b""  # what that beginning becomes
+        self._start = b""  # how a chunk of plain text begins, without the frame
         self._writer = ChatWriter(telling)
         self._finished = False
         self._calls = False
@@ -201,7 +203,11 @@ class ChatPatch:
         for _, payload in self._frames.feed(data):
             if self.done:
                 break
-            self._frame(payload, out)
+            if self._start and payload.startswith(self._start) and _is_plain_text(payload):
+                self.spoke = True
+                out += (self._new, payload[len(self._old) - 6 :], b"\n\n")
+            else:
+                self._frame(payload, out)
         return b"".join(out)
 
     def finish(self) -> bytes:
@@ -253,6 +259,7 @@ class ChatPatch:
             return
         del fixed["choices"]
         self._old = b"data: " + head
+        self._start = head + _TEXT
         self._new = b"data: " + orjson.dumps(self._ours(fixed))[:-1] + b","
 
     def _ours(self, chunk: dict[str, Any]) -> dict[str, Any]:
@@ -290,6 +297,16 @@ class ChatPatch:
             reason = "tool_calls" if reason == "stop" and self._calls else reason
             pieces.append(choice | {"delta": {}, "finish_reason": reason})
         return pieces
+
+
+def _is_plain_text(payload: bytes) -> bool:
+    """Whether a frame that begins like plain text goes on and ends like it."""
+    if _GOING_ON not in payload or len(payload) > 6 * LONGEST_PIECE:
+        return False
+    for mark in _NOT_PLAIN:
+        if mark in payload:
+            return False
+    return True
 
 
 def _parts(delta: dict[str, Any]) -> list[dict[str, Any]]:

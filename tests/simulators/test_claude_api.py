@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +22,6 @@ Post = Callable[..., requests.Response]
 OLD = "claude-haiku-4-5"
 NEW = "claude-sonnet-5"
 NEWEST = "claude-opus-5-5"
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n0000").decode()
 WEATHER: Json = {
     "name": "weather",
     "input_schema": {

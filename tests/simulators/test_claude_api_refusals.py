@@ -137,6 +137,10 @@ SHAPES: list[tuple[Json, str]] = [
         "top level",
     ),
     (
+        {"tools": [{"name": "weather", "input_schema": {"type": "object", "properties": []}}]},
+        "tools.0.custom.input_schema: JSON schema is invalid.",
+    ),
+    (
         {"thinking": {**BUDGET, "budget_tokens": 1000}},
         "thinking.enabled.budget_tokens: Input " "should be greater than or equal to 1024",
     ),
@@ -415,6 +419,7 @@ ACCEPTED: list[Json] = [
     },
     {"tool_choice": FORCED, "tools": [WEATHER]},
     {"tools": [{"type": "bash_20250124", "name": "bash"}]},
+    {"tools": [{"name": "f", "input_schema": {"type": "object", "properties": None}}]},
     {"max_tokens": 0},
     inline("image/png", PNG),
     image({"type": "url", "url": "https://example.com/a.png"}),

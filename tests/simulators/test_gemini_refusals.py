@@ -307,6 +307,11 @@ TOOLS: list[tuple[str, Json, str]] = [
         tools({"name": "f", "parameters": {"type": "STRING"}}),
         f"{AT}.type: the type of parameters must be OBJECT",
     ),
+    (
+        NEW,
+        tools({"name": "f", "parametersJsonSchema": {"type": "list"}}),
+        f"{AT}_json_schema: invalid JSON schema",
+    ),
     (NEW, parameters({"type": "ARRAY"}), f"{AT}.properties[x].items: missing field."),
     (
         NEW,
@@ -398,7 +403,7 @@ ACCEPTED: list[tuple[str, Json]] = [
     (OLD, thinking(thinkingBudget=0)),
     (NEW, {**tools(), **config(responseMimeType="application/json")}),
     (NEW, parameters({"type": "string", "nullable": True})),
-    (NEW, tools({"name": "f", "parametersJsonSchema": {"type": "object", "oneOf": []}})),
+    (NEW, tools({"name": "f", "parametersJsonSchema": {"type": "object", "oneOf": [{}]}})),
     (
         NEW,
         {

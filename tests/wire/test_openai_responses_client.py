@@ -15,13 +15,13 @@ from app.wire import openai_responses
 from app.wire.dialect import Dialect, Telling
 from app.wire.openai_responses import read_reply, write_reply, write_stream
 
-REASONING = {
+REASONING: dict[str, Any] = {
     "type": "reasoning",
     "id": "rs_1",
     "summary": [{"type": "summary_text", "text": "One"}, {"type": "summary_text", "text": "Two"}],
     "encrypted_content": "gAAA",
 }
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "type": "message",
     "id": "msg_1",
     "role": "assistant",
@@ -46,7 +46,7 @@ MESSAGE = {
         {"type": "refusal", "refusal": "But no"},
     ],
 }
-CALL = {
+CALL: dict[str, Any] = {
     "type": "function_call",
     "id": "fc_1",
     "call_id": "call_1",
@@ -54,7 +54,7 @@ CALL = {
     "arguments": '{"city":"Oslo"}',
     "status": "completed",
 }
-CUSTOM = {
+CUSTOM: dict[str, Any] = {
     "type": "custom_tool_call",
     "id": "ctc_1",
     "call_id": "call_2",

@@ -43,13 +43,13 @@ from app.wire.openai_responses import (
     write_reply,
 )
 
-REASONING = {
+REASONING: dict[str, Any] = {
     "type": "reasoning",
     "id": "rs_1",
     "summary": [{"type": "summary_text", "text": "One"}, {"type": "summary_text", "text": "Two"}],
     "encrypted_content": "gAAA",
 }
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "type": "message",
     "id": "msg_1",
     "role": "assistant",
@@ -74,7 +74,7 @@ MESSAGE = {
         {"type": "refusal", "refusal": "But no"},
     ],
 }
-CALL = {
+CALL: dict[str, Any] = {
     "type": "function_call",
     "id": "fc_1",
     "call_id": "call_1",
@@ -82,20 +82,20 @@ CALL = {
     "arguments": '{"city":"Oslo"}',
     "status": "completed",
 }
-CUSTOM = {
+CUSTOM: dict[str, Any] = {
     "type": "custom_tool_call",
     "id": "ctc_1",
     "call_id": "call_2",
     "name": "g",
     "input": "go",
 }
-SEARCH = {
+SEARCH: dict[str, Any] = {
     "type": "web_search_call",
     "id": "ws_1",
     "status": "completed",
     "action": {"type": "search"},
 }
-PICTURE = {
+PICTURE: dict[str, Any] = {
     "type": "image_generation_call",
     "id": "ig_1",
     "status": "completed",
@@ -515,11 +515,12 @@ def test_a_lost_connection_is_a_broken_transfer() -> None:
         b"data: {}\n\n",
         b'data: {"type":[]}\n\n',
         b'data: {"type":"response.output_text.delta"}\n\n',
-        b'data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":5}\n\n',
+        b'data: {"type":"response.refusal.delta","output_index":0,"content_index":0,"delta":5}\n\n',
         b'data: {"type":"response.function_call_arguments.delta","output_index":0,"delta":"x"}\n\n',
         b'data: {"type":"response.completed"}\n\n',
         b'data: {"type":"response.output_item.done","output_index":0}\n\n',
-        b'data: {"type":"response.output_item.added","output_index":[],"item":{"type":"function_call"}}\n\n',
+        b'data: {"type":"response.output_item.added","output_index":[],'
+        b'"item":{"type":"function_call","call_id":"c","name":"f"}}\n\n',
     ],
 )
 def test_a_garbled_event_is_a_bad_reply(data: bytes) -> None:

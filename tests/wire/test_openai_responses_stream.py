@@ -71,6 +71,7 @@ def said(reply: ChatReply) -> tuple[Any, ...]:
 
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 PIECES = st.lists(WORDS, min_size=1, max_size=3)
+NAMES = st.sampled_from("fg")
 
 
 @st.composite
@@ -100,7 +101,7 @@ def answers(draw: st.DrawFn) -> list[Event]:
 def _calls(draw: st.DrawFn, index: int, many: int) -> list[Event]:
     kinds = [draw(st.sampled_from(["tool_call", "custom_call"])) for _ in range(many)]
     opened: list[Event] = [
-        Opened(index + i, kind, f"call_{index + i}", draw(st.sampled_from("fg")))  # type: ignore[arg-type]
+        Opened(index + i, kind, f"call_{index + i}", draw(NAMES))  # type: ignore[arg-type]
         for i, kind in enumerate(kinds)
     ]
     inner: list[Event] = []
@@ -125,7 +126,11 @@ def _in_order(events: list[Event]) -> bool:
 def _block(draw: st.DrawFn, index: int, kind: str) -> list[Event]:
     if kind == "opaque":
         action = {"type": "search", "query": "q", "queries": ["q"]}
-        item = {"type": "web_search_call", "id": f"ws_{index}", "status": "completed"}
+        item: dict[str, Any] = {
+            "type": "web_search_call",
+            "id": f"ws_{index}",
+            "status": "completed",
+        }
         item |= {"action": action}
         return [Opened(index, "opaque", opaque=Opaque(NAME, item)), Closed(index)]
     words = draw(PIECES)
@@ -173,7 +178,7 @@ def test_an_answer_survives_the_wire_in_any_pieces(
 @settings(max_examples=100, deadline=None)
 @given(answers())
 def test_the_stream_is_what_the_vendor_documents(events: list[Event]) -> None:
-    """3.6: numbered, every item announced, filled and done under one id; the last event repeats it all."""
+    """3.6: numbered; an item keeps its id from start to end; the last event repeats all."""
     sent = documents(told(events))
     kinds = [one["type"] for one in sent]
 
@@ -551,11 +556,13 @@ def test_a_tap_is_quiet_until_something_is_said() -> None:
     ("data", "trouble"),
     [
         (
-            b'event: error\ndata: {"type":"error","error":{"message":"m","code":"insufficient_quota"}}\n\n',
+            b"event: error\n"
+            b'data: {"type":"error","error":{"message":"m","code":"insufficient_quota"}}\n\n',
             Trouble("m", 429, "insufficient_quota"),
         ),
         (
-            b'data: {"type":"response.failed","response":{"error":{"code":"server_error","message":"m"}}}\n\n',
+            b'data: {"type":"response.failed",'
+            b'"response":{"error":{"code":"server_error","message":"m"}}}\n\n',
             Trouble("m", 500, "server_error"),
         ),
         (b'data: {"error":{"message":"m","type":"t"}}\n\n', Trouble("m", type="t")),

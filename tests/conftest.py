@@ -1,0 +1,41 @@
+"""What end-to-end tests stand on: simulators and a gateway, started once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.stack import Simulators, Stack
+
+
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[Simulators]:
+    """All simulators, in a process of their own."""
+    running = Simulators()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    simulators: Simulators, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Stack]]:
+    """Starts a gateway with settings of its own, or gives the one that has the same already."""
+    started: dict[frozenset[tuple[str, str]], Stack] = {}
+
+    def start(**settings: str) -> Stack:
+        wanted = frozenset(settings.items())
+        if wanted not in started:
+            started[wanted] = Stack(simulators, tmp_path_factory.mktemp("gateway"), **settings)
+        return started[wanted]
+
+    yield start
+    for one in started.values():
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(gateway: Callable[..., Stack]) -> Stack:
+    """The gateway as it comes, with two workers."""
+    return gateway(TOKENS_WORKERS="2")

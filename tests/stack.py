@@ -1,0 +1,213 @@
+"""The gateway as it runs in earnest, in processes of its own, on simulators in another.
+
+gunicorn is started by `tokens serve`, with the configuration it is deployed with. Everything listens on loopback, on ports that
+were free a moment ago, and keeps its state in a folder of the test session. Processes are ended by their ids.
+
+One thing to know about the journal: it does not keep what a simulator answered. `replay` asks the
+simulator the same thing once more, which gives the same answer, since simulators are deterministic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import requests
+
+from app.platforms import PLATFORMS
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKENS = (sys.executable, "-m", "app.cli")
+KEY = "upstream-key-5be1d0c2"
+PATIENCE = 15.0
+OURS = ("TOKENS_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")
+VENDOR_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+
+Json = dict[str, Any]
+T = TypeVar("T")
+_pause = threading.Event()  # never set: waiting for it is a pause that ends
+
+
+def until(look: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """The first truthy thing that `look` finds; what it found last, once the time is up."""
+    end = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < end:
+        _pause.wait(0.02)
+    return found
+
+
+def missing(service: str) -> None:
+    """Skips the test for want of `service`; where nothing may be left out, fails it."""
+    words = f"{service} is not installed here"
+    if os.environ.get("TESTS_NEED_EVERYTHING"):
+        pytest.fail(words)
+    pytest.skip(words)
+
+
+def program(name: str) -> str:
+    """The path of a program the test cannot do without."""
+    path = shutil.which(name)
+    if path is None:
+        missing(name)
+    assert path is not None
+    return path
+
+
+def clean_environ() -> dict[str, str]:
+    """The environment without anything that would steer the gateway or a client behind our back."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept.pop("PYTEST_CURRENT_TEST", None)
+    return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+
+
+class Simulators:
+    """All simulators in one process of their own."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli.simulate"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=clean_environ(),
+            cwd=ROOT,
+        )
+        assert self._process.stdout is not None
+        self.bases: dict[str, str] = json.loads(self._process.stdout.readline())
+
+    def journal(self, name: str) -> list[Json]:
+        """What the platform was asked since `clear`, oldest first."""
+        found: list[Json] = self._control("GET", name, "journal")
+        return found
+
+    def clear(self) -> None:
+        """Forgets what all platforms were asked."""
+        for name in self.bases:
+            self._control("DELETE", name, "journal")
+
+    def mishap(self, name: str, kind: str, times: int = 1, **more: float) -> None:
+        """What will go wrong with the next call, or the next few."""
+        self._control("POST", name, "mishaps", [{"kind": kind, **more}] * times)
+
+    def hangups(self, name: str) -> int:
+        """How many streams of the platform were left by their reader, ever."""
+        return int(self._control("GET", name, "hangups")["hangups"])
+
+    def replay(self, name: str, entry: Json) -> requests.Response:
+        """The platform's answer to what the journal says it was asked."""
+        url = self._origin(name) + entry["path"] + (f"?{entry['query']}" if entry["query"] else "")
+        kept = {k: v for k, v in entry["headers"].items() if k.startswith(("anthropic-", "content-t"))}
+        headers = {**kept, **dict.fromkeys(VENDOR_HEADERS[1:], KEY), "authorization": f"Bearer {KEY}"}
+        return requests.post(url, json=entry["body"], headers=headers, timeout=PATIENCE)
+
+    def stop(self) -> None:
+        _end(self._process)
+
+    def _origin(self, name: str) -> str:
+        return self.bases[name].removesuffix("/v1")
+
+    def _control(self, method: str, name: str, route: str, body: Any = None) -> Any:
+        url = f"{self._origin(name)}/_simulator/{route}"
+        answer = requests.request(method, url, json=body, timeout=PATIENCE)
+        answer.raise_for_status()
+        return answer.json()
+
+
+class Stack:
+    """A gateway on the simulators. `settings` are environment variables."""
+
+    def __init__(self, simulators: Simulators, folder: Path, **settings: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.simulators = simulators
+        self._access, self._stderr = folder / "access.log", folder / "stderr.log"
+        self.environ = clean_environ() | {
+            "TOKENS_DATABASE_URL": f"sqlite:///{folder / 'tokens.db'}",
+            "TOKENS_LOG_FILE": str(self._access),
+            "TOKENS_WORKERS": "1",
+        }
+        for name, base in simulators.bases.items():
+            self.environ[f"TOKENS_{name.upper()}_BASE_URL"] = base
+            self.environ[f"TOKENS_{name.upper()}_KEYS"] = KEY
+        self.environ |= settings
+        self.licence = self.tokens("licence", "add", "--label", "end to end").strip()
+        self._process = self._started()
+
+    def url(self, platform: str = "") -> str:
+        """The address clients are given, without a version; the root's without a platform."""
+        root = f"http://127.0.0.1:{self.environ['TOKENS_PORT']}"
+        return f"{root}/{platform}" if platform else root
+
+    def tokens(self, *words: str) -> str:
+        """What a command of `tokens` prints, run with the gateway's settings."""
+        done = subprocess.run(
+            [*TOKENS, *words], env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @property
+    def log(self) -> list[Json]:
+        """The access log: a line a request, written when its answer is over."""
+        return [json.loads(line) for line in self._access.read_text().splitlines()]
+
+    @property
+    def noise(self) -> str:
+        """Whatever else was written: by gunicorn, by warnings, by tracebacks."""
+        return self._stderr.read_text()
+
+    def line(self, request_id: str) -> Json:
+        """The access line of this request; waits for it."""
+        found = until(lambda: [line for line in self.log if line["request"] == request_id])
+        assert found, f"no access line for {request_id}"
+        return found[0]
+
+    def stop(self) -> None:
+        _end(self._process)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        for _ in range(3):  # a port that was free may be taken by now
+            self.environ["TOKENS_PORT"] = str(_free_port())
+            with self._stderr.open("ab") as stderr:
+                process = subprocess.Popen(
+                    [*TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
+                )
+            if until(lambda: process.poll() is not None or self._answers()) and self._answers():
+                return process
+            _end(process)
+        raise AssertionError(f"the gateway did not start:\n{self.noise}")
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(self.url() + "/health", timeout=2).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def key_settings(keys: str) -> Mapping[str, str]:
+    """Settings that give every platform these keys."""
+    return {f"TOKENS_{name.upper()}_KEYS": keys for name in PLATFORMS}
