@@ -28,7 +28,7 @@ import requests
 from app.platforms import PLATFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
-TOKENS = (sys.executable, "-m", "app.cli")
+TOKENS = str(Path(sys.executable).with_name("tokens"))
 KEY = "upstream-key-5be1d0c2"
 PATIENCE = 15.0
 OURS = ("TOKENS_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")
@@ -45,6 +45,11 @@ def until(look: Callable[[], T], seconds: float = PATIENCE) -> T:
     while not (found := look()) and time.monotonic() < end:
         _pause.wait(0.02)
     return found
+
+
+def compact(value: Any) -> bytes:
+    """JSON in as few bytes as there can be, as the gateway writes it too."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def missing(service: str) -> None:
@@ -104,11 +109,13 @@ class Simulators:
         return int(self._control("GET", name, "hangups")["hangups"])
 
     def replay(self, name: str, entry: Json) -> requests.Response:
-        """The platform's answer to what the journal says it was asked."""
+        """The platform's answer to what the journal says it was asked, byte for byte."""
+        body = compact(entry["body"])
+        assert len(body) == int(entry["headers"]["content-length"])
         url = self._origin(name) + entry["path"] + (f"?{entry['query']}" if entry["query"] else "")
         kept = {k: v for k, v in entry["headers"].items() if k.startswith(("anthropic-", "content-t"))}
         headers = {**kept, **dict.fromkeys(VENDOR_HEADERS[1:], KEY), "authorization": f"Bearer {KEY}"}
-        return requests.post(url, json=entry["body"], headers=headers, timeout=PATIENCE)
+        return requests.post(url, data=body, headers=headers, timeout=PATIENCE)
 
     def stop(self) -> None:
         _end(self._process)
@@ -150,7 +157,7 @@ class Stack:
     def tokens(self, *words: str) -> str:
         """What a command of `tokens` prints, run with the gateway's settings."""
         done = subprocess.run(
-            [*TOKENS, *words], env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=60
+            [TOKENS, *words], env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -179,7 +186,7 @@ class Stack:
             self.environ["TOKENS_PORT"] = str(_free_port())
             with self._stderr.open("ab") as stderr:
                 process = subprocess.Popen(
-                    [*TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
+                    [TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
                 )
             if until(lambda: process.poll() is not None or self._answers()) and self._answers():
                 return process

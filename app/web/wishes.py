@@ -45,10 +45,15 @@ def read_wishes(query: Mapping[str, str], body: Mapping[str, Any], defaults: Def
     reasoning: ReasoningPlace = "none" if close else "field" if apart else "inline"
     attempts = _whole(given, "retry_attempt")
     if attempts is not None and not 0 <= attempts <= MOST_ATTEMPTS:
-        raise _bad("retry_attempt", f"a whole number from 0 to {MOST_ATTEMPTS}")
+        raise BadRequest(
+            "{field} must be a whole number from 0 to {most}",
+            param="retry_attempt",
+            field="retry_attempt",
+            most=MOST_ATTEMPTS,
+        )
     budget = _whole(given, "thinking_budget")
     if budget is not None and budget < -1:
-        raise _bad("thinking_budget", "a whole number")
+        raise _not_whole("thinking_budget")
     return Wishes(defaults.retry_attempt if attempts is None else attempts, reasoning, budget)
 
 
@@ -58,7 +63,7 @@ def _boolean(given: Mapping[str, Any], name: str, default: bool | None) -> bool 
     value = given[name]
     found = value if isinstance(value, bool) else TRUE.get(str(value).strip().lower())
     if found is None:
-        raise _bad(name, "true or false")
+        raise BadRequest("{field} must be true or false", param=name, field=name)
     return found
 
 
@@ -73,8 +78,8 @@ def _whole(given: Mapping[str, Any], name: str) -> int | None:
                 return int(number)
         except (TypeError, ValueError, OverflowError):
             pass  # told below, like every other value that is not a whole number
-    raise _bad(name, "a whole number")
+    raise _not_whole(name)
 
 
-def _bad(name: str, wanted: str) -> BadRequest:
-    return BadRequest("{field} must be {wanted}", param=name, field=name, wanted=wanted)
+def _not_whole(name: str) -> BadRequest:
+    return BadRequest("{field} must be a whole number", param=name, field=name)

@@ -30,7 +30,7 @@ def test_there_is_a_simulator_for_every_platform_and_none_besides():
     assert set(SIMULATORS) == set(PLATFORMS)
 
 
-@pytest.mark.parametrize("path, tree", modules(), ids=lambda value: None)
+@pytest.mark.parametrize("path, tree", list(modules()), ids=lambda value: None)
 def test_no_platform_is_named_outside_its_own_file(path, tree):
     name = name_of(path)
     if name.startswith(AT_HOME):

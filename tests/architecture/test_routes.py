@@ -7,6 +7,8 @@ import pytest
 from app.config import Settings
 from app.factory import create_app
 from app.platforms import PLATFORMS
+from app.storage.database import Database
+from app.storage.schema import prepare
 from app.web.access import GUARD
 from tests.architecture.source import ROOT
 
@@ -21,6 +23,7 @@ def app(tmp_path_factory):
         "TOKENS_DATABASE_URL": f"sqlite:///{folder}/tokens.db",
         "TOKENS_LOG_FILE": str(folder / "access.log"),
     }
+    prepare(Database(env["TOKENS_DATABASE_URL"]))
     return create_app(Settings.from_env(env, list(PLATFORMS.values())))
 
 

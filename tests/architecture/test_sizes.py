@@ -17,7 +17,7 @@ def test_no_module_is_longer_than_600_lines(path, tree):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 600, name_of(path)
 
 
-@pytest.mark.parametrize("path, tree", modules(), ids=lambda value: None)
+@pytest.mark.parametrize("path, tree", list(modules()), ids=lambda value: None)
 def test_no_function_is_longer_than_80_lines(path, tree):
     long = [
         node.name
@@ -30,7 +30,7 @@ def test_no_function_is_longer_than_80_lines(path, tree):
     assert not long, f"{name_of(path)}: {long}"
 
 
-@pytest.mark.parametrize("path, tree", modules(), ids=lambda value: None)
+@pytest.mark.parametrize("path, tree", list(modules()), ids=lambda value: None)
 def test_every_module_says_what_it_is(path, tree):
     assert ast.get_docstring(tree), name_of(path)
 

@@ -27,11 +27,18 @@ def templates():
         if path.is_relative_to(ROOT / "app" / "simulators"):
             continue
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in CLASSES and node.args:
+            if isinstance(node, ast.Call) and _called(node) in CLASSES and node.args:
                 first = node.args[0]
                 for one in (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,):
                     if isinstance(one, ast.Constant):
                         yield one.value, name_of(path)
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                if getattr(node.targets[0], "id", "") == "NEUTRAL":
+                    yield node.value.value, name_of(path)
+
+
+def _called(call: ast.Call) -> str:
+    return getattr(call.func, "id", "") or getattr(call.func, "attr", "")
 
 
 ALL = sorted(set(templates()))

@@ -1,0 +1,30 @@
+"""Which model of each platform the end-to-end tests talk to.
+
+`plain` models do not think unless asked to, take every kind of sampling and any tool; `thinking` models think when asked.
+None of them is an alias, so that what a platform calls itself is what it was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.platforms import PLATFORMS
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """`shows_thoughts` is whether the platform's protocol has a place for the words of a thought."""
+
+    plain: str
+    thinking: str
+    shows_thoughts: bool = True
+
+
+MODELS: dict[str, Models] = {
+    "chatgpt": Models("gpt-4o", "gpt-5.2", shows_thoughts=False),
+    "claude_api": Models("claude-sonnet-4-6", "claude-sonnet-4-6"),
+    "codex": Models("gpt-4o", "gpt-5.2"),
+    "gemini": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
+}
+
+EVERY = sorted(PLATFORMS)

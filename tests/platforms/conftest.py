@@ -1,0 +1,90 @@
+"""Every platform with every inbound dialect: the pairs that all conformance tests run over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from app.platforms import PLATFORMS
+from tests.models import EVERY, MODELS
+from tests.platforms.callers import CALLERS, NATIVE, Asked, Caller, Heard, hear
+from tests.stack import Json, Simulators, Stack
+
+ONCE = "retry_attempt=0"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A caller of one dialect in front of one platform, through one gateway."""
+
+    platform: str
+    caller: Caller
+    stack: Stack
+
+    @property
+    def native(self) -> Caller:
+        """Who speaks the platform's own dialect."""
+        return NATIVE[PLATFORMS[self.platform].chat.dialect.NAME]
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the platform's bytes come through untouched."""
+        return self.native is self.caller and self.caller.name != "openai_chat"
+
+    @property
+    def model(self) -> str:
+        return MODELS[self.platform].plain
+
+    @property
+    def base(self) -> str:
+        return self.stack.url(self.platform)
+
+    def ask(self, text: str, *, stream: bool = False, **more: Any) -> Asked:
+        return self.caller.ask(self.model, text, stream=stream, **more)
+
+    def call(self, text: str, *, stream: bool = False, **more: Any) -> Heard:
+        """What comes of asking the platform's plain model."""
+        licence = more.pop("licence", self.stack.licence)
+        return self.caller.call(self.base, self.ask(text, stream=stream), licence, **more)
+
+    def on(self, stack: Stack) -> Pair:
+        return Pair(self.platform, self.caller, stack)
+
+    # What the platform saw.
+
+    @property
+    def simulators(self) -> Simulators:
+        return self.stack.simulators
+
+    @property
+    def asked(self) -> list[Json]:
+        """What the platform was asked in this test."""
+        return self.simulators.journal(self.platform)
+
+    def mishap(self, kind: str, times: int = 1, **more: float) -> None:
+        self.simulators.mishap(self.platform, kind, times, **more)
+
+    def real_usage(self, *, stream: bool) -> tuple[int, int]:
+        """What the platform itself counted for the call it was asked last."""
+        heard = hear(self.simulators.replay(self.platform, self.asked[-1]))
+        assert heard.status == 200
+        return self.native.stream_usage(heard) if stream else self.native.usage(heard.json)
+
+
+@pytest.fixture(params=EVERY)
+def platform(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=CALLERS, ids=lambda caller: caller.name)
+def pair(platform: str, request: pytest.FixtureRequest, stack: Stack) -> Pair:
+    """Each platform with each dialect; the platforms have forgotten what they were asked before."""
+    stack.simulators.clear()
+    return Pair(platform, request.param, stack)
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "stream"])
+def stream(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)

@@ -1,0 +1,93 @@
+"""Answers that go wrong after they have begun: never shown as whole, never begun a second time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.platforms.callers import Heard
+from tests.platforms.conftest import ONCE, Pair
+
+WORDS = 12
+ALL = " ".join(f"word{number}" for number in range(1, WORDS + 1))
+
+
+def _prompt(mishap: str) -> str:
+    return f"simulate: {mishap}\nsimulate: words={WORDS}"
+
+
+def _told_to_have_failed(pair: Pair, heard: Heard) -> bool:
+    return not pair.caller.is_whole(heard) and pair.caller.failure(heard) is not None
+
+
+@pytest.mark.parametrize("mishap", ["cut after=3", "truncate after=3", "truncate"])
+def test_a_truncated_stream_is_never_shown_as_whole(pair: Pair, mishap: str) -> None:
+    """R-001, M-02, K-077: an error event, no end marker, and a transfer that breaks off."""
+    heard = pair.call(_prompt(mishap), stream=True)
+    line = pair.stack.line(heard.headers["x-request-id"])
+
+    assert heard.status == 200
+    assert ALL.startswith(pair.caller.texts(heard)) and pair.caller.texts(heard)
+    assert heard.broken and _told_to_have_failed(pair, heard)
+    assert b"[DONE]" not in heard.content
+    assert (line["outcome"], len(pair.asked)) == ("upstream_truncated", 1)
+
+
+@pytest.mark.parametrize("mishap", ["cut", "truncate", "garble"])
+def test_a_truncated_answer_is_an_error(pair: Pair, mishap: str) -> None:
+    heard = pair.call(_prompt(mishap), query=ONCE)
+
+    assert (heard.status, len(pair.asked)) == (502, 1)
+    assert pair.caller.message(heard.json)
+    assert pair.stack.line(heard.headers["x-request-id"])["outcome"].startswith("upstream_")
+
+
+def test_an_error_in_the_middle_becomes_an_error_event_of_the_callers_dialect(pair: Pair) -> None:
+    """C-109, R-012, R-014: after the first word there is no second attempt."""
+    heard = pair.call(_prompt("error after=3"), stream=True)
+
+    assert heard.status == 200
+    assert ALL.startswith(pair.caller.texts(heard)) and pair.caller.texts(heard)
+    assert _told_to_have_failed(pair, heard)
+    assert len(pair.asked) == 1
+    if pair.caller.name == "openai_chat":
+        assert heard.content.endswith(b"data: [DONE]\n\n") and not heard.broken
+
+
+def test_an_event_that_cannot_be_read_ends_a_translated_stream_and_passes_through_a_raw_one(
+    pair: Pair,
+) -> None:
+    """R-011."""
+    heard = pair.call(_prompt("garble after=3"), stream=True)
+
+    if pair.is_raw:
+        garbage = [data for _, data in heard.events if data.startswith("{") and data[-1] != "}"]
+        assert len(garbage) == 1 and not heard.broken
+    else:
+        assert ALL.startswith(pair.caller.texts(heard)) and pair.caller.texts(heard) != ALL
+        assert _told_to_have_failed(pair, heard)
+    assert len(pair.asked) == 1
+
+
+def test_an_empty_answer_is_an_error(pair: Pair, stream: bool) -> None:
+    """C-113, K-078."""
+    heard = pair.call("simulate: empty", stream=stream, query=ONCE)
+
+    assert (heard.status, len(pair.asked)) == (502, 1)
+    assert pair.caller.message(heard.json)
+
+
+def test_an_answer_without_a_word_is_an_error_unless_it_comes_raw(
+    pair: Pair, stream: bool
+) -> None:
+    """C-113: complete in every respect, but nothing is said."""
+    heard = pair.call("simulate: words=0", stream=stream, query=ONCE)
+    whole = heard.status == 200 and (not stream or pair.caller.is_whole(heard))
+
+    assert whole == pair.is_raw, heard.content
+
+
+def test_a_stall_is_waited_for(pair: Pair) -> None:
+    heard = pair.call(_prompt("stall seconds=0.2 after=3"), stream=True)
+
+    assert (pair.caller.texts(heard), heard.broken) == (ALL, False)
+    assert pair.caller.is_whole(heard)

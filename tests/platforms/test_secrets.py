@@ -1,0 +1,41 @@
+"""What must stay secret stays out of every log line and every answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from tests.platforms.conftest import Pair
+from tests.stack import KEY, Stack, until
+
+BROUGHT = "brought-secret-4c1b"
+FOREIGN = "someone-elses-licence-90ef"
+
+
+def test_no_secret_and_no_prompt_is_in_any_log_line(
+    pair: Pair, gateway: Callable[..., Stack]
+) -> None:
+    """C-035, C-039, C-187: calls that work, fail, break off and are refused, in both modes."""
+    stack = gateway(TOKENS_WORKERS="1")
+    pair = pair.on(stack)
+    both = {"tokens-authorization": stack.licence, "authorization": f"Bearer {BROUGHT}"}
+    heard = [
+        pair.call("hello prompt-words", stream=stream, **more)
+        for stream in (False, True)
+        for more in (
+            {},
+            {"query": f"key={stack.licence}"},
+            {"licence": FOREIGN},
+            {"headers": both},
+            {"headers": both | {"authorization": f"{BROUGHT}-revoked"}},
+        )
+    ]
+    for mishap in ("fail", "refuse", "html", "cut after=2", "error after=2", "garble after=2"):
+        heard.append(pair.call(f"simulate: {mishap}\nsimulate: words=9", stream=True))
+    assert until(lambda: len(stack.log) >= len(heard))
+
+    written = json.dumps(stack.log) + stack.noise
+    secrets = (stack.licence, KEY, BROUGHT, FOREIGN, "prompt-words")
+    assert [secret for secret in secrets if secret in written] == []
+    answers = b"".join(each.content + str(each.headers).encode() for each in heard).decode()
+    assert [secret for secret in (stack.licence, KEY, FOREIGN) if secret in answers] == []
