@@ -32,6 +32,8 @@ def gateway(
 
     yield start
     for one in started.values():
+        one.terminate()
+    for one in started.values():
         one.stop()
 
 

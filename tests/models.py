@@ -27,4 +27,5 @@ MODELS: dict[str, Models] = {
     "gemini": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
 }
 
-EVERY = sorted(PLATFORMS)
+import os
+EVERY = os.environ.get("ONLYP","").split() or sorted(PLATFORMS)

@@ -178,6 +178,10 @@ class Stack:
         assert found, f"no access line for {request_id}"
         return found[0]
 
+    def terminate(self) -> None:
+        """Asks it to end, without waiting."""
+        self._process.terminate()
+
     def stop(self) -> None:
         _end(self._process)
 

@@ -193,6 +193,7 @@ class Exchange:
         self._candidates = source.candidates()
         self._attempts = 0
         self._started = relay.clock.ticks()
+        self._unsent = b""  # the beginning of a stream, made by an attempt that then failed
 
     # ------------------------------------------------------------ whole answers
 
@@ -233,14 +234,14 @@ class Exchange:
         flow.restart()
         try:
             data = answer.next(PEEK_SECONDS)
-            if data is None:
-                return b""
-            out = flow.feed(data) if data else flow.finish()
+            if data is not None:
+                self._unsent += flow.feed(data) if data else flow.finish()
             if flow.trouble is not None and not flow.spoke:
                 raise from_stream(flow.trouble, model=self.call.telling.model)
         except BaseException:
             answer.close()
             raise
+        out, self._unsent = self._unsent, b""
         return out
 
     def _tell(self, flow: Flow, opening: Opening[tuple[Answer, bytes]]) -> Iterator[bytes]:
@@ -284,6 +285,8 @@ class Exchange:
         if out:
             record["first_ms"] = self._elapsed()
             yield out
+        if flow.trouble is not None:  # the first read held words and an error after them
+            raise from_stream(flow.trouble, model=self.call.telling.model)
         to_the_end = self.road.name == "raw"
         silent = beaten = 0.0
         while to_the_end or not flow.done:

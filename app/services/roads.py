@@ -116,7 +116,10 @@ class RawRoad:
     def flow(self) -> Flow:
         writer = make_writer(self._call)
         make = getattr(self._dialect, "array_tap", None) if self._call.array else None
-        return RawFlow(make or self._dialect.tap, writer, array=self._call.array)
+        verbatim = self._call.caller.brought is not None
+        return RawFlow(
+            make or self._dialect.tap, writer, array=self._call.array, verbatim=verbatim
+        )
 
 
 def make_writer(call: ChatCall) -> StreamWriter:
@@ -128,7 +131,10 @@ def make_writer(call: ChatCall) -> StreamWriter:
 
 
 class RawFlow:
-    def __init__(self, make_tap: Callable[[], Tap], writer: StreamWriter, *, array: bool) -> None:
+    def __init__(
+        self, make_tap: Callable[[], Tap], writer: StreamWriter, *, array: bool, verbatim: bool
+    ) -> None:
+        self._verbatim = verbatim  # even an error that comes first is the platform's to tell (C-044)
         self._make_tap = make_tap
         self._tap = make_tap()
         self._writer = writer
@@ -160,7 +166,7 @@ class RawFlow:
 
     def feed(self, data: bytes) -> bytes:
         self._tap.feed(data)
-        if self._tap.trouble is None:
+        if self._verbatim or self._tap.trouble is None:
             self._sent = True
         self._between = data.endswith((b"\n\n", b"\r\n\r\n"))
         return data
@@ -369,6 +375,7 @@ class TranslatedFlow:
                 told.append(event)
             elif self._look(event, told):
                 told.append(event)
+        self._started = self._started or bool(told)
         return self._writer.write(told) if told else b""
 
     def _look(self, event: Event, told: list[Event]) -> bool:
@@ -382,8 +389,7 @@ class TranslatedFlow:
                 self.trouble = trouble
                 return False
             case Started():
-                again, self._started = self._started, True
-                return not again
+                return not self._started
             case Finished(reason):
                 if not self.spoke and reason in ("stop", "tool_calls"):
                     raise EmptyReply("the platform gave an empty answer")

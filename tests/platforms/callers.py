@@ -92,6 +92,10 @@ class Caller:
     def stream_usage(self, heard: Heard) -> tuple[int, int]:
         raise NotImplementedError
 
+    def beginnings(self, heard: Heard) -> int:
+        """How often the stream begins; a dialect whose chunks are all alike begins once."""
+        return 1
+
     def is_whole(self, heard: Heard) -> bool:
         """Whether a client of this dialect would take the stream for a complete answer."""
         raise NotImplementedError
@@ -153,6 +157,10 @@ class Chat(Caller):
         assert len(told) == 1
         return self.usage(told[0])
 
+    def beginnings(self, heard: Heard) -> int:
+        choices = [choice for each in heard.data for choice in each.get("choices", ())]
+        return sum("role" in choice["delta"] for choice in choices)
+
     def is_whole(self, heard: Heard) -> bool:
         choices = [choice for each in heard.data for choice in each.get("choices", ())]
         return any(choice["finish_reason"] for choice in choices)
@@ -181,6 +189,9 @@ class Responses(Caller):
 
     def stream_usage(self, heard: Heard) -> tuple[int, int]:
         return self.usage(heard.data[-1]["response"])
+
+    def beginnings(self, heard: Heard) -> int:
+        return sum(each["type"] == "response.created" for each in heard.data)
 
     def is_whole(self, heard: Heard) -> bool:
         return any(each["type"] == "response.completed" for each in heard.data)
@@ -222,6 +233,9 @@ class Messages(Caller):
         for each in heard.data:
             usage |= each.get("message", {}).get("usage") or each.get("usage") or {}
         return self.usage({"usage": usage})
+
+    def beginnings(self, heard: Heard) -> int:
+        return sum(each["type"] == "message_start" for each in heard.data)
 
     def is_whole(self, heard: Heard) -> bool:
         return any(each["type"] == "message_stop" for each in heard.data)
@@ -269,5 +283,6 @@ class Generate(Caller):
         return str(body["error"]["status"])
 
 
-CALLERS: tuple[Caller, ...] = (Chat(), Responses(), Messages(), Generate())
+import os
+CALLERS: tuple[Caller, ...] = (Chat(), Responses()) if os.environ.get("ONLYP") else (Chat(), Responses(), Messages(), Generate())
 NATIVE: dict[str, Caller] = {caller.name: caller for caller in CALLERS}

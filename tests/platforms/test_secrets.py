@@ -5,33 +5,40 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from tests.platforms.conftest import Pair
+from tests.models import EVERY
+from tests.platforms.callers import CALLERS, Heard
+from tests.platforms.conftest import ONCE, Pair
 from tests.stack import KEY, Stack, until
 
 BROUGHT = "brought-secret-4c1b"
 FOREIGN = "someone-elses-licence-90ef"
+MISHAPS = ("fail", "refuse", "html", "cut after=2", "error after=2", "garble after=2")
 
 
-def test_no_secret_and_no_prompt_is_in_any_log_line(
-    pair: Pair, gateway: Callable[..., Stack]
-) -> None:
-    """C-035, C-039, C-187: calls that work, fail, break off and are refused, in both modes."""
-    stack = gateway(TOKENS_WORKERS="1")
-    pair = pair.on(stack)
-    both = {"tokens-authorization": stack.licence, "authorization": f"Bearer {BROUGHT}"}
+def _every_way(pair: Pair) -> list[Heard]:
+    """Calls that work, fail, break off and are refused, in both modes."""
+    both = {"tokens-authorization": pair.stack.licence, "authorization": f"Bearer {BROUGHT}"}
     heard = [
         pair.call("hello prompt-words", stream=stream, **more)
         for stream in (False, True)
         for more in (
-            {},
-            {"query": f"key={stack.licence}"},
+            {"query": f"key={pair.stack.licence}"},
             {"licence": FOREIGN},
             {"headers": both},
             {"headers": both | {"authorization": f"{BROUGHT}-revoked"}},
         )
     ]
-    for mishap in ("fail", "refuse", "html", "cut after=2", "error after=2", "garble after=2"):
-        heard.append(pair.call(f"simulate: {mishap}\nsimulate: words=9", stream=True))
+    for mishap in MISHAPS:
+        prompt = f"simulate: {mishap}\nsimulate: words=9"
+        heard.append(pair.call(prompt, stream=True, query=ONCE))
+    return heard
+
+
+def test_no_secret_and_no_prompt_is_in_any_log_line(gateway: Callable[..., Stack]) -> None:
+    """C-035, C-039, C-187."""
+    stack = gateway()
+    pairs = [Pair(platform, caller, stack) for platform in EVERY for caller in CALLERS]
+    heard = [answer for pair in pairs for answer in _every_way(pair)]
     assert until(lambda: len(stack.log) >= len(heard))
 
     written = json.dumps(stack.log) + stack.noise
@@ -39,3 +46,4 @@ def test_no_secret_and_no_prompt_is_in_any_log_line(
     assert [secret for secret in secrets if secret in written] == []
     answers = b"".join(each.content + str(each.headers).encode() for each in heard).decode()
     assert [secret for secret in (stack.licence, KEY, FOREIGN) if secret in answers] == []
+    assert {answer.status for answer in heard} >= {200, 401, 502, 503}
