@@ -12,9 +12,11 @@ from tests.stack import Simulators, Stack
 @pytest.fixture(scope="session")
 def simulators() -> Iterator[Simulators]:
     """All simulators, in a process of their own."""
-    running = Simulators()
-    yield running
-    running.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")  # for the clients in this process
+        running = Simulators()
+        yield running
+        running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +33,6 @@ def gateway(
         return started[wanted]
 
     yield start
-    for one in started.values():
-        one.terminate()
     for one in started.values():
         one.stop()
 

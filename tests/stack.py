@@ -178,12 +178,9 @@ class Stack:
         assert found, f"no access line for {request_id}"
         return found[0]
 
-    def terminate(self) -> None:
-        """Asks it to end, without waiting."""
-        self._process.terminate()
-
     def stop(self) -> None:
-        _end(self._process)
+        """Ends it at once: asked politely, gunicorn would wait for every connection that a client keeps open."""
+        _end(self._process, signal.SIGQUIT)
 
     def _started(self) -> subprocess.Popen[bytes]:
         for _ in range(3):  # a port that was free may be taken by now
@@ -210,8 +207,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end(process: subprocess.Popen[Any]) -> None:
-    process.send_signal(signal.SIGTERM)
+def _end(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:
+    process.send_signal(number)
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:

@@ -284,5 +284,5 @@ class Generate(Caller):
 
 
 import os
-CALLERS: tuple[Caller, ...] = (Chat(), Responses()) if os.environ.get("ONLYP") else (Chat(), Responses(), Messages(), Generate())
+CALLERS: tuple[Caller, ...] = (Chat(), Responses(), Messages()) if os.environ.get("ONLYP") else (Chat(), Responses(), Messages(), Generate())
 NATIVE: dict[str, Caller] = {caller.name: caller for caller in CALLERS}

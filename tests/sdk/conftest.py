@@ -1,0 +1,44 @@
+"""Every platform, as the official SDKs meet it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.models import EVERY, MODELS, Models
+from tests.stack import Stack
+
+
+@dataclass(frozen=True)
+class Door:
+    """A platform behind the gateway: what to tell an SDK, and what to ask for."""
+
+    name: str
+    stack: Stack
+
+    @property
+    def url(self) -> str:
+        return self.stack.url(self.name)
+
+    @property
+    def licence(self) -> str:
+        return self.stack.licence
+
+    @property
+    def models(self) -> Models:
+        return MODELS[self.name]
+
+    def mishap(self, kind: str, **more: float) -> None:
+        self.stack.simulators.mishap(self.name, kind, **more)
+
+
+@pytest.fixture(params=EVERY)
+def door(request: pytest.FixtureRequest, stack: Stack) -> Door:
+    return Door(str(request.param), stack)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "thinking"])
+def thinks(request: pytest.FixtureRequest) -> bool:
+    """Whether the model is made to think."""
+    return bool(request.param)
