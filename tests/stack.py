@@ -113,8 +113,14 @@ class Simulators:
         body = compact(entry["body"])
         assert len(body) == int(entry["headers"]["content-length"])
         url = self._origin(name) + entry["path"] + (f"?{entry['query']}" if entry["query"] else "")
-        kept = {k: v for k, v in entry["headers"].items() if k.startswith(("anthropic-", "content-t"))}
-        headers = {**kept, **dict.fromkeys(VENDOR_HEADERS[1:], KEY), "authorization": f"Bearer {KEY}"}
+        kept = {
+            k: v for k, v in entry["headers"].items() if k.startswith(("anthropic-", "content-t"))
+        }
+        signed = {name: value for name, value in entry["headers"].items() if name in VENDOR_HEADERS}
+        headers = {
+            **kept,
+            **{name: KEY if name != "authorization" else f"Bearer {KEY}" for name in signed},
+        }
         return requests.post(url, data=body, headers=headers, timeout=PATIENCE)
 
     def stop(self) -> None:

@@ -17,7 +17,19 @@ import orjson
 
 from app.canonical.blocks import InOrder
 from app.canonical.cut import Cut
-from app.canonical.events import Delta, Event, Failed, Finished, Opened, Started, Trouble, Usage
+from app.canonical.events import (
+    Cited,
+    Closed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    Opened,
+    Sealed,
+    Started,
+    Trouble,
+    Usage,
+)
 from app.canonical.model import ModelFacts
 from app.canonical.reply import fold, unfold
 from app.canonical.request import ChatRequest
@@ -117,9 +129,7 @@ class RawRoad:
         writer = make_writer(self._call)
         make = getattr(self._dialect, "array_tap", None) if self._call.array else None
         verbatim = self._call.caller.brought is not None
-        return RawFlow(
-            make or self._dialect.tap, writer, array=self._call.array, verbatim=verbatim
-        )
+        return RawFlow(make or self._dialect.tap, writer, array=self._call.array, verbatim=verbatim)
 
 
 def make_writer(call: ChatCall) -> StreamWriter:
@@ -134,7 +144,9 @@ class RawFlow:
     def __init__(
         self, make_tap: Callable[[], Tap], writer: StreamWriter, *, array: bool, verbatim: bool
     ) -> None:
-        self._verbatim = verbatim  # even an error that comes first is the platform's to tell (C-044)
+        self._verbatim = (
+            verbatim  # even an error that comes first is the platform's to tell (C-044)
+        )
         self._make_tap = make_tap
         self._tap = make_tap()
         self._writer = writer
@@ -342,6 +354,7 @@ class TranslatedFlow:
         self._order = InOrder()
         self._cut = Cut(self._stops) if self._stops else None
         self._said = 0
+        self._held: Opened | None = None
         self.usage: Usage | None = None
         self.trouble: Trouble | None = None
 
@@ -370,6 +383,8 @@ class TranslatedFlow:
             events = self._cut.pass_on(events)
         told: list[Event] = []
         for event in events:
+            if self._held is not None and self._is_void(event, told):
+                continue
             if type(event) is Delta:
                 self._said += len(event.text)
                 told.append(event)
@@ -378,9 +393,28 @@ class TranslatedFlow:
         self._started = self._started or bool(told)
         return self._writer.write(told) if told else b""
 
+    def _is_void(self, event: Event, told: list[Event]) -> bool:
+        """Tells the caller of the block that is held back, once something is in it; one with nothing in it never was."""
+        held = self._held
+        if held is None or not isinstance(event, (Delta, Sealed, Cited, Closed)):
+            return False
+        if event.index != held.index:
+            return False
+        if type(event) is Delta and not event.text:
+            return True
+        self._held = None
+        if type(event) is Closed:
+            return True
+        self.spoke = True
+        told.append(held)
+        return False
+
     def _look(self, event: Event, told: list[Event]) -> bool:
         """Notes what matters to us; whether the caller is told too."""
         match event:
+            case Opened(kind="text" | "thinking" | "refusal", opaque=None):
+                self._held = event  # some platforms open a block before there is anything to say
+                return False
             case Opened():
                 self.spoke = True
             case Usage():

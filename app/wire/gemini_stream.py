@@ -144,6 +144,7 @@ class ChunkReader:
         "_usage",
         "_calls",
         "_cited",
+        "_name",
     )
 
     def __init__(self) -> None:
