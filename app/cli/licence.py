@@ -35,11 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "revoke", help="end a licence for good; every worker knows within 2 seconds"
     )
     extend = verbs.add_parser("extend", help="give a licence another end")
-    extend.add_argument(
-        "span", metavar="SPAN", help="from now, for example 30d; `never` = without end"
-    )
     for verb in (shown, revoke, extend):
         verb.add_argument("name", metavar="NAME", help="its name or number from the list")
+    extend.add_argument("span", metavar="SPAN", help="from now, as 30d; `never` = without end")
     for verb in (add, listing, shown, revoke, extend):
         verb.add_argument("--json", action="store_true", help="print JSON")
 

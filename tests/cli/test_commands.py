@@ -1,0 +1,112 @@
+"""Every command: its help, its lists, its complaints and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+
+import pytest
+
+from app.cli import COMMANDS
+from app.cli.settings import rows
+from app.config import Settings
+from app.platforms import PLATFORMS
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(tokens, command):
+    done = tokens(command, "--help")
+
+    assert done.returncode == 0
+    assert COMMANDS[command][1:] in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("words", [(), ("dance",), ("licence",), ("licence", "dance")])
+def test_a_line_that_makes_no_sense_is_refused_with_2(tokens, words):
+    assert tokens(*words).returncode == 2
+
+
+def test_a_misspelt_setting_is_refused_and_the_right_one_is_named(tokens):
+    done = tokens("settings", TOKENS_CHATGTP_KEYS="sk-1")
+
+    assert done.returncode == 1
+    assert "there is no setting TOKENS_CHATGTP_KEYS" in done.stderr
+    assert "TOKENS_CHATGPT_KEYS" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name, value, says",
+    [
+        ("TOKENS_PORT", "many", "should be a whole number"),
+        ("TOKENS_PORT", "0", "should be a positive number"),
+        ("TOKENS_PORT", "70000", "at most 65535"),
+        ("TOKENS_SILENCE_SECONDS", "nan", "should be a positive number"),
+        ("TOKENS_ROOT_OPEN", "perhaps", "should be true or false"),
+        ("TOKENS_CHATGPT_BASE_URL", "ftp://x", "should be an http(s) address"),
+        ("TOKENS_GEMINI_BASE_URL", "http://user:word@x", "should be an http(s) address"),
+        ("TOKENS_ROOT_PLATFORM", "nobody", "names no platform"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_name(tokens, name, value, says):
+    done = tokens("settings", **{name: value})
+
+    assert done.returncode == 1
+    assert name in done.stderr and says in done.stderr
+
+
+def test_settings_are_listed_without_secrets(tokens):
+    done = tokens(
+        "settings",
+        "--json",
+        TOKENS_CHATGPT_KEYS="sk-canary-1,sk-canary-2",
+        TOKENS_REDIS_URL="redis://:canary-word@127.0.0.1/0",
+    )
+    listed = {row["setting"]: row["value"] for row in json.loads(done.stdout)}
+
+    assert listed["TOKENS_CHATGPT_KEYS"] == "2 set"
+    assert listed["TOKENS_PORT"] == "8080"
+    assert "canary" not in done.stdout
+
+
+def test_the_vendors_own_variable_is_the_second_choice():
+    doors = list(PLATFORMS.values())
+    given = {"OPENAI_API_KEY": "sk-vendor", "TOKENS_CODEX_KEYS": "sk-a, sk-b"}
+
+    settings = Settings.from_env(given, doors)
+
+    keys = {name: [key.reveal() for key in one.keys] for name, one in settings.platforms.items()}
+    assert keys["chatgpt"] == ["sk-vendor"]
+    assert keys["codex"] == ["sk-a", "sk-b"]
+    assert all("sk-" not in str(row["value"]) for row in rows(settings))
+
+
+def test_routes_are_listed_with_their_audience(tokens):
+    listed = {row["path"]: row for row in json.loads(tokens("routes", "--json").stdout)}
+
+    assert listed["/health"]["for"] == "anyone"
+    for name in PLATFORMS:
+        assert listed[f"/{name}/v1/chat/completions"] == {
+            "path": f"/{name}/v1/chat/completions",
+            "methods": ["POST"],
+            "for": "licence",
+        }
+
+
+def test_a_taken_port_is_one_clear_sentence(tokens):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = tokens("serve", TOKENS_PORT=port)
+
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr and "TOKENS_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_an_unwritable_place_for_the_database_is_one_clear_sentence(tokens):
+    done = tokens("serve", TOKENS_DATABASE_URL="sqlite:////proc/self/tokens.db")
+
+    assert done.returncode == 1
+    assert "the database cannot be opened" in done.stderr and "Traceback" not in done.stderr
