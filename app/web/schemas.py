@@ -1,6 +1,7 @@
 """The outer shape of what comes in; meaning is read by the dialects.
 
 Messages are checked by one field written by hand: nested schemas cost a third of a millisecond at fifty messages.
+In `error_messages` braces are doubled, because marshmallow fills in its own facts first.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ def _model() -> fields.String:
     return fields.String(
         required=True,
         error_messages={
-            "invalid": "{field} must be a string",
-            "invalid_utf8": "{field} must be a string",
-            "null": "{field} is required",
-            "required": "{field} is required",
+            "invalid": "{{field}} must be a string",
+            "invalid_utf8": "{{field}} must be a string",
+            "null": "{{field}} is required",
+            "required": "{{field}} is required",
         },
     )
 
@@ -54,7 +55,7 @@ def _items(most: int, *, required: bool = True) -> Items:
         most=most,
         least=1 if required else 0,
         required=required,
-        error_messages={"required": "{field} is required", "null": "{field} is required"},
+        error_messages={"required": "{{field}} is required", "null": "{{field}} is required"},
     )
 
 
@@ -71,7 +72,7 @@ class ChatShape(Schema):
         truthy={True},
         falsy={False},
         allow_none=True,
-        error_messages={"invalid": "{field} must be true or false"},
+        error_messages={"invalid": "{{field}} must be true or false"},
     )
 
 
@@ -83,7 +84,7 @@ class ContentsShape(Schema):
 
     contents = fields.Raw(
         required=True,
-        error_messages={"required": "{field} is required", "null": "{field} is required"},
+        error_messages={"required": "{{field}} is required", "null": "{{field}} is required"},
     )
     tools = Items(most=MOST_TOOLS, least=0, allow_none=True)
 
@@ -100,7 +101,7 @@ class ResponsesShape(Schema):
         truthy={True},
         falsy={False},
         allow_none=True,
-        error_messages={"invalid": "{field} must be true or false"},
+        error_messages={"invalid": "{{field}} must be true or false"},
     )
 
 

@@ -89,11 +89,9 @@ def _number(value: str, param: str) -> float:
         number = float(value)
     except ValueError:
         raise BadRequest("{field} must be a number", param=param, field=param) from None
-    return (
-        int(number)
-        if number == number and abs(number) < _MOST and number == int(number)
-        else number
-    )
+    if not abs(number) < _MOST:  # which is also true of what is not a number at all
+        raise BadRequest("{field} must be a number", param=param, field=param)
+    return int(number) if number == int(number) else number
 
 
 def count(value: Any) -> int:
