@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.canonical.events import Usage
-from app.canonical.parts import Image, Inline, Part, Refusal, Text, Thinking, ToolCall, carry
+from app.canonical.parts import Image, Inline, Part, Refusal, Text, Thinking, ToolCall
 from app.canonical.reply import ChatReply, Citation
 from app.errors import BadReply
 from app.wire.dialect import Telling
 from app.wire.openai_chat_messages import NAME
 from app.wire.openai_chat_patch import ChatTap
 from app.wire.openai_chat_request import read_request, write_request
+from app.wire.openai_chat_seals import read_call_seal, read_details, write_call_seal, write_detail
 from app.wire.openai_chat_stream import (
     DONE,
     FINISH_REASONS,
@@ -96,7 +97,9 @@ def read_reply(body: Mapping[str, Any]) -> ChatReply:
 
 def _read_parts(message: dict[str, Any]) -> list[Part]:
     parts: list[Part] = []
-    if thought := message.get("reasoning_content") or message.get("reasoning"):
+    if sealed := read_details(message):
+        parts.extend(sealed)
+    elif thought := message.get("reasoning_content") or message.get("reasoning"):
         parts.append(Thinking(_text(thought)))
     if content := message.get("content"):
         parts.append(Text(_text(content)))
@@ -109,7 +112,8 @@ def _read_parts(message: dict[str, Any]) -> list[Part]:
         else:
             function = call["function"]
             arguments = _text(function.get("arguments") or "")
-            parts.append(ToolCall(_text(call["id"]), _text(function["name"]), arguments))
+            name, opaque = _text(function["name"]), read_call_seal(call)
+            parts.append(ToolCall(_text(call["id"]), name, arguments, opaque=opaque))
     return parts
 
 
@@ -166,11 +170,7 @@ def _write_thoughts(reply: ChatReply, telling: Telling, message: dict[str, Any])
     words = "".join(thought.text for thought in thoughts)
     if words and telling.reasoning == "field":
         message["reasoning_content"] = words
-    sealed = [
-        {"type": "reasoning.text", "text": one.text, "signature": carry(one.opaque)}
-        for one in thoughts
-        if one.opaque is not None
-    ]
+    sealed = [write_detail(one.text, one.opaque) for one in thoughts if one.opaque is not None]
     if sealed:
         message["reasoning_details"] = sealed
 
@@ -184,7 +184,7 @@ def _write_call(call: ToolCall, telling: Telling, place: int) -> dict[str, Any]:
         function = {"name": call.name, "arguments": call.arguments or "{}"}
         written |= {"type": "function", "function": function}
     if call.opaque is not None:
-        written["extra_content"] = {"google": {"thought_signature": carry(call.opaque)}}
+        written |= write_call_seal(call.opaque)
     return written
 
 

@@ -22,15 +22,14 @@ from app.canonical.parts import (
     Refusal,
     Stored,
     Text,
-    Thinking,
     ToolCall,
     ToolResult,
     Video,
-    uncarry,
 )
 from app.canonical.request import ChatRequest, Turn
 from app.errors import BadRequest
 from app.wire import fields
+from app.wire.openai_chat_seals import read_call_seal, read_details
 
 NAME = "openai_chat"
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -80,7 +79,7 @@ def _read_result(message: Mapping[str, Any], role: str, legacy: str, param: str)
 def _read_assistant(
     message: Mapping[str, Any], param: str, legacy: str
 ) -> tuple[tuple[Part, ...], str]:
-    parts: list[Part] = _read_thoughts(message)
+    parts: list[Part] = [*read_details(message)]
     parts.extend(_read_content(message.get("content"), f"{param}.content"))
     if refusal := fields.optional_text(message, "refusal", f"{param}.refusal"):
         parts.append(Refusal(refusal))
@@ -95,25 +94,10 @@ def _read_assistant(
     return tuple(parts), legacy
 
 
-def _read_thoughts(message: Mapping[str, Any]) -> list[Part]:
-    """Only thoughts that carry their seal are of use to anybody; bare `reasoning_content` is not."""
-    details = message.get("reasoning_details")
-    thoughts: list[Part] = []
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, Mapping) and isinstance(seal := detail.get("signature"), str):
-            words = detail.get("text")
-            if (opaque := uncarry(seal)) is not None:
-                thoughts.append(Thinking(words if isinstance(words, str) else "", opaque))
-    return thoughts
-
-
 def _read_call(call: Any, param: str) -> ToolCall:
     call = fields.an_object(call, param)
     call_id = fields.text(call.get("id"), f"{param}.id")
-    seal: Any = call
-    for name in ("extra_content", "google", "thought_signature"):
-        seal = seal.get(name) if isinstance(seal, Mapping) else None
-    opaque = uncarry(seal) if isinstance(seal, str) else None
+    opaque = read_call_seal(call)
     if call.get("type") == "custom":
         custom = fields.an_object(call.get("custom"), f"{param}.custom")
         name = fields.text(custom.get("name"), f"{param}.custom.name")

@@ -256,7 +256,9 @@ def drop_refused(body: dict[str, Any], facts: ModelFacts) -> dict[str, Any]:
     """The same body without the fields this model answers with a 400 (K-037)."""
     refused = facts.refuses
     if body.get("tools") and not facts.tools_thinking and "none" in facts.efforts:
-        body["reasoning_effort"] = "none"  # the model takes either, and a tool that is missing breaks the caller
+        body["reasoning_effort"] = (
+            "none"  # the model takes either, and a tool that is missing breaks the caller
+        )
     if body.get("reasoning_effort", "unsaid") != "none":
         refused = refused | facts.refuses_thinking
     for name in refused & body.keys():

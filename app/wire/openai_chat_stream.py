@@ -27,10 +27,11 @@ from app.canonical.events import (
     Trouble,
     Usage,
 )
-from app.canonical.parts import Opaque, carry
+from app.canonical.parts import Opaque
 from app.errors import BadReply, BrokenTransfer
 from app.wire.dialect import Telling
 from app.wire.fields import count
+from app.wire.openai_chat_seals import read_call_seal, read_details, write_call_seal, write_detail
 from app.wire.sse import KEEP_ALIVE, Frames, frame
 
 ID_PREFIX = "foaicmpl-"
@@ -202,6 +203,10 @@ class ChatReader:
             self._read_call(call, events)
         for note in delta.get("annotations") or ():
             self._read_note(note, events)
+        if "reasoning_details" in delta:
+            for thought in read_details(delta):
+                if thought.opaque is not None:
+                    events.extend(self._blocks.seal("thinking", thought.opaque))
 
     def _read_call(self, call: dict[str, Any], events: list[Event]) -> None:
         kind: Kind = "tool_call"
@@ -211,7 +216,8 @@ class ChatReader:
             kind, inner = "custom_call", call["custom"]
             text = inner.get("input") or ""
         key, call_id = call.get("index", 0), call.get("id") or ""
-        events.extend(self._blocks.append(key, kind, text, call_id, inner.get("name") or ""))
+        name, opaque = inner.get("name") or "", read_call_seal(call)
+        events.extend(self._blocks.append(key, kind, text, call_id, name, opaque))
 
     def _read_note(self, note: dict[str, Any], events: list[Event]) -> None:
         cited = note.get("url_citation") or {}
@@ -353,15 +359,14 @@ class ChatWriter:
         call["type"] = _inner(event.kind)
         call[call["type"]] = inner
         if event.opaque is not None:
-            call["extra_content"] = {"google": {"thought_signature": carry(event.opaque)}}
+            call |= write_call_seal(event.opaque)
         out.append(self._chunk({"tool_calls": [call]}))
 
     def _seal(self, index: int, opaque: Opaque, out: list[bytes]) -> None:
         """A sealed thought goes out whole once more, beside its seal, for clients that echo it."""
         if self._kinds.get(index) == "thinking":
             words = "".join(self._kept[index])
-            detail = {"type": "reasoning.text", "text": words, "signature": carry(opaque)}
-            out.append(self._chunk({"reasoning_details": [detail]}))
+            out.append(self._chunk({"reasoning_details": [write_detail(words, opaque)]}))
 
     def _close_block(self, index: int, out: list[bytes]) -> None:
         kind = self._kinds.pop(index, None)
