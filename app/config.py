@@ -1,8 +1,8 @@
 """What an operator may change, and where it is read: once, here, at start.
 
-Every setting is an environment variable `TOKENS_<FIELD>`; each platform has two more, `TOKENS_<PLATFORM>_KEYS` and
-`TOKENS_<PLATFORM>_BASE_URL`. A `TOKENS_` name that is none of these stops the process: it is usually a typo.
-"""
+Every setting is an environment variable `TOKENS_<FIELD>`; each platform has two more,
+`TOKENS_<PLATFORM>_KEYS` and `TOKENS_<PLATFORM>_BASE_URL`. A `TOKENS_` name that is none of these
+stops the process: it is usually a typo."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class Settings:
     root_open: bool = _about("the root routes need no licence", False)
     root_models_open: bool = _about("`GET /v1/models` at the root needs no licence", True)
     root_platform: str = _about("platform of root models that name none", "gemini")
-    root_model: str = _about("model of root chats that name none; empty = the field is required", "")
+    root_model: str = _about(
+        "model of root chats that name none; empty = the field is required", ""
+    )
     cors_origins: tuple[str, ...] = _about("origins browsers may call from; `*` = any", ("*",))
     body_megabytes: int = _about("largest request body", 128)
     answer_megabytes: int = _about("largest answer of a platform", 256)
@@ -68,14 +70,18 @@ class Settings:
     silence_seconds: float = _about("between two pieces of a stream", 120.0)
     stream_seconds: float = _about("for a whole stream", 1800.0)
     heartbeat_seconds: float = _about("of silence before a comment line keeps a stream alive", 10.0)
-    grace_seconds: float = _about("before a stream is opened although the platform has not answered", 20.0)
+    grace_seconds: float = _about(
+        "before a stream is opened although the platform has not answered", 20.0
+    )
     send_seconds: float = _about("for a caller to take what it is sent", 120.0)
     retry_attempt: int = _about("how often a failed call is repeated with another key", 5)
     close_reasoning_content: bool = _about("leave reasoning out of answers", False)
     return_reasoning_content: bool = _about(
         "reasoning in a field of its own; false = between `<think>` tags", True
     )
-    thinking_budget: int = _about("reasoning tokens where thinking is switched on without a budget", 1024)
+    thinking_budget: int = _about(
+        "reasoning tokens where thinking is switched on without a budget", 1024
+    )
     fetch_allowed_hosts: tuple[str, ...] = _about(
         "private `host` or `host:port` that callers' links may name", ()
     )
@@ -91,7 +97,9 @@ class Settings:
         """Read every `TOKENS_` name; refuse the ones that mean nothing."""
         given = {name: env[name] for name in env if name.startswith("TOKENS_")}
         platforms = {door.name: _read_door(door, given, env) for door in doors}
-        kinds = {f"TOKENS_{one.name.upper()}": one for one in fields(cls) if one.name != "platforms"}
+        kinds = {
+            f"TOKENS_{one.name.upper()}": one for one in fields(cls) if one.name != "platforms"
+        }
         if strangers := sorted(given.keys() - kinds.keys()):
             raise BadSetting(_strange(strangers[0], [*kinds, *_door_names(doors)]))
         values = {kinds[name].name: _read(name, kinds[name].default, given[name]) for name in given}
@@ -110,7 +118,8 @@ def _strange(name: str, known: list[str]) -> str:
 
 
 def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> PlatformSettings:
-    """Takes the platform's two names out of `given`; the vendor's own variable is the second choice."""
+    """Takes the platform's two names out of `given`; the vendor's own variable is the second
+    choice."""
     prefix = f"TOKENS_{door.name.upper()}_"
     keys = given.pop(f"{prefix}KEYS", "")
     if not keys:

@@ -1,4 +1,5 @@
-"""Writes requirements.txt from setup.cfg: exact versions with hashes, what runs first, then tests and tools.
+"""Writes requirements.txt from setup.cfg: exact versions with hashes, what runs first, then tests
+and tools.
 
 Needs pip-tools, which is not pinned itself because nothing that is installed depends on it.
 """

@@ -1,9 +1,8 @@
 """A caller, and how one is told apart from the rest of the world.
 
-There are two ways in. In licence mode a header holds one of our licences and we choose the credential. In Chat2API mode
-`Tokens-Authorization` holds the licence, and the usual header brings the caller's own platform token, which is
-used for this one call and kept nowhere.
-"""
+There are two ways in. In licence mode a header holds one of our licences and we choose the
+credential. In Chat2API mode `Tokens-Authorization` holds the licence, and the usual header brings
+the caller's own platform token, which is used for this one call and kept nowhere."""
 
 from __future__ import annotations
 
@@ -17,14 +16,20 @@ from app.secret import Secret
 from app.storage.licences import Licence, digest
 
 BOTH_MODES = "tokens-authorization"
-CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")  # in order of precedence
+CREDENTIAL_HEADERS = (
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+)  # in order of precedence
 NOT_A_KEY = frozenset({"", "bearer", "null", "none", "undefined", "not-provided"})
 LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`licence` is None only where the operator has opened the root; `brought` is None in licence mode."""
+    """`licence` is None only where the operator has opened the root; `brought` is None in licence
+    mode."""
 
     licence: Licence | None
     brought: Secret | None = None
@@ -35,7 +40,9 @@ class Caller:
         return self.licence.name if self.licence else "open"
 
     def may_use(self, platform: str) -> bool:
-        return self.licence is None or not self.licence.platforms or platform in self.licence.platforms
+        return (
+            self.licence is None or not self.licence.platforms or platform in self.licence.platforms
+        )
 
     def may_ask(self, model: str) -> bool:
         if self.licence is None or not self.licence.models:
@@ -54,11 +61,16 @@ class LicenceLookup(Protocol):
 
 
 class Access:
-    """Admits callers. A licence looked up is believed for `believe_seconds`, which bounds how long a revoked one lives
-    on in a worker (R-126)."""
+    """Admits callers. A licence looked up is believed for `believe_seconds`, which bounds how long
+    a revoked one lives on in a worker (R-126)."""
 
     def __init__(
-        self, licences: LicenceLookup, clock: Clock, *, believe_seconds: float = 1.5, most: int = 10_000
+        self,
+        licences: LicenceLookup,
+        clock: Clock,
+        *,
+        believe_seconds: float = 1.5,
+        most: int = 10_000,
     ) -> None:
         self._licences = licences
         self._clock = clock
@@ -67,7 +79,8 @@ class Access:
         self._known: dict[str, tuple[float, Licence]] = {}
 
     def admit(self, headers: Headers, query_key: str = "", *, native: bool = False) -> Caller:
-        """The caller who sent these headers, or `NoAccess`. Only native Gemini routes read `?key=`."""
+        """The caller who sent these headers, or `NoAccess`. Only native Gemini routes read
+        `?key=`."""
         ours = headers.get(BOTH_MODES)
         found = _first(headers, query_key if native else "", native)
         if ours is None:
@@ -109,7 +122,8 @@ def check_scope(caller: Caller, platform: str, model: str | None = None) -> None
 
 
 def _first(headers: Headers, query_key: str, native: bool) -> str:
-    """The first credential that is one; a wrong one is not rescued by a right one further down (C-037)."""
+    """The first credential that is one; a wrong one is not rescued by a right one further down
+    (C-037)."""
     for name in CREDENTIAL_HEADERS:
         if name == "x-goog-api-key" and not native:
             continue

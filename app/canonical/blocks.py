@@ -1,8 +1,8 @@
 """Blocks: inferring where they begin and end, putting them in turn, and refusing nonsense.
 
-`Blocks` serves readers of flat dialects, which never say that a block begins. `InTurn` serves writers of dialects
-in which blocks strictly follow each other. `InOrder` stands between the two, always on.
-"""
+`Blocks` serves readers of flat dialects, which never say that a block begins. `InTurn` serves
+writers of dialects in which blocks strictly follow each other. `InOrder` stands between the two,
+always on."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ CALLS: frozenset[Kind] = frozenset({"tool_call", "custom_call"})
 class Blocks:
     """Opens and closes blocks for an upstream that only says "more of this".
 
-    `key` is whatever the upstream calls the thing. Text, thought and refusal close when something else begins; calls stay
-    open side by side until the end, or until text begins again.
-    """
+    `key` is whatever the upstream calls the thing. Text, thought and refusal close when something
+    else begins; calls stay open side by side until the end, or until text begins again."""
 
     __slots__ = ("_open", "_next", "_solo")
 
@@ -96,8 +95,8 @@ class Blocks:
 class InTurn:
     """Holds back a block until the one before it has closed.
 
-    Only calls ever run side by side, and no client acts on half a call's arguments, so the wait is not felt.
-    """
+    Only calls ever run side by side, and no client acts on half a call's arguments, so the wait is
+    not felt."""
 
     __slots__ = ("_front", "_waiting")
 
@@ -147,7 +146,8 @@ class InTurn:
 
 
 class InOrder:
-    """Refuses an event that has no business where it is: a second start, a delta to a closed block, an end too early."""
+    """Refuses an event that has no business where it is: a second start, a delta to a closed block,
+    an end too early."""
 
     __slots__ = ("_started", "_finished", "_open", "_seen")
 

@@ -1,9 +1,9 @@
 """A stream, as seven kinds of event plus the two ways it can be remarked upon.
 
-`Started`, then blocks (`Opened`, `Delta`..., perhaps `Sealed`, `Closed`), then `Finished`; `Usage` anywhere after
-the start. Tool calls may be open side by side; text and thought may not. Values by convention:
-they are not frozen because making a frozen one costs three times as much, and there is one per chunk.
-"""
+`Started`, then blocks (`Opened`, `Delta`..., perhaps `Sealed`, `Closed`), then `Finished`; `Usage`
+anywhere after the start. Tool calls may be open side by side; text and thought may not. Values by
+convention: they are not frozen because making a frozen one costs three times as much, and there is
+one per chunk."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class Closed:
 
 @dataclass(slots=True)
 class Usage:
-    """Totals so far. `input` includes what was read from or written to a cache, `output` includes `reasoning`."""
+    """Totals so far. `input` includes what was read from or written to a cache, `output` includes
+    `reasoning`."""
 
     input: int
     output: int
@@ -90,7 +91,8 @@ class Finished:
 
 @dataclass(slots=True)
 class Trouble:
-    """An error as the platform words it, before or inside an answer. `status` 0 = it did not say."""
+    """An error as the platform words it, before or inside an answer. `status` 0 = it did not
+    say."""
 
     message: str
     status: int = 0

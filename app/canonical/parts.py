@@ -36,7 +36,8 @@ class Inline:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An http(s) address the caller gave. Nobody but the guarded fetcher or the platform may open it."""
+    """An http(s) address the caller gave. Nobody but the guarded fetcher or the platform may open
+    it."""
 
     url: str
     media_type: str = ""

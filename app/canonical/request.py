@@ -14,7 +14,8 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One speaker's parts. Tool results are parts of a user turn. A `system` turn here came in mid-conversation."""
+    """One speaker's parts. Tool results are parts of a user turn. A `system` turn here came in
+    mid-conversation."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -35,7 +36,8 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """`required` with one name forces that tool; names otherwise narrow the choice. `parallel` None = not said."""
+    """`required` with one name forces that tool; names otherwise narrow the choice. `parallel` None
+    = not said."""
 
     mode: Literal["auto", "none", "required"] = "auto"
     names: tuple[str, ...] = ()
@@ -60,7 +62,8 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """How hard to think, in either of the two currencies; `visible` asks for the thoughts in words."""
+    """How hard to think, in either of the two currencies; `visible` asks for the thoughts in
+    words."""
 
     effort: Effort | None = None
     budget: int | None = None  # tokens; -1 leaves it to the model
@@ -80,7 +83,8 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """`extras` holds the top-level fields only one dialect understands; it goes back to that dialect alone."""
+    """`extras` holds the top-level fields only one dialect understands; it goes back to that
+    dialect alone."""
 
     model: str
     turns: tuple[Turn, ...]

@@ -1,8 +1,7 @@
 """`tokens`: the command line.
 
-One module a command, imported when it is called: `tokens serve` replaces itself by gunicorn, and what it never
-imports costs no start-up time.
-"""
+One module a command, imported when it is called: `tokens serve` replaces itself by gunicorn, and
+what it never imports costs no start-up time."""
 
 from __future__ import annotations
 

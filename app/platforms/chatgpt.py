@@ -1,8 +1,7 @@
 """ChatGPT: OpenAI's Chat Completions, the dialect most of our callers speak themselves.
 
-So almost everything goes through patched rather than translated. Tools together with active reasoning are refused
-by the newer models on this endpoint; the Responses platform takes them.
-"""
+So almost everything goes through patched rather than translated. Tools together with active
+reasoning are refused by the newer models on this endpoint; the Responses platform takes them."""
 
 from __future__ import annotations
 

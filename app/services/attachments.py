@@ -1,4 +1,5 @@
-"""Links in a conversation, for platforms that do not open links: fetched by us and put in as bytes."""
+"""Links in a conversation, for platforms that do not open links: fetched by us and put in as
+bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class _TakesLink(Protocol):
 
 
 def inlined(request: ChatRequest, upstream: Dialect, basket: Callable[[], Basket]) -> ChatRequest:
-    """The same request with every link that `upstream` cannot open itself replaced by what is behind it."""
+    """The same request with every link that `upstream` cannot open itself replaced by what is
+    behind it."""
     if not any(_links(turn.parts) for turn in request.turns):
         return request
     inliner = _Inliner(upstream, basket())

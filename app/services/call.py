@@ -14,7 +14,8 @@ from app.wire.dialect import Dialect, Telling
 
 
 class Ear(Protocol):
-    """Whether the caller still listens. `closing` says that it stopped sending, which may mean it is gone: only a write can tell."""
+    """Whether the caller still listens. `closing` says that it stopped sending, which may mean it
+    is gone: only a write can tell."""
 
     @property
     def closing(self) -> bool: ...
@@ -31,9 +32,9 @@ class Deaf:
 class ChatCall:
     """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
 
-    `raw` are the bytes of `body`, without what the path said. `array` asks for the framing that is a JSON array. `say` words an
-    error for this caller. `record` collects what the access log will say.
-    """
+    `raw` are the bytes of `body`, without what the path said. `array` asks for the framing that is
+    a JSON array. `say` words an error for this caller. `record` collects what the access log will
+    say."""
 
     caller: Caller
     spoken: Dialect

@@ -1,9 +1,8 @@
 """Licences: what we are called with, kept as digests.
 
-A licence is 32 random bytes, so nobody can guess one from its digest and a fast hash is the right one: a slow
-hash would only let a flood of wrong licences stall the streams. The first characters of the digest are the
-licence's name in lists and logs.
-"""
+A licence is 32 random bytes, so nobody can guess one from its digest and a fast hash is the right
+one: a slow hash would only let a flood of wrong licences stall the streams. The first characters of
+the digest are the licence's name in lists and logs."""
 
 from __future__ import annotations
 
@@ -35,7 +34,8 @@ licences = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """Empty `platforms` or `models` allow all; models may be patterns such as `gpt-*`. Times are Unix seconds."""
+    """Empty `platforms` or `models` allow all; models may be patterns such as `gpt-*`. Times are
+    Unix seconds."""
 
     id: int
     name: str
@@ -99,8 +99,12 @@ class Licences:
 
     def revoke(self, licence: Licence, now: float) -> Licence:
         """Ends a licence for good. Revoking twice keeps the first time."""
-        change = licences.update().where(licences.c.id == licence.id, licences.c.revoked_at.is_(None))
-        self._database.write(lambda connection: connection.execute(change.values(revoked_at=int(now))))
+        change = licences.update().where(
+            licences.c.id == licence.id, licences.c.revoked_at.is_(None)
+        )
+        self._database.write(
+            lambda connection: connection.execute(change.values(revoked_at=int(now)))
+        )
         return self._one(licences.c.id == licence.id)
 
     def extend(self, licence: Licence, expires_at: int | None) -> Licence:

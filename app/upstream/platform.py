@@ -35,7 +35,8 @@ class Model:
 
 
 class Catalogue:
-    """The models of a platform and the facts about them, read from the data file beside its declaration."""
+    """The models of a platform and the facts about them, read from the data file beside its
+    declaration."""
 
     def __init__(
         self, models: tuple[Model, ...], rules: tuple[tuple[str, ModelFacts], ...]
@@ -88,11 +89,11 @@ Address = Callable[[str, Secret, str, Framing], Send]  # base URL, token, model
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """How a platform chats. `forwards` are the caller's own headers that the vendor documents for its dialect.
+    """How a platform chats. `forwards` are the caller's own headers that the vendor documents for
+    its dialect.
 
-    `follow` signs any other path of the vendor's API, for the native routes that pass through; `probe` is
-    one that costs nothing and needs a good key.
-    """
+    `follow` signs any other path of the vendor's API, for the native routes that pass through;
+    `probe` is one that costs nothing and needs a good key."""
 
     dialect: Dialect
     address: Address

@@ -30,7 +30,8 @@ _TOO_LONG = re.compile(
 def refusal(
     status: int, headers: Mapping[str, str], trouble: Trouble, *, model: str, now: float
 ) -> UpstreamError:
-    """The error that an answer with this status stands for, with the platform's words where they help the caller."""
+    """The error that an answer with this status stands for, with the platform's words where they
+    help the caller."""
     words = trouble.message[:LONGEST_WORDS]
     wait = (
         retry_after(headers, now) if trouble.retry_after is None else _clamped(trouble.retry_after)

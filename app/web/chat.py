@@ -77,7 +77,8 @@ def _gemini_view(platform: Platform, stream: bool) -> Any:
 def answer(
     platform: Platform, spoken: Dialect, schema: Schema, path: dict[str, Any] | None = None
 ) -> Response:
-    """Reads the call, has it relayed, and gives what came of it. `path` is what the path itself says."""
+    """Reads the call, has it relayed, and gives what came of it. `path` is what the path itself
+    says."""
     hub = gateway()
     raw, body = read_json(request, hub.body_bytes)
     check(schema, body)
@@ -93,7 +94,8 @@ def relay(
     body: dict[str, Any],
     outside: frozenset[str] = frozenset(),
 ) -> Response:
-    """The answer to a call whose body has been read. `outside` names what in `body` did not come from `raw`."""
+    """The answer to a call whose body has been read. `outside` names what in `body` did not come
+    from `raw`."""
     wishes = read_wishes(request.args, body, hub.defaults)
     if NAMES & body.keys():
         body = {name: value for name, value in body.items() if name not in NAMES}
@@ -170,8 +172,8 @@ def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
 def _streamed(
     hub: Gateway, body: Iterator[bytes], ear: SocketEar | Deaf, record: dict[str, Any]
 ) -> Iterator[bytes]:
-    """The body, with the end of the request tied to its end. A broken answer breaks the transfer too: only that
-    shows every kind of client that something is missing."""
+    """The body, with the end of the request tied to its end. A broken answer breaks the transfer
+    too: only that shows every kind of client that something is missing."""
     try:
         yield from body
     except BrokenTransfer as error:
@@ -200,7 +202,8 @@ def stop(ear: SocketEar | Deaf) -> None:
 
 
 def forwarded(platform: Platform, spoken: Dialect) -> dict[str, str]:
-    """The caller's headers that the platform documents for its own dialect, which the caller must be speaking."""
+    """The caller's headers that the platform documents for its own dialect, which the caller must
+    be speaking."""
     chat = platform.chat
     if spoken is not chat.dialect or not chat.forwards:
         return dict(chat.always)

@@ -1,7 +1,8 @@
-"""One line of JSON per request, written when the answer is over; and the root of all other log lines.
+"""One line of JSON per request, written when the answer is over; and the root of all other log
+lines.
 
-Lines are written straight to the file descriptor: the logging module costs more than everything else in this file.
-"""
+Lines are written straight to the file descriptor: the logging module costs more than everything
+else in this file."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ HIDDEN = ("key",)  # query parameters that are ours, or secret
 def mount_passage(
     bp: Blueprint, platform: Platform, rule: str, upstream: str, methods: list[str]
 ) -> None:
-    """Passes `rule` on to `upstream`, a path below the platform's base address with the same placeholders."""
+    """Passes `rule` on to `upstream`, a path below the platform's base address with the same
+    placeholders."""
     spoken = platform.chat.dialect
 
     @speaks(spoken)

@@ -1,4 +1,5 @@
-"""Routes without a platform prefix: health, all models, and chats that name their platform in the model.
+"""Routes without a platform prefix: health, all models, and chats that name their platform in the
+model.
 
 A model there is `platform/model`, or a bare name which goes to the platform the operator chose.
 """
@@ -60,7 +61,8 @@ def info() -> Response:
 @root.get("/health")
 @open_to_all
 def health() -> Response:
-    """200 when requests can be served, 503 when not; says which part is missing, and nothing secret."""
+    """200 when requests can be served, 503 when not; says which part is missing, and nothing
+    secret."""
     hub = gateway()
     try:
         is_prepared = hub.database.version() is not None

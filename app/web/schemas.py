@@ -1,8 +1,8 @@
 """The outer shape of what comes in; meaning is read by the dialects.
 
-Messages are checked by one field written by hand: nested schemas cost a third of a millisecond at fifty messages.
-In `error_messages` braces are doubled, because marshmallow fills in its own facts first.
-"""
+Messages are checked by one field written by hand: nested schemas cost a third of a millisecond at
+fifty messages. In `error_messages` braces are doubled, because marshmallow fills in its own facts
+first."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def _items(most: int, *, required: bool = True) -> Items:
 
 
 class ChatShape(Schema):
-    """Chat Completions and Messages: a model and some messages; the rest is the dialect's business."""
+    """Chat Completions and Messages: a model and some messages; the rest is the dialect's
+    business."""
 
     class Meta:
         unknown = INCLUDE

@@ -1,4 +1,5 @@
-"""Parameters of ours that ride along in a request: in the query, or in the body (C-118 to C-137)."""
+"""Parameters of ours that ride along in a request: in the query, or in the body (C-118 to
+C-137)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """gunicorn's gevent worker, with a cheaper way to send.
 
-gevent's `sendall` asks the kernel for the size of the send buffer and keeps a deadline, each time. Nearly always the kernel takes
-everything at once, so that is tried first; what it does not take goes the thorough way.
-"""
+gevent's `sendall` asks the kernel for the size of the send buffer and keeps a deadline, each time.
+Nearly always the kernel takes everything at once, so that is tried first; what it does not take
+goes the thorough way."""
 
 from __future__ import annotations
 
@@ -31,5 +31,7 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         if type(client) is socket.socket:
-            client.__class__ = LeanSocket  # the same object with another `sendall`; TLS sockets stay as they are
+            client.__class__ = (
+                LeanSocket  # the same object with another `sendall`; TLS sockets stay as they are
+            )
         super().handle(listener, client, addr)

@@ -1,1 +1,2 @@
-"""Dialects that more than one platform speaks: bytes and JSON on one side, the canonical form on the other."""
+"""Dialects that more than one platform speaks: bytes and JSON on one side, the canonical form on
+the other."""

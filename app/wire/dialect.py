@@ -1,10 +1,10 @@
 """What a dialect is: a module that reads and writes one public protocol, in both directions.
 
-Streams are machines that are fed, not generators that are pulled: `feed` takes what one read brought and gives all the
-events in it, `write` takes a list of events and gives one piece of bytes. So one read of the upstream becomes
-one send to the caller, however many chunks it held, and a heartbeat may go out between any two.
-Ids and times come in as arguments; nothing here asks a clock or a dice.
-"""
+Streams are machines that are fed, not generators that are pulled: `feed` takes what one read
+brought and gives all the events in it, `write` takes a list of events and gives one piece of bytes.
+So one read of the upstream becomes one send to the caller, however many chunks it held, and a
+heartbeat may go out between any two. Ids and times come in as arguments; nothing here asks a clock
+or a dice."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ ReasoningPlace = Literal["field", "inline", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How the answer is to be told. `id` is unique and has no prefix; each dialect puts its own in front.
+    """How the answer is to be told. `id` is unique and has no prefix; each dialect puts its own in
+    front.
 
-    `model` is the name the caller asked for. `usage` says whether the caller wants usage in a chat stream.
-    """
+    `model` is the name the caller asked for. `usage` says whether the caller wants usage in a chat
+    stream."""
 
     id: str
     model: str
@@ -43,7 +44,8 @@ class StreamReader(Protocol):
     def feed(self, data: bytes) -> list[Event]: ...
 
     def finish(self) -> list[Event]:
-        """What is left when the transfer has ended. Raises `BrokenTransfer` if the answer is not complete."""
+        """What is left when the transfer has ended. Raises `BrokenTransfer` if the answer is not
+        complete."""
 
 
 class StreamWriter(Protocol):
@@ -52,8 +54,8 @@ class StreamWriter(Protocol):
     def write(self, events: list[Event]) -> bytes: ...
 
     def open(self) -> bytes:
-        """What may be sent as soon as the platform has accepted, before it has said anything. May be empty.
-        `Started` then adds nothing that was already sent."""
+        """What may be sent as soon as the platform has accepted, before it has said anything. May
+        be empty. `Started` then adds nothing that was already sent."""
 
     def beat(self) -> bytes:
         """A sign of life that no client stumbles over."""
@@ -79,7 +81,9 @@ class Dialect(Protocol):
     NAME: str
     INLINES: frozenset[str]  # kinds of part ("image", ...) whose links this upstream cannot open
     STREAM_TYPE: str  # media type of a stream
-    STREAM_END: bytes  # said after the last event, also after an error; never after a broken transfer
+    STREAM_END: (
+        bytes  # said after the last event, also after an error; never after a broken transfer
+    )
     STOP_FIELD: str  # what the upstream calls stop sequences; empty = it has none
     MOST_STOPS: int  # how many it takes
 

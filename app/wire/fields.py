@@ -1,8 +1,8 @@
-"""Reading fields of foreign JSON, so that a wrong type is told by its name and never becomes a crash.
+"""Reading fields of foreign JSON, so that a wrong type is told by its name and never becomes a
+crash.
 
-Every dialect's request reader uses these. A caller's number may come as text where that is unambiguous (form-based
-clients send "0.7"); a boolean is never a number.
-"""
+Every dialect's request reader uses these. A caller's number may come as text where that is
+unambiguous (form-based clients send "0.7"); a boolean is never a number."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Names that stand twice in one JSON object.
 
-We would read the last of them, a platform perhaps the first: a licence for one model could buy another. So bytes that
-are passed on as they came must not say a name twice at the top; what is encoded anew cannot.
-"""
+We would read the last of them, a platform perhaps the first: a licence for one model could buy
+another. So bytes that are passed on as they came must not say a name twice at the top; what is
+encoded anew cannot."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LETTER_ESCAPED = re.compile(rb"\\u00(?:6[1-9a-f]|7[0-9a])", re.IGNORECASE)
 def given_twice(raw: bytes) -> str:
     """The first name given twice at the top of valid JSON; empty where there is none.
 
-    Looks closely only where the name that routes a call shows up more than once, or might be hidden by an escape.
-    """
+    Looks closely only where the name that routes a call shows up more than once, or might be hidden
+    by an escape."""
     if raw.count(b'"model"') < 2 and not _LETTER_ESCAPED.search(raw):
         return ""
     depth, names = 0, set()

@@ -1,12 +1,12 @@
 """Chat completions passed on to a caller who speaks them too: patched, not translated.
 
-The contract promises a shape, so a few things change: the id has our prefix (C-087), the model is the one asked for
-(C-090), `created` is the same throughout (C-103), the first delta is the role alone (C-099), and the usage chunk, which
-we always ask for, goes no further if the caller did not ask (C-104). Every field we do not know passes untouched.
+The contract promises a shape, so a few things change: the id has our prefix (C-087), the model is
+the one asked for (C-090), `created` is the same throughout (C-103), the first delta is the role
+alone (C-099), and the usage chunk, which we always ask for, goes no further if the caller did not
+ask (C-104). Every field we do not know passes untouched.
 
-A stream's chunks all begin with the same bytes up to `"choices"`. Once learned, that head is replaced in a whole read at a
-time; only frames that are not plain text deltas are parsed.
-"""
+A stream's chunks all begin with the same bytes up to `"choices"`. Once learned, that head is
+replaced in a whole read at a time; only frames that are not plain text deltas are parsed."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def _is_plain_url(url: str) -> bool:
 
 
 def _patch_stop(patched: dict[str, Any], facts: ModelFacts) -> bool:
-    """Whether the upstream can do all the stopping; if not, the answer has to be cut on its way through (C-074)."""
+    """Whether the upstream can do all the stopping; if not, the answer has to be cut on its way
+    through (C-074)."""
     stop = patched.get("stop")
     if stop in (None, [], ""):
         patched.pop("stop", None)
@@ -116,7 +117,8 @@ def _patch_stop(patched: dict[str, Any], facts: ModelFacts) -> bool:
 
 
 def _patch_effort(patched: dict[str, Any], facts: ModelFacts) -> bool:
-    """`reasoning: {effort}` is another server's spelling; an effort the model lacks needs the writer's table."""
+    """`reasoning: {effort}` is another server's spelling; an effort the model lacks needs the
+    writer's table."""
     if "reasoning" in patched:
         return False
     effort = patched.get("reasoning_effort")
@@ -138,7 +140,8 @@ def _patch_limit(patched: dict[str, Any], body: Mapping[str, Any], facts: ModelF
 
 
 def patch_reply(body: dict[str, Any], telling: Telling) -> dict[str, Any]:
-    """The platform's answer with our id and the model that was asked for, and nothing a client would trip over."""
+    """The platform's answer with our id and the model that was asked for, and nothing a client
+    would trip over."""
     body["id"] = ID_PREFIX + telling.id
     body["object"] = "chat.completion"
     body["model"] = telling.model
@@ -211,7 +214,8 @@ class ChatPatch:
         return b"".join(out)
 
     def finish(self) -> bytes:
-        """What remains at the end of the transfer; `BrokenTransfer` if the answer was not complete."""
+        """What remains at the end of the transfer; `BrokenTransfer` if the answer was not
+        complete."""
         out: list[bytes] = []
         for _, payload in self._frames.finish():
             self._frame(payload, out)
@@ -223,7 +227,8 @@ class ChatPatch:
         return b"".join(out)
 
     def _is_plain(self, data: bytes) -> bool:
-        """Whether `data` is whole frames of nothing but text that begin as expected and are short enough."""
+        """Whether `data` is whole frames of nothing but text that begin as expected and are short
+        enough."""
         frames = data.count(b"\n\n")
         return (
             data.endswith(b"\n\n")
@@ -282,7 +287,8 @@ class ChatPatch:
                 out.append(frame(orjson.dumps(self._ours(chunk | {"choices": [piece]}))))
 
     def _pieces(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
-        """One choice as the deltas our contract allows: the role alone, one kind of content each, an empty last one."""
+        """One choice as the deltas our contract allows: the role alone, one kind of content each,
+        an empty last one."""
         delta = dict(choice.get("delta") or {})
         role = delta.pop("role", None)
         self._calls = self._calls or bool(delta.get("tool_calls"))

@@ -1,8 +1,8 @@
 """Seals of other platforms, where chat completions have room for them.
 
-A sealed thought is told once more in `reasoning_details`, beside its seal; the seal of a call sits where Google's own compatible
-endpoint puts it. Clients that echo what they were given bring both back.
-"""
+A sealed thought is told once more in `reasoning_details`, beside its seal; the seal of a call sits
+where Google's own compatible endpoint puts it. Clients that echo what they were given bring both
+back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def write_detail(words: str, opaque: Opaque) -> dict[str, Any]:
 
 
 def read_details(message: Mapping[str, Any]) -> list[Thinking]:
-    """The sealed thoughts of a message. Only those are of use to anybody; bare `reasoning_content` is not."""
+    """The sealed thoughts of a message. Only those are of use to anybody; bare `reasoning_content`
+    is not."""
     details = message.get("reasoning_details")
     thoughts: list[Thinking] = []
     for detail in details if isinstance(details, list) else ():

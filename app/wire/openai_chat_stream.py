@@ -1,9 +1,9 @@
 """The stream of OpenAI chat completions, in both directions.
 
-The stream is flat: no chunk says that a block begins or ends, so `Blocks` infers it. Parallel calls are told apart by
-`index`. Usage comes after the finish reason, in a chunk without choices, so the reader holds `Finished` back until
-the stream is over. `[DONE]` is not required: a finish reason and a clean end are enough.
-"""
+The stream is flat: no chunk says that a block begins or ends, so `Blocks` infers it. Parallel calls
+are told apart by `index`. Usage comes after the finish reason, in a chunk without choices, so the
+reader holds `Finished` back until the stream is over. `[DONE]` is not required: a finish reason and
+a clean end are enough."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def write_error(trouble: Trouble) -> dict[str, Any]:
 
 
 class ChatReader:
-    """Chunks to events. Only the first choice is read: several are never asked for across dialects."""
+    """Chunks to events. Only the first choice is read: several are never asked for across
+    dialects."""
 
     __slots__ = ("done", "_frames", "_blocks", "_started", "_finished")
 

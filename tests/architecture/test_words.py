@@ -1,4 +1,5 @@
-"""What people read is complete: error codes and settings in the README, messages in both languages."""
+"""What people read is complete: error codes and settings in the README, messages in both
+languages."""
 
 from __future__ import annotations
 

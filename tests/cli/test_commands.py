@@ -104,7 +104,9 @@ def test_a_taken_port_is_one_clear_sentence(tokens):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.skipif(
+    sys.platform != "linux" or not os.path.isdir("/proc/self"), reason="needs /proc"
+)
 def test_an_unwritable_place_for_the_database_is_one_clear_sentence(tokens):
     done = tokens("serve", TOKENS_DATABASE_URL="sqlite:////proc/self/tokens.db")
 

@@ -46,7 +46,8 @@ def test_the_answer_is_told_in_the_callers_dialect(pair: Pair, stream: bool) -> 
 def test_a_refusal_comes_back_byte_for_byte_after_one_attempt(
     pair: Pair, stream: bool, ending: str
 ) -> None:
-    """C-042, C-043, C-044: status, content type and body; only the platform's request ids differ, as they must."""
+    """C-042, C-043, C-044: status, content type and body; only the platform's request ids differ,
+    as they must."""
     token = f"{TOKEN}-{ending}"
     heard = _brought(pair, "hello", stream=stream, token=token)
     assert len(pair.asked) == 1
@@ -69,9 +70,7 @@ def test_even_a_page_of_html_comes_back_byte_for_byte(pair: Pair, stream: bool) 
     assert len(pair.asked) == 1
 
 
-def test_a_failure_is_not_tried_again_whatever_the_call_asks_for(
-    pair: Pair, stream: bool
-) -> None:
+def test_a_failure_is_not_tried_again_whatever_the_call_asks_for(pair: Pair, stream: bool) -> None:
     """C-043."""
     headers = {"tokens-authorization": pair.stack.licence, "authorization": TOKEN}
     heard = pair.call("simulate: fail", stream=stream, headers=headers, query="retry_attempt=5")

@@ -1,7 +1,7 @@
 """Callers who hang up, and platforms that take their time.
 
-Waiting is what these tests do most, so all pairs wait side by side; what is compared names the pair it belongs to.
-"""
+Waiting is what these tests do most, so all pairs wait side by side; what is compared names the pair
+it belongs to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from tests.platforms.conftest import Pair
 from tests.stack import Json, Stack, compact, until
 
 SOON = 2.0  # seconds in which a platform must be let go
-PAUSE = 1.4  # seconds of silence: long enough for us, and over soon enough for the platform to notice
+PAUSE = (
+    1.4  # seconds of silence: long enough for us, and over soon enough for the platform to notice
+)
 LONG = "simulate: words=4000 pace=0.02"
 STALL = f"simulate: stall seconds={PAUSE} after=3\nsimulate: words=400"
 SLOW = f"simulate: slow seconds={PAUSE}\nsimulate: words=400"
@@ -90,7 +92,8 @@ class Leaving:
         self._before = self._hangups()
 
     def noticed(self, callers: int, seconds: float) -> dict[str, int]:
-        """How many readers each platform missed: what is known in the end, or when the time is up."""
+        """How many readers each platform missed: what is known in the end, or when the time is
+        up."""
         wanted = dict.fromkeys(EVERY, callers)
         until(lambda: self._missed() == wanted, seconds)
         return self._missed()
@@ -121,7 +124,8 @@ def test_hanging_up_while_words_flow_ends_the_call_to_the_platform(pairs: list[P
 
 
 def test_hanging_up_while_the_platform_is_silent_ends_the_call_to_it(pairs: list[Pair]) -> None:
-    """R-026, M-05: noticed without a word from either side; the platform is let go before it speaks again."""
+    """R-026, M-05: noticed without a word from either side; the platform is let go before it speaks
+    again."""
     leaving = Leaving(pairs)
     lines = [Line(pair, STALL) for pair in pairs]
     for line in lines:
@@ -168,7 +172,8 @@ def test_a_caller_who_only_stops_sending_still_gets_the_stream(pairs: list[Pair]
 
 @pytest.fixture
 def brisk(pairs: list[Pair], gateway: Callable[..., Stack]) -> list[Pair]:
-    """With little patience: heartbeats at once, and answers begun before the platform has answered."""
+    """With little patience: heartbeats at once, and answers begun before the platform has
+    answered."""
     stack = gateway(TOKENS_HEARTBEAT_SECONDS="0.2", TOKENS_GRACE_SECONDS="0.1")
     return [pair.on(stack) for pair in pairs]
 

@@ -23,9 +23,7 @@ BROKEN = (openai.APIError, httpx2.RemoteProtocolError)
 
 @pytest.fixture
 def client(door: Door) -> openai.OpenAI:
-    return openai.OpenAI(
-        base_url=f"{door.url}/v1", api_key=door.licence, max_retries=0, timeout=20
-    )
+    return openai.OpenAI(base_url=f"{door.url}/v1", api_key=door.licence, max_retries=0, timeout=20)
 
 
 def said(text: str) -> Any:
@@ -50,9 +48,7 @@ def test_text_comes_with_usage(client: openai.OpenAI, door: Door) -> None:
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
 
 
-def test_text_streams_without_a_chunk_that_has_no_choice(
-    client: openai.OpenAI, door: Door
-) -> None:
+def test_text_streams_without_a_chunk_that_has_no_choice(client: openai.OpenAI, door: Door) -> None:
     """C-104: read as the access document reads it."""
     stream = client.chat.completions.create(
         model=door.models.plain, messages=said(scenes.COUNT), stream=True
@@ -97,7 +93,8 @@ def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
 def test_two_tools_are_called_and_their_results_heard(
     client: openai.OpenAI, door: Door, thinks: bool
 ) -> None:
-    """C-075: the answer goes back into the second turn just as it came, sealed thoughts included."""
+    """C-075: the answer goes back into the second turn just as it came, sealed thoughts
+    included."""
     if thinks and door.name == "chatgpt":
         ask: Json = {"model": door.models.thinking, "reasoning_effort": "low"}
     else:
@@ -218,7 +215,11 @@ def test_a_wrong_licence_is_an_authentication_error(door: Door) -> None:
 
 @pytest.mark.parametrize(
     "wrong, field",
-    [({"messages": []}, "messages"), ({"temperature": "warm"}, "temperature"), ({"tools": 3}, "tools")],
+    [
+        ({"messages": []}, "messages"),
+        ({"temperature": "warm"}, "temperature"),
+        ({"tools": 3}, "tools"),
+    ],
 )
 def test_a_wrong_field_is_a_bad_request(
     client: openai.OpenAI, door: Door, wrong: Any, field: str

@@ -1,4 +1,5 @@
-"""Licences as callers meet them: headers, scope, revocation, languages (contract sections 2 and 8, clients 2.2)."""
+"""Licences as callers meet them: headers, scope, revocation, languages (contract sections 2 and 8,
+clients 2.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Bodies that are wrong, absurd or meant to hurt: a clear 4xx in JSON, never a 500 (R-093 to R-099, R-103)."""
+"""Bodies that are wrong, absurd or meant to hurt: a clear 4xx in JSON, never a 500 (R-093 to R-099,
+R-103)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Paths as people paste them, methods, and what browsers ask first (contract section 1, clients 2.1)."""
+"""Paths as people paste them, methods, and what browsers ask first (contract section 1, clients
+2.1)."""
 
 from __future__ import annotations
 

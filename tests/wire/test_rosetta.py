@@ -1,8 +1,8 @@
 """Every dialect says the same thing about the same case, and keeps what another will need back.
 
-Each case is told once in our own events. Whoever tells it, however the bytes are cut, whoever retells it: what was said must
-come out the same. Nothing here knows more of a dialect than its ten functions and how its clients echo an answer.
-"""
+Each case is told once in our own events. Whoever tells it, however the bytes are cut, whoever
+retells it: what was said must come out the same. Nothing here knows more of a dialect than its ten
+functions and how its clients echo an answer."""
 
 from __future__ import annotations
 
