@@ -2,7 +2,8 @@
 
 Every setting is an environment variable `TOKENS_<FIELD>`; each platform has two more,
 `TOKENS_<PLATFORM>_KEYS` and `TOKENS_<PLATFORM>_BASE_URL`. A `TOKENS_` name that is none of these
-stops the process: it is usually a typo."""
+stops the process: it is usually a typo.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +120,8 @@ def _strange(name: str, known: list[str]) -> str:
 
 def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> PlatformSettings:
     """Takes the platform's two names out of `given`; the vendor's own variable is the second
-    choice."""
+    choice.
+    """
     prefix = f"TOKENS_{door.name.upper()}_"
     keys = given.pop(f"{prefix}KEYS", "")
     if not keys:

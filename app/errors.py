@@ -27,7 +27,8 @@
 A class carries its status, its type and its code; whoever raises it only says what happened. A
 message is an English template plus the facts that fill it: `BadRequest("{field} is required",
 field="model")`, so that it can be told in the caller's language. Facts never hold a token, a label
-or an address of ours."""
+or an address of ours.
+"""
 
 from __future__ import annotations
 
@@ -209,7 +210,8 @@ class Throttled(UpstreamError):
 
 class CredentialRefused(UpstreamError):
     """The platform does not accept the credential. Told in neutral words: it is not the caller's
-    (K-093)."""
+    (K-093).
+    """
 
     status = 503
     code = "no_available_key"

@@ -2,7 +2,8 @@
 
 Not in the package's `__init__`, because importing any module of ours would then import Flask: the
 simulators must not know it, and gunicorn's configuration must not before gevent has patched the
-standard library."""
+standard library.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """How gunicorn runs the gateway. `tokens serve` uses this file, and so does the systemd unit.
 
 Patching comes first: nothing that talks to the network may be imported before it. The application
-is loaded once, before the workers are forked, so that they share its memory."""
+is loaded once, before the workers are forked, so that they share its memory.
+"""
 
 from gevent import monkey
 

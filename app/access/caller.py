@@ -2,7 +2,8 @@
 
 There are two ways in. In licence mode a header holds one of our licences and we choose the
 credential. In Chat2API mode `Tokens-Authorization` holds the licence, and the usual header brings
-the caller's own platform token, which is used for this one call and kept nowhere."""
+the caller's own platform token, which is used for this one call and kept nowhere.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ LONGEST = 4096
 @dataclass(frozen=True, slots=True)
 class Caller:
     """`licence` is None only where the operator has opened the root; `brought` is None in licence
-    mode."""
+    mode.
+    """
 
     licence: Licence | None
     brought: Secret | None = None
@@ -62,7 +64,8 @@ class LicenceLookup(Protocol):
 
 class Access:
     """Admits callers. A licence looked up is believed for `believe_seconds`, which bounds how long
-    a revoked one lives on in a worker (R-126)."""
+    a revoked one lives on in a worker (R-126).
+    """
 
     def __init__(
         self,
@@ -80,7 +83,8 @@ class Access:
 
     def admit(self, headers: Headers, query_key: str = "", *, native: bool = False) -> Caller:
         """The caller who sent these headers, or `NoAccess`. Only native Gemini routes read
-        `?key=`."""
+        `?key=`.
+        """
         ours = headers.get(BOTH_MODES)
         found = _first(headers, query_key if native else "", native)
         if ours is None:
@@ -123,7 +127,8 @@ def check_scope(caller: Caller, platform: str, model: str | None = None) -> None
 
 def _first(headers: Headers, query_key: str, native: bool) -> str:
     """The first credential that is one; a wrong one is not rescued by a right one further down
-    (C-037)."""
+    (C-037).
+    """
     for name in CREDENTIAL_HEADERS:
         if name == "x-goog-api-key" and not native:
             continue

@@ -1,7 +1,8 @@
 """Where an attachment's bytes are: read from the text a caller put in the request.
 
 Callers give an http(s) address, a data URL or bare base64 in one and the same field (C-058 to
-C-061). Base64 is checked, not decoded into anything we keep: the text travels on as it came."""
+C-061). Base64 is checked, not decoded into anything we keep: the text travels on as it came.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _HEAD = 96  # base64 characters that hold every magic number we look at
 
 def source(text: str, *, param: str, named: str = "") -> Inline | Link:
     """The attachment that `text` names or holds. `named` is the media type to assume for bare
-    base64 that shows none."""
+    base64 that shows none.
+    """
     if text[:8].lower().startswith(("http://", "https://")):
         return Link(text.strip())
     if text[:5].lower() == "data:":

@@ -2,7 +2,8 @@
 
 `Blocks` serves readers of flat dialects, which never say that a block begins. `InTurn` serves
 writers of dialects in which blocks strictly follow each other. `InOrder` stands between the two,
-always on."""
+always on.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Blocks:
     """Opens and closes blocks for an upstream that only says "more of this".
 
     `key` is whatever the upstream calls the thing. Text, thought and refusal close when something
-    else begins; calls stay open side by side until the end, or until text begins again."""
+    else begins; calls stay open side by side until the end, or until text begins again.
+    """
 
     __slots__ = ("_open", "_next", "_solo")
 
@@ -96,7 +98,8 @@ class InTurn:
     """Holds back a block until the one before it has closed.
 
     Only calls ever run side by side, and no client acts on half a call's arguments, so the wait is
-    not felt."""
+    not felt.
+    """
 
     __slots__ = ("_front", "_waiting")
 
@@ -147,7 +150,8 @@ class InTurn:
 
 class InOrder:
     """Refuses an event that has no business where it is: a second start, a delta to a closed block,
-    an end too early."""
+    an end too early.
+    """
 
     __slots__ = ("_started", "_finished", "_open", "_seen")
 

@@ -1,7 +1,8 @@
 """Stop sequences for upstreams that have none: the text is cut on its way through.
 
 A sequence may be split over two deltas, so as many characters as the longest one has, less one, are
-held back until it is clear that they are not its beginning (C-074)."""
+held back until it is clear that they are not its beginning (C-074).
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 `Started`, then blocks (`Opened`, `Delta`..., perhaps `Sealed`, `Closed`), then `Finished`; `Usage`
 anywhere after the start. Tool calls may be open side by side; text and thought may not. Values by
 convention: they are not frozen because making a frozen one costs three times as much, and there is
-one per chunk."""
+one per chunk.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Started:
 @dataclass(slots=True)
 class Opened:
     """A block begins. For an `image`, `name` is the media type and the deltas are base64; an
-    `opaque` block has no deltas, only `opaque`."""
+    `opaque` block has no deltas, only `opaque`.
+    """
 
     index: int
     kind: Kind
@@ -71,7 +73,8 @@ class Closed:
 @dataclass(slots=True)
 class Usage:
     """Totals so far. `input` includes what was read from or written to a cache, `output` includes
-    `reasoning`."""
+    `reasoning`.
+    """
 
     input: int
     output: int
@@ -92,7 +95,8 @@ class Finished:
 @dataclass(slots=True)
 class Trouble:
     """An error as the platform words it, before or inside an answer. `status` 0 = it did not
-    say."""
+    say.
+    """
 
     message: str
     status: int = 0

@@ -37,7 +37,8 @@ class Inline:
 @dataclass(frozen=True, slots=True)
 class Link:
     """An http(s) address the caller gave. Nobody but the guarded fetcher or the platform may open
-    it."""
+    it.
+    """
 
     url: str
     media_type: str = ""

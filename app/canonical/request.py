@@ -15,7 +15,8 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One speaker's parts. Tool results are parts of a user turn. A `system` turn here came in
-    mid-conversation."""
+    mid-conversation.
+    """
 
     role: Role
     parts: tuple[Part, ...]
@@ -37,7 +38,8 @@ class Tool:
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
     """`required` with one name forces that tool; names otherwise narrow the choice. `parallel` None
-    = not said."""
+    = not said.
+    """
 
     mode: Literal["auto", "none", "required"] = "auto"
     names: tuple[str, ...] = ()
@@ -63,7 +65,8 @@ class Sampling:
 @dataclass(frozen=True, slots=True)
 class Reasoning:
     """How hard to think, in either of the two currencies; `visible` asks for the thoughts in
-    words."""
+    words.
+    """
 
     effort: Effort | None = None
     budget: int | None = None  # tokens; -1 leaves it to the model
@@ -84,7 +87,8 @@ class Format:
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """`extras` holds the top-level fields only one dialect understands; it goes back to that
-    dialect alone."""
+    dialect alone.
+    """
 
     model: str
     turns: tuple[Turn, ...]

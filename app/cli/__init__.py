@@ -1,7 +1,8 @@
 """`tokens`: the command line.
 
 One module a command, imported when it is called: `tokens serve` replaces itself by gunicorn, and
-what it never imports costs no start-up time."""
+what it never imports costs no start-up time.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 The simulators and the gateway run as children; Ctrl-C ends them all. A platform whose real key is
 in the environment goes to the real vendor, every other to its simulator. The licence for trying
 things out is kept in a file beside the database, readable by its owner alone, so that a second run
-prints the same line."""
+prints the same line.
+"""
 
 from __future__ import annotations
 

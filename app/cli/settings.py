@@ -29,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
 
 def rows(chosen: Settings) -> list[dict[str, Any]]:
     """Every setting with its value. Keys are counted, not shown, and passwords in addresses are
-    dots."""
+    dots.
+    """
     listed = [
         {
             "setting": f"TOKENS_{field.name.upper()}",

@@ -1,7 +1,8 @@
 """ChatGPT: OpenAI's Chat Completions, the dialect most of our callers speak themselves.
 
 So almost everything goes through patched rather than translated. Tools together with active
-reasoning are refused by the newer models on this endpoint; the Responses platform takes them."""
+reasoning are refused by the newer models on this endpoint; the Responses platform takes them.
+"""
 
 from __future__ import annotations
 

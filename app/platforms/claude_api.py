@@ -2,7 +2,8 @@
 
 The API wants its version in a header on every call, and puts the key in `x-api-key` unless it is an
 OAuth token. Beta features are switched on by a header that the caller's own client sets; it is
-passed on as it came."""
+passed on as it came.
+"""
 
 from __future__ import annotations
 

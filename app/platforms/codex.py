@@ -1,7 +1,8 @@
 """Codex: OpenAI's Responses, where the newest models take tools and reasoning together.
 
 Stored responses live with the key that made them, so the routes that look them up are passed on as
-they are."""
+they are.
+"""
 
 from __future__ import annotations
 

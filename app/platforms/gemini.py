@@ -1,7 +1,8 @@
 """Gemini at Google's generateContent API.
 
 The model travels in the path, and so does the choice to stream. A stream comes as events with
-`alt=sse` and as one JSON array without."""
+`alt=sse` and as one JSON array without.
+"""
 
 from __future__ import annotations
 

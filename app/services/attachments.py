@@ -1,5 +1,6 @@
 """Links in a conversation, for platforms that do not open links: fetched by us and put in as
-bytes."""
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class _TakesLink(Protocol):
 
 def inlined(request: ChatRequest, upstream: Dialect, basket: Callable[[], Basket]) -> ChatRequest:
     """The same request with every link that `upstream` cannot open itself replaced by what is
-    behind it."""
+    behind it.
+    """
     if not any(_links(turn.parts) for turn in request.turns):
         return request
     inliner = _Inliner(upstream, basket())

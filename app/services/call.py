@@ -15,7 +15,8 @@ from app.wire.dialect import Dialect, Telling
 
 class Ear(Protocol):
     """Whether the caller still listens. `closing` says that it stopped sending, which may mean it
-    is gone: only a write can tell."""
+    is gone: only a write can tell.
+    """
 
     @property
     def closing(self) -> bool: ...
@@ -34,7 +35,8 @@ class ChatCall:
 
     `raw` are the bytes of `body`, without what the path said. `array` asks for the framing that is
     a JSON array. `say` words an error for this caller. `record` collects what the access log will
-    say."""
+    say.
+    """
 
     caller: Caller
     spoken: Dialect

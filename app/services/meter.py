@@ -1,5 +1,6 @@
 """Counting what a platform does not count: usage is always told, estimated where nobody gave it
-(C-092)."""
+(C-092).
+"""
 
 from __future__ import annotations
 

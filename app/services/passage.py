@@ -1,7 +1,8 @@
 """Native routes that are passed on as they are: counting tokens, stored responses and their like.
 
 One request, one answer, both untouched but for the credential. Nothing is retried: these calls are
-cheap for the caller to repeat, and some of them change something."""
+cheap for the caller to repeat, and some of them change something.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ class Passage:
         leash: Leash,
     ) -> Relayed:
         """`path` is below the platform's base address, with its query. A credential that is refused
-        gives way to the next."""
+        gives way to the next.
+        """
         if ".." in urlsplit(path).path.split("/"):
             raise ValueError("a path of ours never climbs")
         source = self._sources.for_call(caller, platform.name, 100)

@@ -30,7 +30,8 @@ class Configured:
     """The keys from the settings, in the order they are written there.
 
     A call that failed for no fault of the key (`retry`) may come round to it again; a key that was
-    refused or throttled is left alone for the rest of the call."""
+    refused or throttled is left alone for the rest of the call.
+    """
 
     only_once = False
 

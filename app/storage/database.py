@@ -2,7 +2,8 @@
 
 Under gevent no call may wait in C on the hub's own thread, or every stream of the worker stands
 still; SQLite does wait in C, so its work runs in a thread pool of its own. psycopg waits in Python
-and needs no thread."""
+and needs no thread.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 A licence is 32 random bytes, so nobody can guess one from its digest and a fast hash is the right
 one: a slow hash would only let a flood of wrong licences stall the streams. The first characters of
-the digest are the licence's name in lists and logs."""
+the digest are the licence's name in lists and logs.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ licences = sa.Table(
 @dataclass(frozen=True, slots=True)
 class Licence:
     """Empty `platforms` or `models` allow all; models may be patterns such as `gpt-*`. Times are
-    Unix seconds."""
+    Unix seconds.
+    """
 
     id: int
     name: str

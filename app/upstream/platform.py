@@ -36,7 +36,8 @@ class Model:
 
 class Catalogue:
     """The models of a platform and the facts about them, read from the data file beside its
-    declaration."""
+    declaration.
+    """
 
     def __init__(
         self, models: tuple[Model, ...], rules: tuple[tuple[str, ModelFacts], ...]
@@ -93,7 +94,8 @@ class Chat:
     its dialect.
 
     `follow` signs any other path of the vendor's API, for the native routes that pass through;
-    `probe` is one that costs nothing and needs a good key."""
+    `probe` is one that costs nothing and needs a good key.
+    """
 
     dialect: Dialect
     address: Address

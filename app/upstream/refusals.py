@@ -31,7 +31,8 @@ def refusal(
     status: int, headers: Mapping[str, str], trouble: Trouble, *, model: str, now: float
 ) -> UpstreamError:
     """The error that an answer with this status stands for, with the platform's words where they
-    help the caller."""
+    help the caller.
+    """
     words = trouble.message[:LONGEST_WORDS]
     wait = (
         retry_after(headers, now) if trouble.retry_after is None else _clamped(trouble.retry_after)

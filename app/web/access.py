@@ -17,7 +17,8 @@ GUARD = "audience"  # the attribute by which a view says who may see it; a test 
 
 def require_access(platform: str = "", *, native: bool = False) -> Callable[[View], View]:
     """Only callers with a licence that covers `platform` get through. Native Gemini routes also
-    read `?key=`."""
+    read `?key=`.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -37,7 +38,8 @@ def require_access(platform: str = "", *, native: bool = False) -> Callable[[Vie
 
 def require_access_unless(is_open: Callable[[Gateway], bool]) -> Callable[[View], View]:
     """As `require_access`, but the operator may have opened the route; then any key or none will do
-    (C-040)."""
+    (C-040).
+    """
 
     def decorate(view: View) -> View:
         guard = require_access()(view)

@@ -78,7 +78,8 @@ def answer(
     platform: Platform, spoken: Dialect, schema: Schema, path: dict[str, Any] | None = None
 ) -> Response:
     """Reads the call, has it relayed, and gives what came of it. `path` is what the path itself
-    says."""
+    says.
+    """
     hub = gateway()
     raw, body = read_json(request, hub.body_bytes)
     check(schema, body)
@@ -95,7 +96,8 @@ def relay(
     outside: frozenset[str] = frozenset(),
 ) -> Response:
     """The answer to a call whose body has been read. `outside` names what in `body` did not come
-    from `raw`."""
+    from `raw`.
+    """
     wishes = read_wishes(request.args, body, hub.defaults)
     if NAMES & body.keys():
         body = {name: value for name, value in body.items() if name not in NAMES}
@@ -173,7 +175,8 @@ def _streamed(
     hub: Gateway, body: Iterator[bytes], ear: SocketEar | Deaf, record: dict[str, Any]
 ) -> Iterator[bytes]:
     """The body, with the end of the request tied to its end. A broken answer breaks the transfer
-    too: only that shows every kind of client that something is missing."""
+    too: only that shows every kind of client that something is missing.
+    """
     try:
         yield from body
     except BrokenTransfer as error:
@@ -203,7 +206,8 @@ def stop(ear: SocketEar | Deaf) -> None:
 
 def forwarded(platform: Platform, spoken: Dialect) -> dict[str, str]:
     """The caller's headers that the platform documents for its own dialect, which the caller must
-    be speaking."""
+    be speaking.
+    """
     chat = platform.chat
     if spoken is not chat.dialect or not chat.forwards:
         return dict(chat.always)

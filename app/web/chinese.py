@@ -1,5 +1,6 @@
 """Our messages in Chinese, by their English templates. A test looks for messages that are missing
-here."""
+here.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ A WSGI server is told of a lost caller by its next write, and there is none whil
 the hub watches the caller's socket. An end of what it sends means that it is gone, or only that it
 has finished sending: on a stream the next heartbeat tells the two apart, because a peer that is
 gone answers it with a reset. A call that is not streamed has nothing to write, so there the end of
-sending counts as gone."""
+sending counts as gone.
+"""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ def in_trouble(error: GatewayError, accept: str) -> Trouble:
 
 def register_failures(app: Flask) -> None:
     """Every way a request can end badly gives JSON in the caller's dialect, never a page of
-    HTML."""
+    HTML.
+    """
 
     @app.errorhandler(Verbatim)
     def pass_on(error: Verbatim) -> Response:

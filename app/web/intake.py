@@ -2,7 +2,8 @@
 things.
 
 gunicorn reads a body in steps of a kilobyte; for a megabyte of base64 that costs more than
-everything else we do, so a body of known length is received straight from the connection."""
+everything else we do, so a body of known length is received straight from the connection.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _PIECE = 1 << 20
 
 def read_json(request: Request, most_bytes: int) -> tuple[bytes, dict[str, Any]]:
     """The body's bytes, and the object they hold. Any content type will do: clients leave it out
-    (C-082)."""
+    (C-082).
+    """
     raw = read_body(request, most_bytes)
     return raw, parse(raw)
 
@@ -76,7 +78,8 @@ def _read_known(environ: Mapping[str, Any], length: int) -> bytes:
 
 def _receive(sock: Any, unreader: Any, length: int) -> bytes:
     """What gunicorn has already received of the body, then the rest straight from the
-    connection."""
+    connection.
+    """
     start = unreader.take_buffered()
     if len(start) > length:
         unreader.unread(start[length:])

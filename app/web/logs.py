@@ -2,7 +2,8 @@
 lines.
 
 Lines are written straight to the file descriptor: the logging module costs more than everything
-else in this file."""
+else in this file.
+"""
 
 from __future__ import annotations
 

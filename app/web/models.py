@@ -66,7 +66,8 @@ def openai_list(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 def entry(model: Model, platform: Platform, prefix: str = "") -> dict[str, Any]:
     """Never null and never of a wrong type: strict clients drop the whole list for one bad field
-    (K-027)."""
+    (K-027).
+    """
     written: dict[str, Any] = {
         "id": prefix + model.id,
         "object": "model",

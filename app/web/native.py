@@ -22,7 +22,8 @@ def mount_passage(
     bp: Blueprint, platform: Platform, rule: str, upstream: str, methods: list[str]
 ) -> None:
     """Passes `rule` on to `upstream`, a path below the platform's base address with the same
-    placeholders."""
+    placeholders.
+    """
     spoken = platform.chat.dialect
 
     @speaks(spoken)

@@ -2,7 +2,8 @@
 
 Clients differ in whether they add `/v1`, and users in whether they do, so a version segment may be
 doubled or missing, slashes may be repeated or trail, and the endpoint may have been pasted with the
-base (C-022 to C-024, K-001 to K-006). Nothing is redirected: a redirected POST loses its body."""
+base (C-022 to C-024, K-001 to K-006). Nothing is redirected: a redirected POST loses its body.
+"""
 
 from __future__ import annotations
 
@@ -46,5 +47,6 @@ class Paths:
 
 def _last_version(found: re.Match[str]) -> str:
     """`/v1/v1beta` means `/v1beta`: the later one was added by the client that knows its own
-    protocol."""
+    protocol.
+    """
     return found[0][found[0].rindex("/v1") :]

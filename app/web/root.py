@@ -62,7 +62,8 @@ def info() -> Response:
 @open_to_all
 def health() -> Response:
     """200 when requests can be served, 503 when not; says which part is missing, and nothing
-    secret."""
+    secret.
+    """
     hub = gateway()
     try:
         is_prepared = hub.database.version() is not None

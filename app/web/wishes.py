@@ -1,5 +1,6 @@
 """Parameters of ours that ride along in a request: in the query, or in the body (C-118 to
-C-137)."""
+C-137).
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 gevent's `sendall` asks the kernel for the size of the send buffer and keeps a deadline, each time.
 Nearly always the kernel takes everything at once, so that is tried first; what it does not take
-goes the thorough way."""
+goes the thorough way.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ Streams are machines that are fed, not generators that are pulled: `feed` takes 
 brought and gives all the events in it, `write` takes a list of events and gives one piece of bytes.
 So one read of the upstream becomes one send to the caller, however many chunks it held, and a
 heartbeat may go out between any two. Ids and times come in as arguments; nothing here asks a clock
-or a dice."""
+or a dice.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Telling:
     front.
 
     `model` is the name the caller asked for. `usage` says whether the caller wants usage in a chat
-    stream."""
+    stream.
+    """
 
     id: str
     model: str
@@ -45,7 +47,8 @@ class StreamReader(Protocol):
 
     def finish(self) -> list[Event]:
         """What is left when the transfer has ended. Raises `BrokenTransfer` if the answer is not
-        complete."""
+        complete.
+        """
 
 
 class StreamWriter(Protocol):
@@ -55,7 +58,8 @@ class StreamWriter(Protocol):
 
     def open(self) -> bytes:
         """What may be sent as soon as the platform has accepted, before it has said anything. May
-        be empty. `Started` then adds nothing that was already sent."""
+        be empty. `Started` then adds nothing that was already sent.
+        """
 
     def beat(self) -> bytes:
         """A sign of life that no client stumbles over."""

@@ -2,7 +2,8 @@
 crash.
 
 Every dialect's request reader uses these. A caller's number may come as text where that is
-unambiguous (form-based clients send "0.7"); a boolean is never a number."""
+unambiguous (form-based clients send "0.7"); a boolean is never a number.
+"""
 
 from __future__ import annotations
 

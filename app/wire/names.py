@@ -2,7 +2,8 @@
 
 We would read the last of them, a platform perhaps the first: a licence for one model could buy
 another. So bytes that are passed on as they came must not say a name twice at the top; what is
-encoded anew cannot."""
+encoded anew cannot.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def given_twice(raw: bytes) -> str:
     """The first name given twice at the top of valid JSON; empty where there is none.
 
     Looks closely only where the name that routes a call shows up more than once, or might be hidden
-    by an escape."""
+    by an escape.
+    """
     if raw.count(b'"model"') < 2 and not _LETTER_ESCAPED.search(raw):
         return ""
     depth, names = 0, set()

@@ -2,7 +2,8 @@
 
 The dialect most callers speak and many platforms copy. Reasoning is not OpenAI's own here:
 `reasoning_content` is what other servers made common, and `reasoning_details` is how a sealed
-thought comes back to us."""
+thought comes back to us.
+"""
 
 from __future__ import annotations
 

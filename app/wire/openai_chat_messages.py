@@ -2,7 +2,8 @@
 
 Every role and part type that clients send is read, the deprecated ones included; what is written is
 what OpenAI documents. Media goes by its media type, not by the field it came in. A tool message
-holds text only, so attachments of a result follow in a user message."""
+holds text only, so attachments of a result follow in a user message.
+"""
 
 from __future__ import annotations
 
@@ -152,7 +153,8 @@ def _read_link(
     part: Mapping[str, Any], name: str, made: type[Image | Video | Document], param: str
 ) -> Part:
     """An address or base64, bare or in an object. By media type, not by field: video may come as
-    `image_url` (C-084)."""
+    `image_url` (C-084).
+    """
     param = f"{param}.{name}"
     given, detail = part.get(name), ""
     if isinstance(given, Mapping):

@@ -6,7 +6,8 @@ alone (C-099), and the usage chunk, which we always ask for, goes no further if 
 ask (C-104). Every field we do not know passes untouched.
 
 A stream's chunks all begin with the same bytes up to `"choices"`. Once learned, that head is
-replaced in a whole read at a time; only frames that are not plain text deltas are parsed."""
+replaced in a whole read at a time; only frames that are not plain text deltas are parsed.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +103,8 @@ def _is_plain_url(url: str) -> bool:
 
 def _patch_stop(patched: dict[str, Any], facts: ModelFacts) -> bool:
     """Whether the upstream can do all the stopping; if not, the answer has to be cut on its way
-    through (C-074)."""
+    through (C-074).
+    """
     stop = patched.get("stop")
     if stop in (None, [], ""):
         patched.pop("stop", None)
@@ -118,7 +120,8 @@ def _patch_stop(patched: dict[str, Any], facts: ModelFacts) -> bool:
 
 def _patch_effort(patched: dict[str, Any], facts: ModelFacts) -> bool:
     """`reasoning: {effort}` is another server's spelling; an effort the model lacks needs the
-    writer's table."""
+    writer's table.
+    """
     if "reasoning" in patched:
         return False
     effort = patched.get("reasoning_effort")
@@ -141,7 +144,8 @@ def _patch_limit(patched: dict[str, Any], body: Mapping[str, Any], facts: ModelF
 
 def patch_reply(body: dict[str, Any], telling: Telling) -> dict[str, Any]:
     """The platform's answer with our id and the model that was asked for, and nothing a client
-    would trip over."""
+    would trip over.
+    """
     body["id"] = ID_PREFIX + telling.id
     body["object"] = "chat.completion"
     body["model"] = telling.model
@@ -215,7 +219,8 @@ class ChatPatch:
 
     def finish(self) -> bytes:
         """What remains at the end of the transfer; `BrokenTransfer` if the answer was not
-        complete."""
+        complete.
+        """
         out: list[bytes] = []
         for _, payload in self._frames.finish():
             self._frame(payload, out)
@@ -228,7 +233,8 @@ class ChatPatch:
 
     def _is_plain(self, data: bytes) -> bool:
         """Whether `data` is whole frames of nothing but text that begin as expected and are short
-        enough."""
+        enough.
+        """
         frames = data.count(b"\n\n")
         return (
             data.endswith(b"\n\n")
@@ -288,7 +294,8 @@ class ChatPatch:
 
     def _pieces(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
         """One choice as the deltas our contract allows: the role alone, one kind of content each,
-        an empty last one."""
+        an empty last one.
+        """
         delta = dict(choice.get("delta") or {})
         role = delta.pop("role", None)
         self._calls = self._calls or bool(delta.get("tool_calls"))

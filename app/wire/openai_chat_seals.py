@@ -2,7 +2,8 @@
 
 A sealed thought is told once more in `reasoning_details`, beside its seal; the seal of a call sits
 where Google's own compatible endpoint puts it. Clients that echo what they were given bring both
-back."""
+back.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def write_detail(words: str, opaque: Opaque) -> dict[str, Any]:
 
 def read_details(message: Mapping[str, Any]) -> list[Thinking]:
     """The sealed thoughts of a message. Only those are of use to anybody; bare `reasoning_content`
-    is not."""
+    is not.
+    """
     details = message.get("reasoning_details")
     thoughts: list[Thinking] = []
     for detail in details if isinstance(details, list) else ():

@@ -3,7 +3,8 @@
 The stream is flat: no chunk says that a block begins or ends, so `Blocks` infers it. Parallel calls
 are told apart by `index`. Usage comes after the finish reason, in a chunk without choices, so the
 reader holds `Finished` back until the stream is over. `[DONE]` is not required: a finish reason and
-a clean end are enough."""
+a clean end are enough.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +129,8 @@ def write_error(trouble: Trouble) -> dict[str, Any]:
 
 class ChatReader:
     """Chunks to events. Only the first choice is read: several are never asked for across
-    dialects."""
+    dialects.
+    """
 
     __slots__ = ("done", "_frames", "_blocks", "_started", "_finished")
 

@@ -1,5 +1,6 @@
 """What people read is complete: error codes and settings in the README, messages in both
-languages."""
+languages.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """What counts as the open internet, by a table that no release of Python changes (R-108, R-109,
-S-034)."""
+S-034).
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """No URL that two parsers could read differently gets as far as a lookup (R-111, R-114, R-119,
-S-033)."""
+S-033).
+"""
 
 from __future__ import annotations
 

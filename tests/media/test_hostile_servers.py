@@ -1,5 +1,6 @@
 """No server holds us longer, feeds us more or shows us anything else than agreed (R-116 to R-118,
-S-036)."""
+S-036).
+"""
 
 from __future__ import annotations
 

@@ -47,7 +47,8 @@ def test_a_refusal_comes_back_byte_for_byte_after_one_attempt(
     pair: Pair, stream: bool, ending: str
 ) -> None:
     """C-042, C-043, C-044: status, content type and body; only the platform's request ids differ,
-    as they must."""
+    as they must.
+    """
     token = f"{TOKEN}-{ending}"
     heard = _brought(pair, "hello", stream=stream, token=token)
     assert len(pair.asked) == 1

@@ -1,7 +1,8 @@
 """Callers who hang up, and platforms that take their time.
 
 Waiting is what these tests do most, so all pairs wait side by side; what is compared names the pair
-it belongs to."""
+it belongs to.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +94,8 @@ class Leaving:
 
     def noticed(self, callers: int, seconds: float) -> dict[str, int]:
         """How many readers each platform missed: what is known in the end, or when the time is
-        up."""
+        up.
+        """
         wanted = dict.fromkeys(EVERY, callers)
         until(lambda: self._missed() == wanted, seconds)
         return self._missed()
@@ -125,7 +127,8 @@ def test_hanging_up_while_words_flow_ends_the_call_to_the_platform(pairs: list[P
 
 def test_hanging_up_while_the_platform_is_silent_ends_the_call_to_it(pairs: list[Pair]) -> None:
     """R-026, M-05: noticed without a word from either side; the platform is let go before it speaks
-    again."""
+    again.
+    """
     leaving = Leaving(pairs)
     lines = [Line(pair, STALL) for pair in pairs]
     for line in lines:
@@ -173,7 +176,8 @@ def test_a_caller_who_only_stops_sending_still_gets_the_stream(pairs: list[Pair]
 @pytest.fixture
 def brisk(pairs: list[Pair], gateway: Callable[..., Stack]) -> list[Pair]:
     """With little patience: heartbeats at once, and answers begun before the platform has
-    answered."""
+    answered.
+    """
     stack = gateway(TOKENS_HEARTBEAT_SECONDS="0.2", TOKENS_GRACE_SECONDS="0.1")
     return [pair.on(stack) for pair in pairs]
 

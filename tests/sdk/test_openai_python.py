@@ -94,7 +94,8 @@ def test_two_tools_are_called_and_their_results_heard(
     client: openai.OpenAI, door: Door, thinks: bool
 ) -> None:
     """C-075: the answer goes back into the second turn just as it came, sealed thoughts
-    included."""
+    included.
+    """
     if thinks and door.name == "chatgpt":
         ask: Json = {"model": door.models.thinking, "reasoning_effort": "low"}
     else:

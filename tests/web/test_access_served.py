@@ -1,5 +1,6 @@
 """Licences as callers meet them: headers, scope, revocation, languages (contract sections 2 and 8,
-clients 2.2)."""
+clients 2.2).
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Bodies that are wrong, absurd or meant to hurt: a clear 4xx in JSON, never a 500 (R-093 to R-099,
-R-103)."""
+R-103).
+"""
 
 from __future__ import annotations
 

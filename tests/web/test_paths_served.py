@@ -1,5 +1,6 @@
 """Paths as people paste them, methods, and what browsers ask first (contract section 1, clients
-2.1)."""
+2.1).
+"""
 
 from __future__ import annotations
 

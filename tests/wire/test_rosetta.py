@@ -2,7 +2,8 @@
 
 Each case is told once in our own events. Whoever tells it, however the bytes are cut, whoever
 retells it: what was said must come out the same. Nothing here knows more of a dialect than its ten
-functions and how its clients echo an answer."""
+functions and how its clients echo an answer.
+"""
 
 from __future__ import annotations
 
