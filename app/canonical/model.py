@@ -17,7 +17,9 @@ class ModelFacts:
     it thinks when nothing is said. `refuses` names top-level fields of the upstream's own dialect
     that the model answers with a 400. `forced_tools` is False where a forced tool choice is refused
     altogether, and `forced_tools_thinking` where it is refused while thinking is on; `tools_thinking` is False where
-    tools of any kind are.
+    tools of any kind are. `system_turns` says that a system text may stand in mid-conversation.
+    `mixes_tools` is False where functions, the platform's own tools and JSON formats exclude each other; `modalities`
+    are what an answer has to be asked for; `max_whole_output` is the most output of an answer that is not streamed.
     """
 
     name: str = ""
@@ -40,3 +42,7 @@ class ModelFacts:
     signatures: bool = False
     most_stops: int = 0
     tools_thinking: bool = True
+    system_turns: bool = False
+    mixes_tools: bool = True
+    modalities: tuple[str, ...] = ()
+    max_whole_output: int = 0

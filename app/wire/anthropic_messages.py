@@ -12,20 +12,36 @@ from typing import Any
 import orjson
 
 from app.canonical.events import Usage
-from app.canonical.parts import Opaque, Part, Refusal, Text, Thinking, ToolCall, carry
+from app.canonical.parts import Image, Inline, Opaque, Part, Refusal, Text, Thinking, ToolCall
 from app.canonical.reply import ChatReply, Citation
 from app.errors import BadReply
-from app.wire.anthropic_blocks import NAME, arguments_object, call_seal, fitting_id
+from app.wire.anthropic_blocks import (
+    NAME,
+    REDACTED,
+    call_seal,
+    fitting_id,
+    foreign,
+    own,
+    redacted,
+    signature,
+    write_call,
+)
 from app.wire.anthropic_request import read_request, write_request
 from app.wire.anthropic_stream import (
     REASONS,
-    STOP_REASONS,
     MessagesReader,
     MessagesTap,
-    MessagesWriter,
-    envelope,
+    explanation,
     read_error,
     read_usage,
+)
+from app.wire.anthropic_writer import (
+    STOP_REASONS,
+    MessagesWriter,
+    citation,
+    envelope,
+    picture,
+    stop_details,
     write_error,
     write_usage,
 )
@@ -50,11 +66,13 @@ __all__ = [
     "write_stream",
 ]
 
-INLINES = frozenset({"audio", "video"})  # links of images and PDFs it opens itself
+INLINES: frozenset[str] = (
+    frozenset()
+)  # opens links of images and PDFs; sound and film it does not take at all
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 STREAM_END = b""
 STOP_FIELD = "stop_sequences"
-MOST_STOPS = 8191
+MOST_STOPS = 100
 
 
 def read_stream() -> MessagesReader:
@@ -76,23 +94,27 @@ def find_usage(body: Mapping[str, Any]) -> Usage | None:
 def read_reply(body: Mapping[str, Any]) -> ChatReply:
     try:
         blocks = body["content"]
-        citations = [
-            Citation(one["url"], one.get("title") or "")
-            for block in blocks
-            for one in block.get("citations") or ()
-            if one.get("url")
-        ]
+        parts = [part for block in blocks if (part := _read_part(block)) is not None]
+        if words := explanation(body):
+            parts.append(Refusal(words))
+        stop = body.get("stop_sequence")
         return ChatReply(
             str(body["id"]),
             str(body["model"]),
-            tuple(part for block in blocks if (part := _read_part(block)) is not None),
+            tuple(parts),
             read_usage(body.get("usage")),
             REASONS.get(body.get("stop_reason") or "", "stop"),
-            body.get("stop_sequence"),
-            tuple(citations),
+            None if stop is None else _text(stop),
+            tuple(_citations(blocks)),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BadReply("the platform sent an answer that cannot be read") from error
+
+
+def _citations(blocks: list[dict[str, Any]]) -> dict[Citation, None]:
+    """The web pages the text rests on, each once."""
+    cited = (one for block in blocks for one in block.get("citations") or () if one.get("url"))
+    return {Citation(_text(one["url"]), _text(one.get("title") or "")): None for one in cited}
 
 
 def _read_part(block: dict[str, Any]) -> Part | None:
@@ -101,15 +123,18 @@ def _read_part(block: dict[str, Any]) -> Part | None:
             return Text(_text(block["text"])) if block["text"] else None
         case "thinking":
             seal = block.get("signature")
-            opaque = Opaque(NAME, {"signature": seal}) if seal else None
+            opaque = Opaque(NAME, {"signature": _text(seal)}) if seal else None
             return Thinking(_text(block["thinking"]), opaque)
-        case "tool_use":
-            arguments = orjson.dumps(block["input"]).decode()
-            return ToolCall(_text(block["id"]), _text(block["name"]), arguments)
         case "redacted_thinking":
-            return Opaque(NAME, block)
+            opaque = Opaque(NAME, {"type": REDACTED, "data": _text(block["data"])})
+            return Thinking("", opaque)
+        case "tool_use":
+            given = block.get("input") or {}
+            if not isinstance(given, dict):
+                raise TypeError("object expected")
+            return ToolCall(_text(block["id"]), _text(block["name"]), orjson.dumps(given).decode())
         case _:
-            return None
+            return Opaque(NAME, dict(block))
 
 
 def _text(value: Any) -> str:
@@ -120,6 +145,7 @@ def _text(value: Any) -> str:
 
 def write_reply(reply: ChatReply, telling: Telling) -> dict[str, Any]:
     content = [block for part in reply.parts for block in _write_part(part, telling)]
+    _cite(content, reply.citations)
     reason = reply.reason
     if reason == "stop" and any(block["type"] == "tool_use" for block in content):
         reason = "tool_calls"
@@ -127,38 +153,42 @@ def write_reply(reply: ChatReply, telling: Telling) -> dict[str, Any]:
         "content": content or [{"type": "text", "text": ""}],
         "stop_reason": STOP_REASONS[reason],
         "stop_sequence": reply.stop_sequence,
+        "stop_details": stop_details(reason),
         "usage": write_usage(reply.usage or Usage(0, 0)),
     }
+
+
+def _cite(content: list[dict[str, Any]], citations: tuple[Citation, ...]) -> None:
+    texts = [block for block in content if block["type"] == "text"]
+    if texts and citations:
+        texts[-1]["citations"] = [citation(one.url, one.title) for one in citations]
 
 
 def _write_part(part: Part, telling: Telling) -> list[dict[str, Any]]:
     quiet = telling.reasoning == "none"
     match part:
-        case Text(text) | Refusal(text):
+        case Text(text, opaque):
+            block = {"type": "text", "text": text}
+            return [block, *_sealed("", opaque)] if text else []
+        case Refusal(text):
             return [{"type": "text", "text": text}] if text else []
-        case Thinking(text, opaque) if not quiet:
-            return [{"type": "thinking", "thinking": text, "signature": _signature(opaque)}]
+        case Image(Inline(media_type, data)):
+            return [{"type": "text", "text": "".join((picture(media_type), data, ")"))}]
+        case Thinking(text, opaque) if not quiet and (text or opaque is not None):
+            thought = {"type": "thinking", "thinking": text, "signature": signature(opaque)}
+            return [redacted(opaque) or thought]
         case ToolCall():
-            return _write_call(part)
-        case Opaque(dialect, value) if dialect == NAME and not quiet:
-            return [dict(value)]
+            call_id = fitting_id(part.call_id)
+            return [*_sealed(call_id, part.opaque), write_call(part)]
+        case Opaque():
+            block = dict(own(part))
+            return [block] if "type" in block and not quiet else []
         case _:
             return []
 
 
-def _signature(opaque: Opaque | None) -> str:
-    if opaque is None:
-        return carry(Opaque("", None))
-    if opaque.dialect == NAME and isinstance(opaque.value, dict) and "signature" in opaque.value:
-        return str(opaque.value["signature"])
-    return carry(opaque)
-
-
-def _write_call(call: ToolCall) -> list[dict[str, Any]]:
-    call_id = fitting_id(call.call_id)
-    given = {"input": call.arguments} if call.custom else arguments_object(call.arguments)
-    block = {"type": "tool_use", "id": call_id, "name": call.name, "input": given}
-    if call.opaque is None or call.opaque.dialect == NAME:
-        return [block]
-    seal = call_seal(call_id, call.opaque)
-    return [{"type": "thinking", "thinking": "", "signature": seal}, block]
+def _sealed(call_id: str, opaque: Opaque | None) -> list[dict[str, Any]]:
+    mark = foreign(opaque)
+    if mark is None:
+        return []
+    return [{"type": "thinking", "thinking": "", "signature": call_seal(call_id, mark)}]

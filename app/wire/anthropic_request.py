@@ -6,8 +6,12 @@ next message, and most models refuse an answer that is already begun. What a mod
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import orjson
 
 from app.canonical.model import ModelFacts
 from app.canonical.parts import Opaque, Text
@@ -22,8 +26,8 @@ from app.canonical.request import (
 )
 from app.errors import BadRequest
 from app.wire import fields
-from app.wire.anthropic_blocks import NAME, read_blocks, write_blocks
-from app.wire.anthropic_schema import sanitised
+from app.wire.anthropic_blocks import NAME, own, read_blocks, write_blocks
+from app.wire.anthropic_schema import object_schema, sanitised
 
 UNDERSTOOD = frozenset(
     """model messages system stream tools tool_choice temperature top_p top_k stop_sequences max_tokens
@@ -31,6 +35,7 @@ UNDERSTOOD = frozenset(
 )
 DEFAULT_OUTPUT = 32_000
 LEAST_BUDGET = 1024
+ROOM = 4096  # what a budget leaves for the answer
 BUDGETS = {
     "minimal": 1024,
     "low": 2048,
@@ -41,7 +46,17 @@ BUDGETS = {
 }
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+TIERS = {"auto": "auto", "standard_only": "default"}
+SERVICE_TIERS = {"auto": "auto", "default": "standard_only"}
 START, GO_ON = "(start)", "Continue."
+JSON_ONLY = "Answer with one JSON object and nothing else, without code fences."
+FREE_TEXT = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+}  # what a tool that takes no JSON becomes
+LONGEST_USER = 256
+LEAST_TOP_P = 0.95  # while it thinks
 
 
 # ---------------------------------------------------------------- reading
@@ -52,8 +67,9 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
     if not messages:
         raise BadRequest("{field} must not be empty", param="messages", field="messages")
     extras = {name: value for name, value in body.items() if name not in UNDERSTOOD}
-    output = fields.an_object(body.get("output_config") or {}, "output_config")
-    metadata = fields.an_object(body.get("metadata") or {}, "metadata")
+    output = _optional_object(body, "output_config")
+    metadata = _optional_object(body, "metadata")
+    tier = fields.optional_text(body, "service_tier")
     return ChatRequest(
         model=fields.text(fields.required(body, "model"), "model"),
         turns=tuple(_read_message(one, f"messages[{i}]") for i, one in enumerate(messages)),
@@ -73,8 +89,14 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
         max_output=fields.optional_int(body, "max_tokens", least=1),
         stream=fields.optional_bool(body, "stream") or False,
         user=fields.optional_text(metadata, "user_id", "metadata.user_id"),
+        service_tier=TIERS.get(tier, tier),
         extras=Opaque(NAME, extras) if extras else None,
     )
+
+
+def _optional_object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name)
+    return {} if value is None else fields.an_object(value, name)
 
 
 def _read_message(message: Any, param: str) -> Turn:
@@ -94,11 +116,20 @@ def _read_message(message: Any, param: str) -> Turn:
 def _read_system(given: Any) -> tuple[Text, ...]:
     if given is None:
         return ()
-    return tuple(part for part in read_blocks(given, "system") if isinstance(part, Text))
+    parts = read_blocks(given, "system")
+    for i, part in enumerate(parts):
+        if not isinstance(part, Text):
+            raise BadRequest(
+                "{field} must be one of {choices}",
+                param=f"system[{i}].type",
+                field=f"system[{i}].type",
+                choices="text",
+            )
+    return tuple(part for part in parts if isinstance(part, Text))
 
 
 def _read_tools(given: Any) -> tuple[Tool, ...]:
-    tools = enumerate(fields.a_list(given or [], "tools"))
+    tools = enumerate(fields.a_list([] if given is None else given, "tools"))
     return tuple(
         _read_tool(fields.an_object(one, f"tools[{i}]"), f"tools[{i}]") for i, one in tools
     )
@@ -150,13 +181,13 @@ def _read_reasoning(given: Any, effort: Any) -> Reasoning:
     if given is None:
         return Reasoning(effort=effort)
     thinking = fields.an_object(given, "thinking")
-    display = thinking.get("display")
-    visible = None if display is None else display != "omitted"
     if thinking.get("type") == "disabled":
         return Reasoning(effort="none", visible=False)
-    budget = fields.optional_int(thinking, "budget_tokens")
-    if budget is None and effort is None and thinking.get("type") == "adaptive":
-        effort = "medium"
+    display = thinking.get("display")
+    visible = None if display is None else display != "omitted"
+    budget = fields.optional_int(thinking, "budget_tokens", least=0)
+    if budget is None and effort is None:
+        budget = -1  # as much as the model likes
     return Reasoning(effort=effort, budget=budget, visible=visible)
 
 
@@ -172,43 +203,72 @@ def _read_format(given: Any) -> Format | None:
 
 
 def write_request(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
-    forced = request.tool_choice is not None and request.tool_choice.mode == "required"
-    thinking, effort = _write_thinking(request, facts, forced and bool(request.tools))
-    is_thinking = thinking.get("type") in ("enabled", "adaptive")
-    body: dict[str, Any] = {"model": request.model}
-    body["max_tokens"] = _limit(request, facts, thinking)
-    system = [_system_block(part) for part in request.system if part.text.strip()]
-    messages = _write_messages(request, facts, replay=thinking.get("type") != "disabled")
+    messages = _write_messages(request, facts)
+    if facts.thinks == "budget" and _thoughts_lost(messages):
+        request = replace(request, reasoning=Reasoning(effort="none"))
+    thinking, effort = _write_thinking(request, facts)
+    system = _write_system(request, facts)
     if not messages:  # there is only a system text: say it as the user
         messages, system = [{"role": "user", "content": system or START}], []
-    if note := _tool_note(request, facts):
-        system.append({"type": "text", "text": note})
-    if request.format is not None and request.format.kind == "json":
-        words = "Answer with one JSON object and nothing else, without code fences."
-        system.append({"type": "text", "text": words})
+    body: dict[str, Any] = dict(own(request.extras))
+    body["model"] = request.model
+    body["max_tokens"] = _limit(request, facts, thinking)
     if system:
         body["system"] = system
     body["messages"] = messages
+    is_thinking = _is_thinking(thinking, facts)
     body |= _write_sampling(request, facts, is_thinking)
     body |= _write_tools(request, facts)
     if thinking:
         body["thinking"] = thinking
-    if output := _write_output(request, facts, effort):
+    if output := _write_output(request, effort):
         body["output_config"] = output
-    if request.user:
-        body["metadata"] = {"user_id": request.user}
-    if request.service_tier in ("auto", "default"):
-        body["service_tier"] = "auto" if request.service_tier == "auto" else "standard_only"
-    if request.stream:
-        body["stream"] = True
+    body |= _write_caller(request)
     refused = facts.refuses | (facts.refuses_thinking if is_thinking else frozenset())
     return {name: value for name, value in body.items() if name not in refused}
 
 
+def _write_caller(request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if request.user:
+        body["metadata"] = {"user_id": _nameless(request.user)}
+    if request.service_tier:
+        body["service_tier"] = SERVICE_TIERS.get(request.service_tier, "auto")
+    if request.stream:
+        body["stream"] = True
+    return body
+
+
+def _nameless(user: str) -> str:
+    """The platform wants an id there, not who it is."""
+    if "@" in user or len(user) > LONGEST_USER:
+        return hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
+    return user
+
+
+def _write_system(request: ChatRequest, facts: ModelFacts) -> list[dict[str, Any]]:
+    system = [_system_block(part) for part in request.system if part.text.strip()]
+    notes = (_tool_note(request, facts), _format_note(request.format))
+    return system + [{"type": "text", "text": note} for note in notes if note]
+
+
 def _system_block(part: Text) -> dict[str, Any]:
-    marks = part.opaque.value if part.opaque is not None and part.opaque.dialect == NAME else {}
-    mark = marks.get("cache_control") if isinstance(marks, dict) else None
+    mark = own(part.opaque).get("cache_control")
     return {"type": "text", "text": part.text} | ({"cache_control": mark} if mark else {})
+
+
+def _format_note(form: Format | None) -> str:
+    """What is asked for in words, because the platform cannot be held to it otherwise."""
+    if form is None or (form.kind == "schema" and _enforced(form) is not None):
+        return ""
+    if not form.schema:
+        return JSON_ONLY
+    schema = orjson.dumps(dict(form.schema)).decode()
+    return f"{JSON_ONLY} It must fit this JSON Schema: {schema}"
+
+
+def _enforced(form: Format) -> dict[str, Any] | None:
+    return sanitised(form.schema) if form.schema else None
 
 
 def _limit(request: ChatRequest, facts: ModelFacts, thinking: dict[str, Any]) -> int:
@@ -222,27 +282,43 @@ def _limit(request: ChatRequest, facts: ModelFacts, thinking: dict[str, Any]) ->
     return limit
 
 
-def _write_thinking(
-    request: ChatRequest, facts: ModelFacts, forced: bool
-) -> tuple[dict[str, Any], str | None]:
+def _write_thinking(request: ChatRequest, facts: ModelFacts) -> tuple[dict[str, Any], str | None]:
     """The `thinking` field, and the effort that goes into `output_config`."""
     asked = request.reasoning
     if facts.thinks == "never":
         return {}, None
-    off = asked.effort == "none" or asked.budget == 0
-    if forced and not facts.forced_tools_thinking and facts.forced_tools:
-        off = True  # the caller needs the tool more than the thought
-    wants = asked.effort not in (None, "none") or asked.budget not in (None, 0)
+    off = asked.effort == "none" or asked.budget == 0 or _tool_comes_first(request, facts)
+    wants = bool(asked.effort or asked.budget or asked.visible)
+    effort = _known(_effort(asked), facts)
     if facts.thinks == "budget":
-        if off or not wants:
-            return {}, _known(asked.effort, facts)
-        return _budget(request, facts), _known(asked.effort, facts)
+        return (_budget(request, facts) if wants and not off else {}), effort
     if off:
-        thinking = {"type": "disabled"} if facts.can_disable else {}
-        return thinking, None if facts.can_disable else _known("low", facts)
+        return ({"type": "disabled"}, None) if facts.can_disable else ({}, _known("low", facts))
     if not wants:
         return {}, None
-    return {"type": "adaptive", "display": "summarized"}, _known(_effort(asked), facts)
+    display = "omitted" if asked.visible is False else "summarized"
+    return {"type": "adaptive", "display": display}, effort
+
+
+def _tool_comes_first(request: ChatRequest, facts: ModelFacts) -> bool:
+    """The caller needs the tool it forces more than the thought."""
+    forced = request.tool_choice is not None and request.tool_choice.mode == "required"
+    return forced and bool(request.tools) and facts.forced_tools and not facts.forced_tools_thinking
+
+
+def _is_thinking(thinking: dict[str, Any], facts: ModelFacts) -> bool:
+    return thinking.get("type", "" if not facts.thinks_unasked else "adaptive") not in (
+        "",
+        "disabled",
+    )
+
+
+def _thoughts_lost(messages: list[dict[str, Any]]) -> bool:
+    """A model that thinks by budget wants the thought back that led to a call, and refuses to think without it."""
+    said = [message["content"] for message in messages if message["role"] == "assistant"]
+    blocks = said[-1] if said and isinstance(said[-1], list) else []
+    called = any(block["type"] == "tool_use" for block in blocks)
+    return called and blocks[0]["type"] not in ("thinking", "redacted_thinking")
 
 
 def _budget(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
@@ -250,22 +326,26 @@ def _budget(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
     budget = asked.budget if asked.budget is not None and asked.budget > 0 else None
     if budget is None:
         budget = BUDGETS.get(asked.effort or "medium", BUDGETS["medium"])
-    most = facts.budget_most or (facts.max_output - 4096 if facts.max_output else budget)
+    most = facts.budget_most or (facts.max_output - ROOM if facts.max_output else budget)
     return {"type": "enabled", "budget_tokens": max(LEAST_BUDGET, min(budget, most))}
 
 
-def _effort(asked: Reasoning) -> str:
+def _effort(asked: Reasoning) -> str | None:
     if asked.effort is not None:
         return "low" if asked.effort == "minimal" else asked.effort
     budget = asked.budget or 0
-    return "low" if 0 < budget < 4096 else "high" if budget >= 16384 else "medium"
+    if budget <= 0:
+        return None
+    return "low" if budget < 4096 else "high" if budget >= 16384 else "medium"
 
 
 def _known(effort: str | None, facts: ModelFacts) -> str | None:
     """The effort as far as the model knows it; the next lower one where it does not."""
-    if effort in (None, "none") or not facts.efforts:
+    if effort in (None, "none"):
         return None
-    place = EFFORTS.index("low" if effort == "minimal" else str(effort))
+    if not facts.efforts:  # of a model nobody has described, the platform is to judge
+        return effort if facts.thinks == "effort" else None
+    place = EFFORTS.index(str(effort))
     lower = [one for one in EFFORTS[: place + 1] if one in facts.efforts]
     return lower[-1] if lower else None
 
@@ -276,7 +356,7 @@ def _write_sampling(request: ChatRequest, facts: ModelFacts, thinking: bool) -> 
     if given.temperature is not None and not thinking:
         body["temperature"] = min(given.temperature, 1.0)
     if given.top_p is not None and ("temperature" not in body or "temperature" in facts.refuses):
-        if not thinking or 0.95 <= given.top_p <= 1:
+        if not thinking or LEAST_TOP_P <= given.top_p <= 1:
             body["top_p"] = given.top_p
     if given.top_k is not None and not thinking:
         body["top_k"] = given.top_k
@@ -285,12 +365,11 @@ def _write_sampling(request: ChatRequest, facts: ModelFacts, thinking: bool) -> 
     return body
 
 
-def _write_output(request: ChatRequest, facts: ModelFacts, effort: str | None) -> dict[str, Any]:
+def _write_output(request: ChatRequest, effort: str | None) -> dict[str, Any]:
     output: dict[str, Any] = {}
     if effort is not None:
         output["effort"] = effort
-    if request.format is not None and request.format.kind == "schema":
-        schema = sanitised(request.format.schema or {"type": "object"})
+    if request.format is not None and (schema := _enforced(request.format)) is not None:
         output["format"] = {"type": "json_schema", "schema": schema}
     return output
 
@@ -310,21 +389,19 @@ def _write_tools(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
 
 
 def _write_tool(tool: Tool) -> dict[str, Any] | None:
-    ours = tool.opaque is not None and tool.opaque.dialect == NAME
+    marks = dict(own(tool.opaque))
     if tool.kind == "hosted":
-        return dict(tool.opaque.value) if ours and tool.opaque is not None else None
-    schema = dict(tool.schema or {})
-    if tool.kind == "custom":
-        schema = {"properties": {"input": {"type": "string"}}, "required": ["input"]}
-    schema.setdefault("type", "object")
-    schema.setdefault("properties", {})
+        return marks or None
     written: dict[str, Any] = {"name": tool.name}
     if tool.description:
         written["description"] = tool.description
-    written["input_schema"] = schema
-    if tool.strict and tool.kind == "function":
-        written |= {"strict": True, "input_schema": sanitised(schema)}
-    return written | (tool.opaque.value if ours and tool.opaque is not None else {})
+    if tool.kind == "custom":
+        written["input_schema"] = FREE_TEXT
+        return written | marks
+    written["input_schema"] = object_schema(tool.schema)
+    if tool.strict and (schema := sanitised(written["input_schema"])) is not None:
+        written |= {"strict": True, "input_schema": schema}
+    return written | marks
 
 
 def _write_tool_choice(choice: ToolChoice | None, facts: ModelFacts) -> dict[str, Any]:
@@ -353,13 +430,11 @@ def _tool_note(request: ChatRequest, facts: ModelFacts) -> str:
 # ---------------------------------------------------------------- messages
 
 
-def _write_messages(
-    request: ChatRequest, facts: ModelFacts, *, replay: bool
-) -> list[dict[str, Any]]:
+def _write_messages(request: ChatRequest, facts: ModelFacts) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    for turn in request.turns:
-        role = "assistant" if turn.role == "assistant" else "user"
-        blocks = write_blocks(turn.parts, assistant=role == "assistant", replay=replay)
+    for place, turn in enumerate(request.turns):
+        role = _role(request.turns, place, messages, facts)
+        blocks = write_blocks(turn.parts, assistant=role == "assistant")
         if not blocks:
             continue
         if messages and messages[-1]["role"] == role:
@@ -373,8 +448,20 @@ def _write_messages(
     if messages and messages[0]["role"] == "assistant":
         messages.insert(0, {"role": "user", "content": START})
     if messages and messages[-1]["role"] == "assistant":
-        _end_with_user(messages, facts)
+        _end_with_user(messages, request, facts)
     return [_plain(message) for message in messages]
+
+
+def _role(
+    turns: tuple[Turn, ...], place: int, messages: list[dict[str, Any]], facts: ModelFacts
+) -> str:
+    """A system text in mid-conversation stays in its place: as itself where the model takes it, else as the user's."""
+    role = turns[place].role
+    if role != "system":
+        return role
+    after = next((turn.role for turn in turns[place + 1 :] if turn.role != "system"), "assistant")
+    follows = bool(messages) and messages[-1]["role"] in ("user", "system")
+    return "system" if facts.system_turns and follows and after == "assistant" else "user"
 
 
 def _plain(message: dict[str, Any]) -> dict[str, Any]:
@@ -384,9 +471,11 @@ def _plain(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
-def _end_with_user(messages: list[dict[str, Any]], facts: ModelFacts) -> None:
+def _end_with_user(messages: list[dict[str, Any]], request: ChatRequest, facts: ModelFacts) -> None:
     last = messages[-1]["content"][-1]
-    if not facts.prefill:
+    if last["type"] == "server_tool_use":
+        return  # a paused answer goes back as it was
+    if not facts.prefill or request.format is not None:
         messages.append({"role": "user", "content": GO_ON})
     elif last["type"] == "text":
         last["text"] = last["text"].rstrip()
@@ -394,23 +483,20 @@ def _end_with_user(messages: list[dict[str, Any]], facts: ModelFacts) -> None:
 
 def _check_pairs(messages: list[dict[str, Any]]) -> None:
     """Every call is answered in the next message, and every answer has its call: the platform insists on both."""
-    for place, message in enumerate(messages):
-        content = message["content"] if isinstance(message["content"], list) else []
-        called = {block["id"] for block in content if block["type"] == "tool_use"}
-        after = messages[place + 1]["content"] if place + 1 < len(messages) else []
-        answered = {b["tool_use_id"] for b in after if b["type"] == "tool_result"}
-        if called - answered and place + 1 < len(messages):
+    called: set[str] = set()
+    for message in [*messages, {"content": []}]:
+        blocks = message["content"]
+        answered = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
+        if called - answered:
             raise BadRequest(
                 "the calls {calls} have no result in the message that follows",
                 param="messages",
                 calls=", ".join(sorted(called - answered)),
             )
-        results = {b["tool_use_id"] for b in content if b["type"] == "tool_result"}
-        before = messages[place - 1]["content"] if place else []
-        known = {b["id"] for b in before if b["type"] == "tool_use"}
-        if results - known:
+        if answered - called:
             raise BadRequest(
                 "the results {calls} answer no call in the message before",
                 param="messages",
-                calls=", ".join(sorted(results - known)),
+                calls=", ".join(sorted(answered - called)),
             )
+        called = {block["id"] for block in blocks if block["type"] == "tool_use"}

@@ -47,7 +47,7 @@ class Frames:
         for block in blocks:
             if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
                 frames.append((b"", block[6:]))
-            elif (frame := _fields(block)) is not None:
+            elif (frame := _named(block) or _fields(block)) is not None:
                 frames.append(frame)
         return frames
 
@@ -91,6 +91,14 @@ def comment(text: bytes) -> bytes:
 
 
 KEEP_ALIVE = comment(b"keep-alive")  # must not begin with "ping": one client takes that for the end
+
+
+def _named(block: bytes) -> Frame | None:
+    """The commonest frame of dialects that name their events; None where a closer look is needed."""
+    if not block.startswith(b"event: ") or block.count(b"\n") != 1 or b"\r" in block:
+        return None
+    event, _, data = block.partition(b"\ndata: ")
+    return (event[7:], data) if data else None
 
 
 def _fields(block: bytes) -> Frame | None:
