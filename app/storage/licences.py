@@ -8,6 +8,7 @@ the digest are the licence's name in lists and logs.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from app.storage.database import Database, metadata
 
 PREFIX = "tok-"
 NAME_LENGTH = 8
+_NUMBER = re.compile(r"[0-9]{1,9}$")  # what fits a column of ours
 
 licences = sa.Table(
     "licences",
@@ -92,7 +94,7 @@ class Licences:
 
     def find(self, name: str) -> Licence | None:
         """The licence of that name, or of that number."""
-        by_number = licences.c.id == int(name) if name.isdigit() else sa.false()
+        by_number = licences.c.id == int(name) if _NUMBER.match(name) else sa.false()
         found = self._select((licences.c.name == name) | by_number)
         return found[0] if found else None
 

@@ -1,0 +1,138 @@
+"""Who is let in, and for how long a licence is believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.access.caller import Access, Caller, check_scope
+from app.errors import NoAccess, NotAllowed
+from app.secret import Secret
+from app.storage.licences import Licence, digest
+
+
+class HandClock:
+    """Time that tests move."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def ticks(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class Shelf:
+    """Licences in memory, counting how often they are looked up."""
+
+    def __init__(self, **licences: Licence) -> None:
+        self.kept = {digest(words): licence for words, licence in licences.items()}
+        self.asked = 0
+
+    def by_digest(self, wanted: str) -> Licence | None:
+        self.asked += 1
+        return self.kept.get(wanted)
+
+
+def licence(**more) -> Licence:
+    values = {"id": 1, "name": "n", "label": "", "platforms": (), "models": ()}
+    values |= {"created_at": 0, "expires_at": None, "revoked_at": None}
+    return Licence(**values | more)
+
+
+class Headers(dict):
+    def get(self, name, default=None):
+        return super().get(name.lower(), default)
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+def test_a_known_licence_is_not_looked_up_again_for_a_while(clock):
+    shelf = Shelf(good=licence())
+    access = Access(shelf, clock)
+    for _ in range(50):
+        access.admit(Headers(authorization="Bearer good"))
+
+    assert shelf.asked == 1
+
+
+def test_a_revoked_licence_is_refused_within_two_seconds(clock):
+    """R-126, S-003."""
+    shelf = Shelf(good=licence())
+    access = Access(shelf, clock)
+    access.admit(Headers(authorization="good"))
+    shelf.kept.clear()
+
+    clock.sleep(2)
+
+    with pytest.raises(NoAccess):
+        access.admit(Headers(authorization="good"))
+
+
+def test_a_licence_ends_on_the_second_even_while_it_is_believed(clock):
+    access = Access(Shelf(good=licence(expires_at=1001)), clock)
+    access.admit(Headers(authorization="good"))
+
+    clock.sleep(1)
+
+    with pytest.raises(NoAccess):
+        access.admit(Headers(authorization="good"))
+
+
+def test_chat2api_brings_a_token_and_pays_with_a_licence(clock):
+    """C-041, C-051."""
+    access = Access(Shelf(good=licence()), clock)
+
+    for headers, native in [
+        ({"authorization": "Bearer sk-own"}, False),
+        ({"authorization": "sk-own"}, False),
+        ({"x-api-key": "sk-own"}, False),
+        ({"x-goog-api-key": "sk-own"}, True),
+    ]:
+        caller = access.admit(
+            Headers(headers | {"tokens-authorization": "Bearer good"}), native=native
+        )
+        assert caller == Caller(licence(), Secret("sk-own"))
+    with pytest.raises(NoAccess, match="platform token"):
+        access.admit(Headers({"tokens-authorization": "good"}))
+    for wrong in ("", "bad"):
+        with pytest.raises(NoAccess):
+            access.admit(Headers({"authorization": "good", "tokens-authorization": wrong}))
+
+
+def test_near_collisions_are_strangers(clock):
+    """R-124."""
+    access = Access(Shelf(good=licence()), clock)
+    access.admit(Headers(authorization="good"))
+
+    for near in ("goo", "goodx", "Good", "good\u200b", "g\u043eod", "good good", '"good"'):
+        with pytest.raises(NoAccess):
+            access.admit(Headers(authorization=near))
+
+
+@pytest.mark.parametrize(
+    "platform, model, good",
+    [("p", "m-1", True), ("p", "m-2", True), ("p", "n", False), ("q", "m-1", False)],
+)
+def test_scope_is_platforms_and_patterns_of_models(platform, model, good):
+    caller = Caller(licence(platforms=("p",), models=("m-*",)))
+    if good:
+        check_scope(caller, platform, model)
+        return
+    with pytest.raises(NotAllowed):
+        check_scope(caller, platform, model)
+
+
+def test_a_secret_shows_itself_to_nobody():
+    secret = Secret("sk-canary")
+
+    assert "canary" not in f"{secret} {secret!r} {[secret]} {Caller(None, secret)}"
+    with pytest.raises(TypeError):
+        hash(secret)

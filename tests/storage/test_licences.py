@@ -1,0 +1,123 @@
+"""Licences in the database, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from gevent import spawn
+
+from app.storage.database import HEAD, Database, DatabaseTrouble
+from app.storage.licences import Licences, digest
+from app.storage.schema import newest, prepare
+from tests.stack import missing
+
+POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path}/state/tokens.db")
+        prepare(database)
+        yield database
+        database.close()
+        return
+    schema = f"tokens_{os.getpid()}_{abs(hash(request.node.name)) % 10**8}"
+    admin = sa.create_engine(POSTGRES.replace("postgresql:", "postgresql+psycopg:"))
+    try:
+        with admin.begin() as connection:
+            connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
+    except sa.exc.OperationalError:
+        missing("PostgreSQL")
+    database = Database(f"{POSTGRES}?options=-csearch_path%3D{schema}")
+    prepare(database)
+    yield database
+    database.close()
+    with admin.begin() as connection:
+        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
+    admin.dispose()
+
+
+def test_the_newest_migration_is_the_one_the_code_expects(database):
+    assert database.version() == HEAD == newest()
+
+
+def test_preparing_twice_does_nothing(database):
+    prepare(database)
+
+    assert database.version() == HEAD
+
+
+def test_a_licence_is_found_by_its_digest_name_and_number(database):
+    table = Licences(database)
+    words, made = table.add(100.0, label="a", platforms=("x", "y"), models=("m-*",), expires_at=200)
+
+    assert (
+        table.by_digest(digest(words)) == table.find(made.name) == table.find(str(made.id)) == made
+    )
+    assert (made.platforms, made.models, made.created_at) == (("x", "y"), ("m-*",), 100)
+    assert table.by_digest(digest(words + "x")) is None and table.find("nobody") is None
+
+
+def test_a_licence_lives_until_its_end_or_its_revocation(database):
+    table = Licences(database)
+    _, made = table.add(100.0, expires_at=200)
+
+    assert made.is_live(199.9) and not made.is_live(200)
+    assert table.extend(made, None).is_live(10**9)
+    assert not table.revoke(made, 150).is_live(151)
+    assert table.revoke(made, 160).revoked_at == 150
+
+
+def test_words_are_stored_nowhere(database):
+    words, _ = Licences(database).add(100.0)
+
+    rows = database.read(
+        lambda connection: connection.execute(sa.text("SELECT * FROM licences")).all()
+    )
+
+    assert words not in str(rows) and digest(words) in str(rows)
+
+
+def test_hostile_names_are_only_names(database):
+    """R-121, R-122."""
+    table = Licences(database)
+    table.add(100.0)
+
+    for name in ("' OR 1=1 --", "1; DROP TABLE licences", "%", "", "\\", "9" * 30):
+        assert table.find(name) is None
+    assert len(table.all()) == 1
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path):
+    """S-054."""
+    database = Database(f"sqlite:///{tmp_path}/state/tokens.db")
+    database.make_place()
+
+    assert stat.S_IMODE(os.stat(tmp_path / "state").st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(tmp_path / "state/tokens.db").st_mode) == 0o600
+
+
+def test_a_database_that_cannot_be_opened_is_told_as_such():
+    with pytest.raises(DatabaseTrouble):
+        Database("sqlite:////proc/self/nowhere/tokens.db").version()
+
+
+def test_a_held_lock_does_not_freeze_other_greenlets(tmp_path):
+    """R-139, M-16: SQLite waits in C, so it waits in a thread."""
+    url = f"sqlite:///{tmp_path}/tokens.db"
+    prepare(Database(url))
+    holder, table = Database(url), Licences(Database(url, off_hub=True))
+    seen = []
+    with holder.engine.begin():
+        writing = spawn(lambda: seen.append(table.add(1.0)))
+        spawn(lambda: seen.append("another greenlet ran")).join(2)
+        writing.join(0.05)
+        assert seen == ["another greenlet ran"]
+    writing.join(5)
+
+    assert len(seen) == 2
