@@ -26,7 +26,7 @@ from app.canonical.request import (
 )
 from app.errors import BadRequest
 from app.wire import fields
-from app.wire.anthropic_blocks import NAME, own, read_blocks, write_blocks
+from app.wire.anthropic_blocks import NAME, fitting_id, own, read_blocks, write_blocks
 from app.wire.anthropic_schema import object_schema, sanitised
 
 UNDERSTOOD = frozenset(
@@ -445,6 +445,7 @@ def _write_messages(request: ChatRequest, facts: ModelFacts) -> list[dict[str, A
         if message["role"] == "user":
             message["content"].sort(key=lambda block: block["type"] != "tool_result")
     _check_pairs(messages)
+    _tell_calls_apart(messages)
     if messages and messages[0]["role"] == "assistant":
         messages.insert(0, {"role": "user", "content": START})
     if messages and messages[-1]["role"] == "assistant":
@@ -500,3 +501,23 @@ def _check_pairs(messages: list[dict[str, Any]]) -> None:
                 calls=", ".join(sorted(answered - called)),
             )
         called = {block["id"] for block in blocks if block["type"] == "tool_use"}
+
+
+def _tell_calls_apart(messages: list[dict[str, Any]]) -> None:
+    """Gives a call a name of its own where an earlier one has it: some platforms count anew in every turn.
+
+    The new name depends only on what came before, so that it stays the same as the conversation grows.
+    """
+    seen: set[str] = set()
+    for place, message in enumerate(messages):
+        given: dict[str, list[str]] = {}
+        for block in message["content"]:
+            if block["type"] == "tool_use":
+                old = block["id"]
+                if old in seen:
+                    block["id"] = fitting_id(f"{old} #{len(seen)}")
+                seen.add(block["id"])
+                given.setdefault(old, []).append(block["id"])
+        for block in messages[place + 1]["content"] if given else ():
+            if block["type"] == "tool_result" and (ids := given.get(block["tool_use_id"])):
+                block["tool_use_id"] = ids.pop(0)

@@ -59,12 +59,15 @@ CODES = {
     TOO_LONG: "context_length_exceeded",
     "credit balance is too low": "authentication_error",  # comes as a 400, but is about the key
 }
+COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens")
 _PLACE = re.compile(r"([a-z_]+(?:\.\w+)*): ")  # a message begins with the field it is about
 
 
 def read_usage(usage: Any, before: Usage | None = None) -> Usage | None:
     """Totals, each half of a stream filling in what the other does not say."""
     if not isinstance(usage, dict):
+        return before
+    if not any(_is_count(usage.get(name)) for name in COUNTS):
         return before
     known = before or Usage(0, 0)
     read = _told(usage, "cache_read_input_tokens", known.cached)
@@ -83,7 +86,12 @@ def read_usage(usage: Any, before: Usage | None = None) -> Usage | None:
 
 def _told(usage: dict[str, Any], name: str, before: int) -> int:
     value = usage.get(name)
-    return before if value is None else count(value)
+    return count(value) if _is_count(value) else before
+
+
+def _is_count(value: Any) -> bool:
+    """Whether the platform says a number that can be meant (R-016)."""
+    return value == 0 and type(value) is int or count(value) > 0
 
 
 def read_error(status: int, body: Any) -> Trouble:
@@ -113,6 +121,12 @@ def explanation(told: Any) -> str:
     details = told.get("stop_details") if told.get("stop_reason") == "refusal" else None
     words = details.get("explanation") if isinstance(details, dict) else None
     return words if isinstance(words, str) else ""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text expected")
+    return value
 
 
 class MessagesReader:
@@ -193,11 +207,13 @@ class MessagesReader:
                 self._held[theirs][1].append(delta["partial_json"])
         elif kind == "signature_delta":
             if delta["signature"]:
-                events.append(Sealed(index, Opaque(NAME, {"signature": delta["signature"]})))
+                signature = _text(delta["signature"])
+                events.append(Sealed(index, Opaque(NAME, {"signature": signature})))
         elif kind == "citations_delta":
             cited = delta["citation"]
             if cited.get("url"):
-                events.append(Cited(index, cited["url"], cited.get("title") or ""))
+                title = _text(cited.get("title") or "")
+                events.append(Cited(index, _text(cited["url"]), title))
 
     def _other(self, kind: str, told: dict[str, Any], events: list[Event]) -> None:
         match kind:
@@ -232,8 +248,10 @@ class MessagesReader:
             case "redacted_thinking":
                 opened, text = Opened(index, "thinking"), None
             case "tool_use":
-                opened = Opened(index, "tool_call", block["id"], block["name"])
+                opened = Opened(index, "tool_call", _text(block["id"]), _text(block["name"]))
                 given = block.get("input")
+                if given and not isinstance(given, dict):
+                    raise TypeError("object expected")
                 text = orjson.dumps(given).decode() if given else None
                 self._silent = index if text is None else -1
             case _:
@@ -243,9 +261,9 @@ class MessagesReader:
         self._next += 1
         events.append(opened)
         if text:
-            events.append(Delta(index, text))
+            events.append(Delta(index, _text(text)))
         if block["type"] == REDACTED:
-            seal = Opaque(NAME, {"type": REDACTED, "data": block["data"]})
+            seal = Opaque(NAME, {"type": REDACTED, "data": _text(block["data"])})
             events.append(Sealed(index, seal))
 
     def _begin(self, theirs: int, events: list[Event]) -> int:
@@ -286,8 +304,11 @@ class MessagesReader:
             self._close_all(events)
             events += [Opened(self._next, "refusal"), Delta(self._next, words), Closed(self._next)]
             self._next += 1
-        reason = delta.get("stop_reason")
-        self._finished = Finished(REASONS.get(reason or "", "stop"), delta.get("stop_sequence"))
+        if (reason := delta.get("stop_reason")) is None:
+            return  # usage in between; the answer goes on
+        stop = delta.get("stop_sequence")
+        told = None if stop is None else _text(stop)
+        self._finished = Finished(REASONS.get(_text(reason), "stop"), told)
 
     def _end(self, events: list[Event]) -> None:
         self.done = True

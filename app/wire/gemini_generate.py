@@ -10,27 +10,26 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.canonical.events import Event, Failed, Opened, Usage
+from app.canonical.events import Event, Usage
 from app.canonical.parts import Image, Inline, Opaque, Part, Refusal, Text, Thinking, ToolCall
 from app.canonical.reply import ChatReply, fold
 from app.errors import BadReply
 from app.wire.dialect import Telling
-from app.wire.gemini_parts import NAME, signature_of
+from app.wire.gemini_parts import NAME, function_call, own, signature_of
 from app.wire.gemini_request import read_request, write_request
 from app.wire.gemini_stream import (
     FINISH_REASONS,
-    ArrayTap,
     ArrayWriter,
     ChunkReader,
-    ChunkTap,
     ChunkWriter,
     grounding,
     read_error,
     read_usage,
-    whole_part,
     write_error,
     write_usage,
 )
+from app.wire.gemini_tap import ArrayTap, ChunkTap
+from app.wire.json_array import Elements
 
 __all__ = [
     "INLINES",
@@ -41,6 +40,7 @@ __all__ = [
     "STREAM_TYPE",
     "array_tap",
     "find_usage",
+    "read_array_stream",
     "read_error",
     "read_reply",
     "read_request",
@@ -76,6 +76,10 @@ def read_stream() -> ChunkReader:
     return ChunkReader()
 
 
+def read_array_stream() -> ChunkReader:
+    return ChunkReader(Elements())
+
+
 def write_stream(telling: Telling) -> ChunkWriter:
     return ChunkWriter(telling)
 
@@ -102,7 +106,7 @@ def read_reply(body: Mapping[str, Any]) -> ChatReply:
         reader.read(dict(body), events)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadReply("the platform sent an answer that cannot be read") from error
-    if any(isinstance(event, Failed) for event in events):
+    if reader.done:  # it was an error with a status of success
         raise BadReply("the platform sent an answer that cannot be read")
     reader.end(events)
     return fold(events)
@@ -129,15 +133,17 @@ def write_reply(reply: ChatReply, telling: Telling) -> dict[str, Any]:
 def _write_part(part: Part, quiet: bool) -> dict[str, Any] | None:
     match part:
         case Text(text, opaque):
-            return _signed({"text": text}, opaque)
+            return _signed({"text": text}, opaque) if text or opaque else None
         case Refusal(text):
             return {"text": text}
-        case Thinking(text, opaque) if not quiet:
-            return _signed({"text": text, "thought": True}, opaque)
-        case ToolCall(call_id, name, arguments, _, opaque):
-            return whole_part(Opened(0, "tool_call", call_id, name), arguments, opaque)
+        case Thinking(text, opaque):
+            return None if quiet else _signed({"text": text, "thought": True}, opaque)
+        case ToolCall(_, _, _, _, opaque):
+            return _signed(function_call(part), opaque)
         case Image(Inline(media_type, data), _, opaque):
-            return whole_part(Opened(0, "image", name=media_type), data, opaque)
+            return _signed({"inlineData": {"mimeType": media_type, "data": data}}, opaque)
+        case Opaque():
+            return own(part) or None
         case _:
             return None
 

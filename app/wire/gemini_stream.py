@@ -1,14 +1,18 @@
 """The stream of Google's generateContent, in both directions and both framings.
 
-Every chunk is a whole answer that holds only what is new; a call arrives in one piece; usage is a running total in every
-chunk, the last one counts. Nothing says "the end": after the finish reason more may come, so the end is the end of the transfer.
-Framed as events with `alt=sse`, as one JSON array without.
+Every chunk is a whole answer that holds only what is new; a call arrives in one piece; usage is a running total in
+every chunk, the last one counts. Nothing says "the end": some models give a finish reason early and go on, so the
+end is the end of the transfer. Framed as events with `alt=sse`, as one JSON array without.
+
+Google's Python library takes every line that is neither blank nor data for an error, comments too: a sign of life
+is a blank line. It forgets an answer of which one chunk has no parts, so every chunk has one.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import re
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -29,12 +33,20 @@ from app.canonical.events import (
     Trouble,
     Usage,
 )
-from app.canonical.parts import Opaque
+from app.canonical.parts import Opaque, ToolCall
 from app.errors import BadReply, BrokenTransfer
 from app.wire.dialect import Telling
-from app.wire.fields import count
-from app.wire.gemini_parts import NAME, signature_of, unseal
-from app.wire.sse import KEEP_ALIVE, MOST_BYTES, Frames, frame
+from app.wire.gemini_parts import (
+    NAME,
+    UNNAMED,
+    VERBATIM,
+    function_call,
+    own,
+    signature_of,
+    unseal,
+)
+from app.wire.json_array import Elements
+from app.wire.sse import Frames, frame
 
 REASONS: dict[str, Reason] = {
     "STOP": "stop",
@@ -62,20 +74,38 @@ STATUSES = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    409: "ABORTED",
     429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
-}
+}  # by HTTP status; what is not listed is INTERNAL from 500 on
+RPC = "type.googleapis.com/google.rpc."
+COUNTS = (
+    "promptTokenCount",
+    "toolUsePromptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "cachedContentTokenCount",
+)
+MOST_TOKENS = 10**12
+RECENT = 8  # totals that are kept, in case the last ones are absurd
+BEAT = b"\n\n"
+DAY = 3600.0  # the most we ever wait: a quota of the day does not tell when its day ends
+_DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 
 def read_usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, dict):
+    """The totals, or nothing where one of them is absurd (R-016). Zeros are left out on this wire."""
+    if not isinstance(usage, dict) or not usage:
         return None
-    asked = count(usage.get("promptTokenCount")) + count(usage.get("toolUsePromptTokenCount"))
-    thoughts = count(usage.get("thoughtsTokenCount"))
-    told = count(usage.get("candidatesTokenCount")) + thoughts
-    cached = count(usage.get("cachedContentTokenCount"))
-    return Usage(asked, told, cached, reasoning=thoughts)
+    counts = [usage.get(name) or 0 for name in COUNTS]
+    for one in counts:
+        if type(one) is not int or not 0 <= one <= MOST_TOKENS:
+            return None
+    asked, for_tools, told, thoughts, cached = counts
+    return Usage(asked + for_tools, told + thoughts, cached, 0, thoughts)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
@@ -92,6 +122,7 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 
 
 def read_error(status: int, body: Any) -> Trouble:
+    """What Google says went wrong; how long to wait is in the details, there is no header for it."""
     if isinstance(body, list) and body:
         body = body[0]
     error = body.get("error", body) if isinstance(body, dict) else body
@@ -101,7 +132,7 @@ def read_error(status: int, body: Any) -> Trouble:
         return Trouble("", status)
     message, code, word = error.get("message"), error.get("code"), error.get("status")
     trouble = Trouble(message if isinstance(message, str) else "", status)
-    if not status and isinstance(code, int) and 400 <= code < 600:
+    if not status and type(code) is int and 400 <= code < 600:
         trouble.status = code
     trouble.type = word if isinstance(word, str) else ""
     details = error.get("details")
@@ -115,25 +146,43 @@ def _read_detail(detail: dict[str, Any], trouble: Trouble) -> None:
     reason, delay = detail.get("reason"), detail.get("retryDelay")
     if isinstance(reason, str):
         trouble.code = reason
-    if isinstance(delay, str) and delay.endswith("s"):
-        try:
-            trouble.retry_after = float(delay[:-1])
-        except ValueError:
-            return
+    if isinstance(delay, str) and (seconds := _DELAY.fullmatch(delay)) is not None:
+        trouble.retry_after = max(float(seconds[1]), trouble.retry_after or 0.0)
+    for violation in _dicts(detail.get("violations")):
+        if "PerDay" in str(violation.get("quotaId")):
+            trouble.retry_after = DAY
+    for violation in _dicts(detail.get("fieldViolations"))[:1]:
+        field = violation.get("field")
+        trouble.param = field if isinstance(field, str) and field else None
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def write_error(trouble: Trouble) -> dict[str, Any]:
     status = trouble.status or 500
     word = STATUSES.get(status) or ("INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
     error: dict[str, Any] = {"code": status, "message": trouble.message, "status": word}
+    details: list[dict[str, Any]] = []
     if trouble.code:
-        kind = "type.googleapis.com/google.rpc.ErrorInfo"
-        error["details"] = [{"@type": kind, "reason": trouble.code, "domain": "gateway"}]
+        info = {"reason": trouble.code, "domain": "gateway"}
+        details.append({"@type": f"{RPC}ErrorInfo"} | info)
+    if trouble.param:
+        wrong = {"field": trouble.param, "description": trouble.message}
+        details.append({"@type": f"{RPC}BadRequest", "fieldViolations": [wrong]})
+    if trouble.retry_after is not None:
+        details.append({"@type": f"{RPC}RetryInfo", "retryDelay": f"{trouble.retry_after:g}s"})
+    if details:
+        error["details"] = details
     return {"error": error}
 
 
 class ChunkReader:
-    """Chunks to events. `Finished` waits for the end of the transfer: usage and signatures may still come."""
+    """Chunks to events. `Finished` waits for the end of the transfer: usage and signatures may still come.
+
+    Only the first candidate is read: several are never asked for across dialects.
+    """
 
     __slots__ = (
         "done",
@@ -141,19 +190,25 @@ class ChunkReader:
         "_frames",
         "_started",
         "_finished",
-        "_usage",
+        "_totals",
+        "_sealed",
+        "_pieces",
         "_calls",
         "_cited",
         "_name",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, frames: Frames | Elements | None = None) -> None:
         self.done = False
-        self._frames = Frames()
+        self._frames = frames or Frames()
         self._blocks = Blocks()
         self._started = False
         self._finished: Finished | None = None
-        self._usage: Usage | None = None
+        self._totals: deque[Any] = deque(
+            maxlen=RECENT
+        )  # read at the end: they come with every chunk
+        self._sealed = ""  # the kind of words whose open block has its signature already
+        self._pieces = 0  # that came whole
         self._calls = 0
         self._name = ""
         self._cited: set[str] = set()
@@ -179,9 +234,13 @@ class ChunkReader:
     def end(self, events: list[Event]) -> None:
         self.done = True
         events.extend(self._blocks.close_all())
-        if self._usage is not None:
-            events.append(self._usage)
+        events.extend(self._usage())
         events.append(self._finished or Finished("stop"))
+
+    def _usage(self) -> list[Event]:
+        """The last totals that make sense."""
+        sane = (usage for told in reversed(self._totals) if (usage := read_usage(told)) is not None)
+        return [usage] if (usage := next(sane, None)) is not None else []
 
     def _read(self, payload: bytes, events: list[Event]) -> None:
         try:
@@ -189,72 +248,148 @@ class ChunkReader:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadReply("the platform sent an event that cannot be read") from error
 
-    def read(self, chunk: dict[str, Any], events: list[Event]) -> None:
+    def read(self, chunk: Any, events: list[Event]) -> None:
         """One chunk, or a whole answer, which has the same shape."""
+        if type(chunk) is list and chunk:
+            chunk = chunk[0]  # so come some errors
         if chunk.get("error"):
-            self.done = True
-            events.append(Failed(read_error(0, chunk)))
+            self._fail(chunk, events)
             return
         if not self._started:
-            self._started = True
-            name, model = str(chunk.get("responseId") or ""), str(chunk.get("modelVersion") or "")
-            self._name = "".join(filter(str.isalnum, name))[:32]  # so that ids differ between turns
-            events.append(Started(name, model))
-        self._usage = read_usage(chunk.get("usageMetadata")) or self._usage
-        candidates = chunk.get("candidates") or ()
-        for candidate in candidates:
+            self._start(chunk, events)
+        if "usageMetadata" in chunk:
+            self._totals.append(chunk["usageMetadata"])
+        candidates = chunk.get("candidates")
+        for candidate in candidates or ():
             if not candidate.get("index"):
                 self._candidate(candidate, events)
-        blocked = (chunk.get("promptFeedback") or {}).get("blockReason")
-        if blocked and not candidates:
-            words = f"the platform blocked the prompt: {blocked}"
+        if not candidates and "promptFeedback" in chunk:
+            self._block(chunk["promptFeedback"] or {}, events)
+
+    def _start(self, chunk: dict[str, Any], events: list[Event]) -> None:
+        self._started = True
+        name, model = str(chunk.get("responseId") or ""), str(chunk.get("modelVersion") or "")
+        fitting = (char for char in name if char.isalnum() and char.isascii())
+        self._name = "".join(fitting)[:32]  # so that ids differ between turns
+        events.append(Started(name, model))
+
+    def _fail(self, chunk: dict[str, Any], events: list[Event]) -> None:
+        self.done = True
+        if self._started:
+            events.extend(self._usage())
+        events.append(Failed(read_error(0, chunk)))
+
+    def _block(self, feedback: dict[str, Any], events: list[Event]) -> None:
+        """The prompt was refused: there is a reason, and no candidate to give it."""
+        if reason := feedback.get("blockReason"):
+            words = f"the platform blocked the prompt: {reason}"
             events.extend(self._blocks.append("refusal", "refusal", words))
             self._finished = Finished("refused")
 
     def _candidate(self, candidate: dict[str, Any], events: list[Event]) -> None:
-        for part in (candidate.get("content") or {}).get("parts") or ():
-            self._part(part, events)
-        for chunk in (candidate.get("groundingMetadata") or {}).get("groundingChunks") or ():
-            self._cite(chunk.get("web") or {}, events)
-        if reason := candidate.get("finishReason"):
+        content = candidate.get("content")
+        if content:
+            for part in content.get("parts") or ():
+                if "text" in part:
+                    self._words(part, events)
+                else:
+                    self._piece(part, events)
+        if "groundingMetadata" in candidate:
+            self._ground(candidate["groundingMetadata"] or {}, events)
+        reason = candidate.get("finishReason")
+        if reason and reason != "FINISH_REASON_UNSPECIFIED":
             self._finished = Finished(REASONS.get(reason, "stop"))
-            if self._finished.reason == "stop" and self._calls:
-                self._finished = Finished("tool_calls")
+        if self._calls and self._finished is not None and self._finished.reason == "stop":
+            self._finished = Finished("tool_calls")
 
-    def _part(self, part: dict[str, Any], events: list[Event]) -> None:
-        signature = part.get("thoughtSignature")
-        if "text" in part:
-            kind: Kind = "thinking" if part.get("thought") else "text"
-            if part["text"] or signature:
-                events.extend(self._blocks.append(kind, kind, part["text"]))
-            if signature:
-                events.extend(
-                    self._blocks.seal(kind, Opaque(NAME, {"thoughtSignature": signature}))
-                )
-        elif "functionCall" in part:
-            self._call(part["functionCall"], signature, events)
+    def _words(self, part: dict[str, Any], events: list[Event]) -> None:
+        kind: Kind = "thinking" if part.get("thought") else "text"
+        self._say(kind, _text(part["text"]), events)
+        if signature := part.get("thoughtSignature"):
+            self._seal(kind, _text(signature), events)
+
+    def _say(self, kind: Kind, text: str, events: list[Event]) -> None:
+        if not text:
+            return
+        index = self._blocks.index(kind)
+        if index is None or self._sealed == kind:
+            self._begin(kind, text, events)
+        else:
+            events.append(Delta(index, text))
+
+    def _begin(self, kind: Kind, text: str, events: list[Event]) -> None:
+        events.extend(self._blocks.close(kind))
+        events.extend(self._blocks.append(kind, kind, text))
+        self._sealed = ""
+
+    def _seal(self, kind: Kind, signature: str, events: list[Event]) -> None:
+        """The signature of the open block. A thought may be nothing but its seal; a text without words is nothing."""
+        if kind == "thinking" and (self._blocks.index(kind) is None or self._sealed == kind):
+            self._begin(kind, "", events)
+        events.extend(self._blocks.seal(kind, unseal(signature)))
+        self._sealed = kind
+
+    def _piece(self, part: dict[str, Any], events: list[Event]) -> None:
+        """A part that comes whole. Pictures the model drew while thinking are not for the caller."""
+        if "functionCall" in part:
+            self._call(part["functionCall"], part.get("thoughtSignature"), events)
+        elif "executableCode" in part:
+            code = part["executableCode"]
+            language = _text(code.get("language") or "").lower()
+            self._say("text", f"\n```{language}\n{_text(code['code'])}\n```\n", events)
+        elif "codeExecutionResult" in part:
+            output = _text(part["codeExecutionResult"].get("output") or "")
+            self._say("text", f"\n```\n{output}\n```\n", events)
         elif "inlineData" in part and not part.get("thought"):
-            data = part["inlineData"]
-            key = ("image", len(events))
-            events.extend(self._blocks.append(key, "image", data["data"], name=data["mimeType"]))
-            events.extend(self._blocks.close(key))
+            self._media(part, events)
+        elif VERBATIM & part.keys():
+            self._whole("opaque", "", events, opaque=Opaque(NAME, part))
 
-    def _call(self, call: dict[str, Any], signature: str | None, events: list[Event]) -> None:
+    def _call(self, call: dict[str, Any], signature: Any, events: list[Event]) -> None:
         self._calls += 1
         arguments = orjson.dumps(call.get("args") or {}).decode()
-        opaque = unseal(signature) if signature else None
-        key = ("call", self._calls)
-        call_id = call.get("id") or f"call_{self._name}_{self._calls}"
-        events.extend(
-            self._blocks.append(key, "tool_call", arguments, call_id, call["name"], opaque)
-        )
+        opaque = unseal(_text(signature)) if signature else None
+        call_id = _text(call.get("id") or f"{UNNAMED}{self._name}_{self._calls}")
+        self._whole("tool_call", arguments, events, call_id, _text(call["name"]), opaque)
+
+    def _media(self, part: dict[str, Any], events: list[Event]) -> None:
+        data = part["inlineData"]
+        kind, words = _text(data["mimeType"]).lower(), _text(data["data"])
+        if not kind.startswith("image/"):
+            self._whole("opaque", "", events, opaque=Opaque(NAME, part))
+            return
+        signature = part.get("thoughtSignature")
+        opaque = unseal(_text(signature)) if signature else None
+        self._whole("image", words, events, name=kind, opaque=opaque)
+
+    def _whole(
+        self,
+        kind: Kind,
+        text: str,
+        events: list[Event],
+        call_id: str = "",
+        name: str = "",
+        opaque: Opaque | None = None,
+    ) -> None:
+        self._pieces += 1
+        key = ("whole", self._pieces)
+        events.extend(self._blocks.append(key, kind, text, call_id, name, opaque))
         events.extend(self._blocks.close(key))
 
-    def _cite(self, web: dict[str, Any], events: list[Event]) -> None:
-        index, url = self._blocks.index("text"), web.get("uri")
-        if index is not None and url and url not in self._cited:
-            self._cited.add(url)
-            events.append(Cited(index, url, web.get("title") or ""))
+    def _ground(self, grounding: dict[str, Any], events: list[Event]) -> None:
+        index = self._blocks.index("text")
+        for chunk in grounding.get("groundingChunks") or ():
+            web = chunk.get("web") or {}
+            url = web.get("uri")
+            if index is not None and url and url not in self._cited:
+                self._cited.add(url)
+                events.append(Cited(index, _text(url), _text(web.get("title") or "")))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text expected")
+    return value
 
 
 class ChunkWriter:
@@ -266,7 +401,6 @@ class ChunkWriter:
         self._turn = InTurn()
         self._quiet = telling.reasoning == "none"
         self._kinds: dict[int, Kind] = {}
-        self._heads: dict[int, tuple[bytes, bytes]] = {}
         self._kept: dict[int, tuple[Opened, list[str]]] = {}
         self._seals: dict[int, Opaque] = {}
         self._usage: Usage | None = None
@@ -276,7 +410,7 @@ class ChunkWriter:
         return b""
 
     def beat(self) -> bytes:
-        return KEEP_ALIVE
+        return BEAT
 
     def fail(self, trouble: Trouble) -> bytes:
         return self._framed(orjson.dumps(write_error(trouble)))
@@ -310,10 +444,7 @@ class ChunkWriter:
     def _write(self, event: Event, out: list[bytes]) -> None:
         match event:
             case Opened():
-                if event.kind in CALLS or event.kind == "image":
-                    self._kept[event.index] = (event, [])
-                elif event.kind != "opaque" and not (self._quiet and event.kind == "thinking"):
-                    self._kinds[event.index] = event.kind
+                self._open_block(event)
             case Sealed(index, opaque):
                 self._seals[index] = opaque
             case Closed(index):
@@ -329,18 +460,24 @@ class ChunkWriter:
             case _:
                 pass
 
+    def _open_block(self, event: Opened) -> None:
+        if event.kind in CALLS or event.kind in ("image", "opaque"):
+            self._kept[event.index] = (event, [])
+        elif not (self._quiet and event.kind == "thinking"):
+            self._kinds[event.index] = event.kind
+
     def _close(self, index: int, out: list[bytes]) -> None:
         opaque = self._seals.pop(index, None)
         kind = self._kinds.pop(index, None)
         if index in self._kept:
             opened, pieces = self._kept.pop(index)
             part = whole_part(opened, "".join(pieces), opaque or opened.opaque)
-            out.append(self._chunk(orjson.dumps(part)))
-        elif kind is not None and opaque is not None:
-            part = {"text": "", "thoughtSignature": signature_of(opaque)}
-            if kind == "thinking":
-                part["thought"] = True
-            out.append(self._chunk(orjson.dumps(part)))
+            if part:
+                out.append(self._chunk(orjson.dumps(part)))
+        elif kind is not None and (signature := signature_of(opaque)):
+            sealed = {"text": "", "thoughtSignature": signature}
+            thought = {"thought": True} if kind == "thinking" else {}
+            out.append(self._chunk(orjson.dumps(sealed | thought)))
 
     def _finish(self, reason: Reason, out: list[bytes]) -> None:
         candidate: dict[str, Any] = {
@@ -378,93 +515,18 @@ class ArrayWriter(ChunkWriter):
 
 
 def whole_part(opened: Opened, text: str, opaque: Opaque | None) -> dict[str, Any]:
-    """A call or an image, complete."""
-    part: dict[str, Any]
-    if opened.kind == "image":
-        part = {"inlineData": {"mimeType": opened.name, "data": text}}
-    else:
-        part = {"functionCall": function_call(opened.call_id, opened.name, text)}
+    """A call, an image or a part that only Google understands, complete; empty where another's is dropped."""
+    if opened.kind == "opaque":
+        return own(opaque)
+    part: dict[str, Any] = {"inlineData": {"mimeType": opened.name, "data": text}}
+    if opened.kind in CALLS:
+        custom = opened.kind == "custom_call"
+        part = function_call(ToolCall(opened.call_id, opened.name, text, custom))
     if signature := signature_of(opaque):
         part["thoughtSignature"] = signature
     return part
 
 
-def function_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
-    try:
-        args = orjson.loads(arguments) if arguments.strip() else {}
-    except ValueError:
-        args = arguments
-    args = args if isinstance(args, dict) else {"input": args}
-    return {"id": call_id, "name": name, "args": args} if call_id else {"name": name, "args": args}
-
-
-def grounding(citations: dict[str, str]) -> dict[str, Any]:
+def grounding(citations: Mapping[str, str]) -> dict[str, Any]:
     chunks = [{"web": {"uri": url, "title": title}} for url, title in citations.items()]
     return {"groundingChunks": chunks}
-
-
-class ChunkTap:
-    """Listens to chunks that pass byte for byte, framed as events."""
-
-    def __init__(self) -> None:
-        self.done = self.spoke = False
-        self.usage: Usage | None = None
-        self.trouble: Trouble | None = None
-        self._frames = Frames()
-
-    def feed(self, data: bytes) -> None:
-        for _, payload in self._frames.feed(data):
-            self.hear(payload)
-
-    def hear(self, payload: bytes) -> None:
-        """One chunk. The last usage counts, so a chunk that may be the last is looked at."""
-        if b'"parts"' in payload:
-            self.spoke = True
-        if b'"usageMetadata"' in payload or b'"error"' in payload or b'"finishReason"' in payload:
-            try:
-                self._look(orjson.loads(payload))
-            except (ValueError, AttributeError, TypeError):
-                return  # not ours to judge: the bytes have passed
-
-    def _look(self, chunk: dict[str, Any]) -> None:
-        if chunk.get("error"):
-            self.done, self.trouble = True, read_error(0, chunk)
-        self.usage = read_usage(chunk.get("usageMetadata")) or self.usage
-        ended = any(one.get("finishReason") for one in chunk.get("candidates") or ())
-        self.done = (
-            self.done or ended or bool((chunk.get("promptFeedback") or {}).get("blockReason"))
-        )
-
-
-class ArrayTap(ChunkTap):
-    """The same, framed as one JSON array."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rest = ""
-        self._bytes = b""
-        self._decoder = json.JSONDecoder()
-
-    def feed(self, data: bytes) -> None:
-        self._bytes += data
-        try:
-            text, self._bytes = self._bytes.decode(), b""
-        except UnicodeDecodeError as error:  # cut inside a character
-            text, self._bytes = self._bytes[: error.start].decode(), self._bytes[error.start :]
-        self._rest += text
-        for chunk in self._elements():
-            self.hear(orjson.dumps(chunk))
-
-    def _elements(self) -> Iterator[Any]:
-        while True:
-            rest = self._rest.lstrip(" \t\r\n[,")
-            if not rest.startswith("{") or len(rest) > MOST_BYTES:
-                self._rest = rest[:1] if len(rest) > MOST_BYTES else rest
-                return
-            try:
-                chunk, used = self._decoder.raw_decode(rest)
-            except ValueError:
-                self._rest = rest
-                return
-            self._rest = rest[used:]
-            yield chunk
