@@ -47,7 +47,9 @@ class Database:
             if self.url.get_backend_name() == "postgresql":
                 self.url = self.url.set(drivername="postgresql+psycopg")
             self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
-        self._pool = ThreadPool(4, hub=get_hub()) if off_hub and self.is_sqlite else None
+        # One thread: SQLAlchemy's locks are gevent's by then, and gevent's lose wake-ups between threads.
+        self._pool = ThreadPool(1, hub=get_hub()) if off_hub and self.is_sqlite else None
+        self._is_warm = False
 
     @property
     def engine(self) -> sa.Engine:
@@ -70,7 +72,12 @@ class Database:
 
     def _run(self, run: Callable[[], T]) -> T:
         try:
-            result: T = run() if self._pool is None else self._pool.apply(run)
+            if self._pool is None or not self._is_warm:
+                # The first connection is made here, not in the thread: it initialises the dialect under a lock.
+                result: T = run()
+                self._is_warm = True
+                return result
+            result = self._pool.apply(run)
             return result
         except sa.exc.OperationalError as error:
             raise DatabaseTrouble("the gateway's database cannot be used just now") from error
