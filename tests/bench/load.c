@@ -1,10 +1,12 @@
 /* Calls a gateway from many connections at once, checks every answer to the last piece, and says how long it took.
  *
- *   load PORT PATH BODYFILE [-H 'Name: value']... [-c CONNECTIONS] [-s SECONDS | -n EACH] [-r RAMP_MS] [-p PIECES]
+ *   load PORT PATH BODYFILE [-H 'Name: value']... [-c CONNECTIONS] [-s SECONDS | -n EACH] [-r RAMP_MS] [-p PIECES] [-g GRACE]
  *
- * Without -p an answer is a whole one and must be 200 with "End." in it. With -p it is a stream of that many pieces in order, each
- * `<number>@<microseconds> `, however they were merged on the way, and then a finish reason and `[DONE]`. Prints one JSON object;
- * the delay of a piece is the time from the platform's send to its arrival here.
+ * What has not come GRACE seconds after the end of the load (120 unless told) is counted as unfinished.
+ * Without -p an answer is a whole one: 200, and its text is ANSWER to the letter. With -p it is a stream of that many pieces in
+ * order, each `<number>@<microseconds> `, however they were merged on the way, and then a reason to finish and the end mark, as
+ * OpenAI or as Anthropic says it. Prints one JSON object in microseconds: latency is request to end, first_piece is request to
+ * first text, and the delay of a piece is the platform's send to its arrival here.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,14 +18,16 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#define ANSWER "A gateway stands between those who ask and those who answer. It keeps the keys. End." /* what upstream.c says */
 enum { BUFFER = 1 << 17 };
 typedef struct { uint32_t *at; size_t n, room; } samples;
 typedef struct {
-  int fd, status, chunked, in_head, finished, done, started;
+  int fd, status, chunked, closes, in_head, finished, done;
   long long left;                      /* of the body, or of the chunk */
   size_t sent, have, line;
   int next, asked;
@@ -36,7 +40,7 @@ static char *request;
 static size_t request_size;
 static int poller, pieces = 0, each = 0;
 static uint64_t stop_at;
-static samples latency, first_byte, delay;
+static samples latency, first_piece, delay;
 static long good, bad, reconnected, alive;
 static char first_error[256];
 
@@ -59,59 +63,78 @@ static void watch(conn *c, int op, int out) {
 static void dial(conn *c) {
   int one = 1;
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  if (c->fd < 0) { perror("socket"); exit(2); }
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   connect(c->fd, (void *)&there, sizeof there);
   watch(c, EPOLL_CTL_ADD, 1);
 }
 
 static void begin(conn *c) {
+  if (c->fd < 0) dial(c);
   c->sent = c->have = c->line = 0;
-  c->status = c->chunked = c->finished = c->done = c->next = 0;
+  c->status = c->chunked = c->closes = c->finished = c->done = c->next = 0;
   c->in_head = 1, c->left = -1;
   c->began = micros();
-  c->started = 1;
   watch(c, EPOLL_CTL_MOD, 1);
 }
 
-static void next_call(conn *c) {
+static void next_call(conn *c, int anew) {
   c->asked++;
-  if (each ? c->asked >= each : micros() >= stop_at) {
-    close(c->fd);
-    c->fd = -1;
-    alive--;
-  } else begin(c);
+  int is_last = each ? c->asked >= each : micros() >= stop_at;
+  if (is_last || anew) { close(c->fd); c->fd = -1; }
+  if (is_last) { alive--; return; }
+  reconnected += anew;
+  begin(c);
+}
+
+static void note_error(conn *c, const char *why) {
+  if (!*first_error) snprintf(first_error, sizeof first_error, "%s (status %d, piece %d)", why, c->status, c->next);
 }
 
 static void fail(conn *c, const char *why) {
   bad++;
-  if (!*first_error) snprintf(first_error, sizeof first_error, "%s (status %d, piece %d)", why, c->status, c->next);
-  close(c->fd);
-  c->asked++;
-  if (each ? c->asked >= each : micros() >= stop_at) { c->fd = -1; alive--; return; }
-  reconnected++;
-  dial(c);
-  begin(c);
+  note_error(c, why);
+  next_call(c, 1);
+}
+
+/* Where the string begins that is the value of `name`. */
+static char *value(char *text, const char *name) {
+  char *at = strstr(text, name);
+  if (!at) return NULL;
+  at += strlen(name);
+  at += strspn(at, " ");
+  return *at == '"' ? at + 1 : NULL;
+}
+
+static int is_answer(conn *c) {
+  char *text;
+  c->text[c->line] = 0;
+  if (!(text = value(c->text, "\"content\":")) && !(text = value(c->text, "\"text\":"))) return 0;
+  return !strncmp(text, ANSWER "\"", sizeof ANSWER);
 }
 
 static void over(conn *c) {
+  if (!pieces) c->finished = is_answer(c);
   int right = c->status == 200 && (pieces ? c->next == pieces && c->finished && c->done : c->finished);
   if (!right) { fail(c, pieces ? "the stream is not complete" : "the answer is not the expected one"); return; }
   good++;
   note(&latency, micros() - c->began);
-  next_call(c);
+  next_call(c, c->closes);
 }
 
 /* One line of a stream. */
 static void stream_line(conn *c, char *line, uint64_t now) {
   if (strncmp(line, "data: ", 6)) return;
-  if (!strncmp(line + 6, "[DONE]", 6)) { c->done = 1; return; }
-  if (strstr(line, "\"finish_reason\":\"stop\"")) c->finished = 1;
-  char *text = strstr(line, "\"content\":\"");
-  if (!text) return;
-  for (text += 11; *text && *text != '"';) {
+  char *reason, *text;
+  if (!strncmp(line + 6, "[DONE]", 6) || strstr(line, "\"message_stop\"")) { c->done = 1; return; }
+  if ((reason = value(line, "\"finish_reason\":")) && !strncmp(reason, "stop\"", 5)) c->finished = 1;
+  if ((reason = value(line, "\"stop_reason\":")) && !strncmp(reason, "end_turn\"", 9)) c->finished = 1;
+  if (!(text = value(line, "\"content\":")) && !(text = value(line, "\"text\":"))) return;
+  while (*text && *text != '"') {
     char *end;
     long number = strtol(text, &end, 10);
     if (*end != '@' || number != c->next) { c->next = -1; return; }
+    if (!c->next) note(&first_piece, now - c->began);
     note(&delay, now - strtoull(end + 1, &end, 10));
     c->next++;
     text = end + (*end == ' ');
@@ -119,12 +142,8 @@ static void stream_line(conn *c, char *line, uint64_t now) {
 }
 
 static void take_text(conn *c, const char *data, size_t n, uint64_t now) {
-  if (!pieces) {
-    if (memmem(data, n, "End.", 4)) c->finished = 1;
-    return;
-  }
   for (size_t i = 0; i < n; i++) {
-    if (data[i] != '\n') { if (c->line < BUFFER) c->text[c->line++] = data[i]; continue; }
+    if (data[i] != '\n' || !pieces) { if (c->line < BUFFER) c->text[c->line++] = data[i]; continue; }
     c->text[c->line] = 0;
     if (c->line) stream_line(c, c->text, now);
     c->line = 0;
@@ -139,10 +158,10 @@ static size_t take_head(conn *c) {
   *blank = 0;
   c->status = atoi(c->in + 9);
   char *length = strcasestr(c->in, "\ncontent-length:");
+  c->closes = strcasestr(c->in, "\nconnection: close") != NULL;
   c->chunked = strcasestr(c->in, "\ntransfer-encoding: chunked") != NULL;
   c->left = c->chunked ? 0 : length ? atoll(length + 16) : 0;
   c->in_head = 0;
-  note(&first_byte, micros() - c->began);
   return blank + 4 - c->in;
 }
 
@@ -197,7 +216,7 @@ static int by_value(const void *a, const void *b) {
 }
 
 static void print(const char *name, samples *s) {
-  qsort(s->at, s->n, sizeof *s->at, by_value);
+  if (s->n) qsort(s->at, s->n, sizeof *s->at, by_value);
   size_t last = s->n ? s->n - 1 : 0;
   uint32_t nothing = 0, *at = s->n ? s->at : &nothing;
   printf(",\"%s\":{\"p50\":%u,\"p99\":%u,\"max\":%u}", name, at[last / 2], at[(size_t)(last * .99)], at[last]);
@@ -220,10 +239,10 @@ static void build(const char *path, const char *file, char **headers, int count)
 
 int main(int argc, char **argv) {
   int connections = 1, ramp = 0, option, count = 0;
-  double seconds = 1;
+  double seconds = 1, grace = 120;
   char *headers[16];
   if (argc < 4) return fprintf(stderr, "usage: load PORT PATH BODYFILE [options]\n"), 2;
-  for (optind = 4; (option = getopt(argc, argv, "H:c:s:n:r:p:")) > 0;)
+  for (optind = 4; (option = getopt(argc, argv, "H:c:s:n:r:p:g:")) > 0;)
     switch (option) {
       case 'H': if (count < 16) headers[count++] = optarg; break;
       case 'c': connections = atoi(optarg); break;
@@ -231,15 +250,20 @@ int main(int argc, char **argv) {
       case 'n': each = atoi(optarg); break;
       case 'r': ramp = atoi(optarg); break;
       case 'p': pieces = atoi(optarg); break;
+      case 'g': grace = atof(optarg); break;
       default: return 2;
     }
   there = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
   build(argv[2], argv[3], headers, count);
   poller = epoll_create1(0);
   conn *all = calloc(connections, sizeof *all);
   uint64_t start = micros();
   stop_at = start + seconds * 1e6;
-  uint64_t give_up = (each ? start : stop_at) + 120000000;
+  uint64_t give_up = (each ? start : stop_at) + (uint64_t)(grace * 1e6);
   alive = connections;
   int dialled = 0;
   struct epoll_event found[512];
@@ -256,10 +280,12 @@ int main(int argc, char **argv) {
     }
   }
   double took = (micros() - start) / 1e6;
+  for (int i = 0; i < dialled; i++)
+    if (all[i].fd >= 0) note_error(&all[i], "no whole answer by the end");
   printf("{\"good\":%ld,\"bad\":%ld,\"unfinished\":%ld,\"reconnected\":%ld,\"seconds\":%.3f,\"pieces\":%zu,\"first_error\":\"%s\"",
          good, bad, alive, reconnected, took, delay.n, first_error);
   print("latency", &latency);
-  print("first_byte", &first_byte);
+  print("first_piece", &first_piece);
   print("delay", &delay);
   puts("}");
   return 0;

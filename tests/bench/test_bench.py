@@ -60,8 +60,14 @@ class Load:
         self._body = folder / "body.json"
 
     def __call__(
-        self, port: int, *options: str, model: str = "bench", path: str = "chat/completions",
-        key: str = KEY, image: str = "", **more: Any,
+        self,
+        port: int,
+        *options: str,
+        model: str = "bench",
+        path: str = "chat/completions",
+        key: str = KEY,
+        image: str = "",
+        **more: Any,
     ) -> dict[str, Any]:
         ask = {"model": model, "messages": [{"role": "user", "content": "Hello" + image}], **more}
         self._body.write_text(json.dumps(ask))
@@ -81,8 +87,9 @@ def load(programs: Path, tmp_path: Path) -> Load:
 class Says:
     """A server that reads one request after the other and answers each with the same bytes."""
 
-    def __init__(self, *sends: bytes, times: int = 1) -> None:
+    def __init__(self, *sends: bytes, times: int = 1, stays: bool = False) -> None:
         self._sends = sends
+        self._stays = stays
         self._times = times
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(10)
@@ -100,11 +107,15 @@ class Says:
                     caller.recv(1 << 16)
                     for send in self._sends:
                         caller.sendall(send)
+                    if self._stays:
+                        caller.recv(1)
 
 
 def stream(*events: str, end: bytes = b"0\r\n\r\n") -> bytes:
     """A whole chunked answer, one event a chunk."""
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
     chunks = (f"{len(event):x}\r\n{event}\r\n".encode() for event in events)
     return head + b"".join(chunks) + end
 
@@ -254,6 +265,12 @@ def test_a_whole_answer_with_another_text_is_bad(load: Load, text: str) -> None:
     assert (found["good"], found["bad"]) == (0, 1)
 
 
+def test_an_answer_that_never_comes_is_counted_and_named(load: Load) -> None:
+    found = load(Says(b"", stays=True).port, "-s", "0.1", "-g", "0.2")
+    assert (found["good"], found["bad"], found["unfinished"]) == (0, 0, 1)
+    assert found["first_error"] == "no whole answer by the end (status 0, piece 0)"
+
+
 def test_an_answer_that_closes_the_connection_is_good_and_the_next_call_dials_anew(
     load: Load,
 ) -> None:
@@ -285,6 +302,17 @@ def test_a_figure_that_was_not_measured_is_not_reached() -> None:
     without = results()
     del without["chat64"]["CPU x nginx"]
     assert compare.check([{"tokens": without}]) is False
+
+
+def test_a_wrong_answer_while_warming_up_fails_the_check() -> None:
+    spoilt = results()
+    spoilt["cold"]["errors"] = 1.0
+    assert compare.check([{"tokens": spoilt}]) is False
+
+
+def test_a_wrong_answer_in_one_round_of_three_fails_the_check() -> None:
+    rounds = [{"tokens": results()}, {"tokens": results(errors=1.0)}, {"tokens": results()}]
+    assert compare.check(rounds) is False
 
 
 def test_only_the_scenarios_that_were_run_are_checked() -> None:
@@ -323,4 +351,6 @@ def test_several_rounds_give_the_median_and_its_spread() -> None:
 def test_every_row_names_both_halves() -> None:
     rows = compare.known_rows()
     assert {"direct", "nginx", "tokens"} <= set(rows)
-    assert all(row.openai.startswith("/") and row.anthropic.startswith("/") for row in rows.values())
+    assert all(
+        row.openai.startswith("/") and row.anthropic.startswith("/") for row in rows.values()
+    )

@@ -4,7 +4,8 @@
  *
  * The model's name says how it streams: `anything-100x50ms` is 100 pieces of text, one every 50 ms; `x0ms` sends them without
  * a pause. Every piece is a send of its own and reads `<number>@<microseconds of the monotonic clock> `, so that whoever
- * receives it can tell whether one is missing and how long it took. A wrong key is answered with 401.
+ * receives it can tell whether one is missing and how long it took. A wrong key is answered with 401, a body without a length
+ * with 411. Bodies are drained, not kept: of a long one only both ends are looked at. Pauses are at most 8 seconds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,18 +18,19 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD = 16384, EDGE = 4096, WHEEL = 8192, PENDING = 65536 };
+enum { HEAD = 16384, EDGE = 4096, WHEEL = 8192 };
 
 typedef struct conn {
-  int fd, anthropic, authorised, streaming, wants_out, every_ms;
+  int fd, status, anthropic, usage, streaming, wants_out, every_ms;
   int next, pieces;                    /* of a stream */
   long long body_left;                 /* of the request, while it is drained */
-  size_t have, first, last, out_from, out_to;
-  char head[HEAD + 1], first_bytes[EDGE + 1], last_bytes[EDGE + 1], out[PENDING];
+  size_t have, first, last, out_from, out_to, out_room;
+  char head[HEAD + 1], first_bytes[EDGE + 1], last_bytes[EDGE + 1], *out;
   struct conn *later;                  /* in a slot of the wheel */
 } conn;
 
@@ -36,6 +38,7 @@ static const char *key;
 static int poller;
 static conn *wheel[WHEEL];
 static uint64_t wheel_at;
+static long waiting;                   /* connections in the wheel */
 
 static uint64_t micros(void) {
   struct timespec t;
@@ -53,6 +56,8 @@ static void watch(conn *c, int out) {
 static void end(conn *c) {
   close(c->fd);
   c->fd = -1;
+  free(c->out);
+  c->out = NULL;
   if (!c->streaming || !c->every_ms) free(c); /* else the wheel still holds it, and frees it */
 }
 
@@ -69,6 +74,7 @@ static int flush(conn *c) {
 }
 
 static int say(conn *c, const char *text, size_t n) {
+  if (c->out_to + n > c->out_room && !(c->out = realloc(c->out, c->out_room = 2 * (c->out_to + n)))) exit(1);
   memcpy(c->out + c->out_to, text, n);
   c->out_to += n;
   return flush(c);
@@ -81,6 +87,7 @@ static int say_chunk(conn *c, const char *text) {
 }
 
 #define CHUNK "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"bench\",\"system_fingerprint\":null,"
+#define NO_USAGE (c->usage ? ",\"usage\":null" : "")
 
 static int say_piece(conn *c) {
   char text[64], event[512];
@@ -89,27 +96,36 @@ static int say_piece(conn *c) {
     snprintf(event, sizeof event,
              "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n", text);
   else
-    snprintf(event, sizeof event, CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n", text);
+    snprintf(event, sizeof event, CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},\"logprobs\":null,\"finish_reason\":null}]%s}\n\n", text, NO_USAGE);
   return say_chunk(c, event);
 }
 
 static int say_start(conn *c) {
   static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
   if (say(c, head, sizeof head - 1)) return -1;
-  if (!c->anthropic)
-    return say_chunk(c, CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
+  if (!c->anthropic) {
+    char event[512];
+    snprintf(event, sizeof event, CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":null}]%s}\n\n", NO_USAGE);
+    return say_chunk(c, event);
+  }
   return say_chunk(c, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_bench\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"bench\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":100,\"output_tokens\":1}}}\n\n")
-      || say_chunk(c, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
+      || say_chunk(c, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n")
+      || say_chunk(c, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
 }
 
 static int say_finish(conn *c) {
-  int bad = c->anthropic
-    ? say_chunk(c, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n")
+  int bad;
+  if (c->anthropic)
+    bad = say_chunk(c, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n")
       || say_chunk(c, "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":100,\"output_tokens\":200}}\n\n")
-      || say_chunk(c, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
-    : say_chunk(c, CHUNK "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":null}\n\n")
-      || say_chunk(c, CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":200,\"total_tokens\":300}}\n\n")
+      || say_chunk(c, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+  else {
+    char event[512];
+    snprintf(event, sizeof event, CHUNK "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]%s}\n\n", NO_USAGE);
+    bad = say_chunk(c, event)
+      || (c->usage && say_chunk(c, CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":200,\"total_tokens\":300}}\n\n"))
       || say_chunk(c, "data: [DONE]\n\n");
+  }
   c->streaming = 0;
   return bad || say(c, "0\r\n\r\n", 5);
 }
@@ -125,25 +141,43 @@ static void later(conn *c, uint64_t ms) {
   conn **slot = &wheel[ms % WHEEL];
   c->later = *slot;
   *slot = c;
+  waiting++;
 }
 
 static int say_whole(conn *c) {
   static const char openai[] = "{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"bench\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"A gateway stands between those who ask and those who answer. It keeps the keys. End.\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":20,\"total_tokens\":120}}";
   static const char anthropic[] = "{\"id\":\"msg_bench\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"bench\",\"content\":[{\"type\":\"text\",\"text\":\"A gateway stands between those who ask and those who answer. It keeps the keys. End.\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":100,\"output_tokens\":20}}";
-  static const char refused[] = "{\"error\":{\"message\":\"wrong key\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"invalid_api_key\"}}";
-  const char *body = !c->authorised ? refused : c->anthropic ? anthropic : openai;
-  char whole[2048];
-  int n = snprintf(whole, sizeof whole, "HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s",
-                   c->authorised ? "200 OK" : "401 Unauthorized", strlen(body), body);
-  return say(c, whole, n);
+  const char *body = c->anthropic ? anthropic : openai, *line = "200 OK";
+  char whole[2048], error[512];
+  if (c->status != 200) {
+    const char *why = c->status == 401 ? "wrong key" : c->status == 404 ? "no such path" : "a body needs a length";
+    const char *type = c->status == 401 && c->anthropic ? "authentication_error" : "invalid_request_error";
+    line = c->status == 401 ? "401 Unauthorized" : c->status == 404 ? "404 Not Found" : "411 Length Required\r\nconnection: close";
+    if (c->anthropic) snprintf(error, sizeof error, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"%s\"}}", type, why);
+    else snprintf(error, sizeof error, "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":%s}}", why, type, c->status == 401 ? "\"invalid_api_key\"" : "null");
+    body = error;
+  }
+  int n = snprintf(whole, sizeof whole, "HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", line, strlen(body), body);
+  return say(c, whole, n) || c->status == 411 ? -1 : 0; /* where such a body ends is not known, so nothing can follow it */
+}
+
+/* Whether a field of the body, both ends of which are here, is true. */
+static int is_true(const char *text, const char *name) {
+  for (const char *at = text; (at = strstr(at, name)); ) {
+    at += strlen(name);
+    at += strspn(at, " :");
+    if (!strncmp(at, "true", 4)) return 1;
+  }
+  return 0;
 }
 
 static int answer(conn *c) {
   char *places[2] = {c->first_bytes, c->last_bytes};
-  int stream = 0, pieces = 0, every = 0;
+  int stream = 0, usage = 0, pieces = 0, every = 0;
   c->first_bytes[c->first] = c->last_bytes[c->last] = 0;
   for (int i = 0; i < 2; i++) {
-    if (strstr(places[i], "\"stream\":true") || strstr(places[i], "\"stream\": true")) stream = 1;
+    stream |= is_true(places[i], "\"stream\"");
+    usage |= is_true(places[i], "\"include_usage\"");
     char *model = strstr(places[i], "\"model\":");
     if (!model) continue;
     char *stop = strchr(model + 9 + strspn(model + 8, " \""), '"'), *dash = model;
@@ -151,11 +185,13 @@ static int answer(conn *c) {
     if (stop) sscanf(dash, "-%dx%dms", &pieces, &every);
   }
   c->have = c->first = c->last = 0;
-  if (!stream || !c->authorised) return say_whole(c);
-  c->next = 0, c->pieces = pieces ? pieces : 10, c->every_ms = every, c->streaming = 1;
+  if (!stream || c->status != 200) return say_whole(c);
+  c->next = 0, c->pieces = pieces ? pieces : 10, c->every_ms = every < WHEEL ? every : WHEEL - 1;
+  c->usage = usage, c->streaming = 1;
   if (say_start(c)) return -1;
   if (!every) return burst(c);
-  later(c, micros() / 1000 + every);
+  if (!waiting) wheel_at = micros() / 1000; /* it stood still */
+  later(c, micros() / 1000 + c->every_ms);
   return 0;
 }
 
@@ -179,15 +215,27 @@ static int body(conn *c, const char *data, size_t n) {
   return c->body_left ? 0 : answer(c);
 }
 
+/* The answer's status as far as the head decides it. Leaves which half it is for in `c`. */
+static int judge(conn *c) {
+  char *path = strchr(c->head, ' '), *own;
+  size_t n = strlen(key);
+  path = path ? path + 1 : c->head;
+  c->anthropic = !strncmp(path, "/v1/messages", 12) && strchr(" ?", path[12]);
+  if (!c->anthropic && (strncmp(path, "/v1/chat/completions", 20) || !strchr(" ?", path[20]))) return 404;
+  own = strcasestr(c->head, c->anthropic ? "\nx-api-key: " : "\nauthorization: bearer ");
+  own = own ? strchr(own, ' ') + 1 : NULL;
+  if (own && !c->anthropic) own = strchr(own, ' ') + 1;
+  if (!own || strncmp(own, key, n) || (own[n] && own[n] != '\r')) return 401;
+  return strcasestr(c->head, "\ntransfer-encoding:") ? 411 : 200;
+}
+
 static int read_head(conn *c) {
   c->head[c->have] = 0;
   char *blank = strstr(c->head, "\r\n\r\n");
   if (!blank) return c->have == HEAD ? -1 : 0;
   *blank = 0;
-  char *length = strcasestr(c->head, "\ncontent-length:"), *path = strchr(c->head, ' ');
-  char *bearer = strcasestr(c->head, "\nauthorization: bearer "), *own = strcasestr(c->head, "\nx-api-key: ");
-  c->anthropic = path && !strncmp(path + 1, "/v1/messages", 12);
-  c->authorised = (bearer && !strncmp(bearer + 23, key, strlen(key))) || (own && !strncmp(own + 12, key, strlen(key)));
+  char *length = strcasestr(c->head, "\ncontent-length:");
+  c->status = judge(c);
   c->body_left = length ? atoll(length + 16) : 0;
   size_t used = blank + 4 - c->head, rest = c->have - used;
   return c->body_left ? (rest ? body(c, blank + 4, rest) : (c->have = 0, 0)) : answer(c);
@@ -206,11 +254,13 @@ static int readable(conn *c) {
 }
 
 static void turn_wheel(void) {
+  if (!waiting) return;
   for (uint64_t now = micros() / 1000; wheel_at <= now; wheel_at++) {
     conn *c = wheel[wheel_at % WHEEL];
     wheel[wheel_at % WHEEL] = NULL;
     for (conn *after; c; c = after) {
       after = c->later;
+      waiting--;
       if (c->fd < 0) { free(c); continue; }
       int bad = c->next < c->pieces ? say_piece(c) : 0;
       if (!bad && c->next < c->pieces) { later(c, wheel_at + c->every_ms); continue; }
@@ -224,6 +274,10 @@ int main(int argc, char **argv) {
   if (argc != 3) return fprintf(stderr, "usage: upstream PORT KEY\n"), 2;
   key = argv[2];
   signal(SIGPIPE, SIG_IGN);
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
   int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -233,7 +287,7 @@ int main(int argc, char **argv) {
   epoll_ctl(poller, EPOLL_CTL_ADD, listener, &e);
   wheel_at = micros() / 1000;
   for (;;) {
-    int n = epoll_wait(poller, found, 512, 1);
+    int n = epoll_wait(poller, found, 512, waiting ? 1 : -1);
     for (int i = 0; i < n; i++) {
       conn *c = found[i].data.ptr;
       if (!c) {
