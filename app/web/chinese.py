@@ -53,6 +53,9 @@ CHINESE: dict[str, str] = {
     "{field}: an item_reference is only understood where the response is stored; send the item": (
         "{field}：只有保存该响应的平台才能解析 item_reference；请发送条目本身"
     ),
+    "{field} is nested too deeply": "{field} 嵌套过深",
+    "the calls {calls} have no result in the message that follows": "工具调用 {calls} 在下一条消息中没有结果",
+    "the results {calls} answer no call in the message before": "工具结果 {calls} 在前一条消息中没有对应的调用",
     # attachments
     "{field} is not valid base64": "{field} 不是有效的 base64",
     "{field} must be a base64 data URL": "{field} 必须是 base64 的 data URL",
@@ -97,6 +100,8 @@ CHINESE: dict[str, str] = {
     "the platform's answer has a length that cannot be read": "平台的应答长度无法读取",
     "the platform's answer has too many headers": "平台的应答头字段过多",
     "the platform's answer has two lengths": "平台的应答给出了两个长度",
+    "the platform's answer has trailers that do not end": "平台的应答尾部没有结束",
+    "the platform's answer is not one": "平台返回的不是有效的应答",
     "the platform's certificate is not valid": "平台的证书无效",
     "the platform sent an answer that cannot be read": "平台的应答无法解析",
     "the platform sent an answer that is not JSON": "平台的应答不是 JSON",
