@@ -78,11 +78,10 @@ def _is_plain(message: Any) -> bool:
     """Whether a message is spelled the way OpenAI spells it, as almost all are."""
     if not isinstance(message, dict) or not message.keys() <= _PLAIN_MESSAGE:
         return False
-    content = message.get("content")
-    if isinstance(content, str) or (content is None and message.get("tool_calls")):
-        return all(
-            isinstance(call, dict) and call.keys() <= _PLAIN_CALL
-            for call in message.get("tool_calls") or ()
+    content, calls = message.get("content"), message.get("tool_calls") or []
+    if isinstance(content, str) or (content is None and calls):
+        return isinstance(calls, list) and all(
+            isinstance(call, dict) and call.keys() <= _PLAIN_CALL for call in calls
         )
     return isinstance(content, list) and bool(content) and all(map(_is_plain_part, content))
 
@@ -326,13 +325,25 @@ def _parts(delta: dict[str, Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for name, value in delta.items():
         if name == "tool_calls":
-            parts.extend({"tool_calls": [call]} for call in value)
+            parts.extend({"tool_calls": [piece]} for call in value for piece in _call_pieces(call))
         elif isinstance(value, str) and len(value) > LONGEST_PIECE:
             starts = range(0, len(value), LONGEST_PIECE)
             parts.extend({name: value[start : start + LONGEST_PIECE]} for start in starts)
         else:
             parts.append({name: value})
     return parts
+
+
+def _call_pieces(call: dict[str, Any]) -> list[dict[str, Any]]:
+    """A call whose arguments would make a line too long, as a head and more of the same."""
+    function = call.get("function")
+    words = function.get("arguments") if isinstance(function, dict) else None
+    if not isinstance(words, str) or len(words) <= LONGEST_PIECE:
+        return [call]
+    pieces = [words[at : at + LONGEST_PIECE] for at in range(0, len(words), LONGEST_PIECE)]
+    index = {"index": call.get("index", 0)}
+    more = [index | {"function": {"arguments": piece}} for piece in pieces[1:]]
+    return [call | {"function": function | {"arguments": pieces[0]}}, *more]
 
 
 class ChatTap:

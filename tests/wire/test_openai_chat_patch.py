@@ -97,6 +97,11 @@ def test_what_passes_keeps_its_words_and_gets_the_promised_shape(stream, places)
 
     for name in ("content", "reasoning_content", "refusal"):
         assert told(chunks, name) == "".join(delta.get(name, "") for delta in said)
+    calls = [c for one in chunks for c in one["choices"][0]["delta"].get("tool_calls", [])]
+    written = "".join(call["function"]["arguments"] for call in calls)
+    assert written == "".join(
+        d["tool_calls"][0]["function"]["arguments"] for d in said if "tool_calls" in d
+    )
     assert chunks[0]["choices"][0]["delta"] == {"role": "assistant"}
     assert chunks[-1]["choices"][0]["delta"] == {}
     called = any("tool_calls" in delta for delta in said)
