@@ -1,7 +1,7 @@
 """A platform's answer, read piece by piece.
 
 What one read brings comes out in one piece. Waiting costs one watcher, started and stopped, and one timer that ticks for
-the whole answer: a timeout object for every read would cost more than the read.
+the whole answer: a timeout object for every read would cost more than the read. So a tick may come early, never late.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import gevent
-import requests
 from gevent import get_hub, getcurrent
-from gevent.queue import Empty, Queue
-from urllib3.exceptions import HTTPError
 
 from app.errors import BadReply, BrokenTransfer, CallerGone, TimedOut
-from app.upstream.http1 import Framing, Inflated
-from app.upstream.lean import PIECE, LeanAdapter, Line
+from app.upstream.coding import Inflated
+from app.upstream.lean import PIECE, LeanAdapter, Rest
 from app.upstream.leash import Leash
+from app.upstream.line import Line
 
 _READABLE = 1  # the hub's word for it
+_GREEDY_READS = 32  # in a row without waiting; then others get a turn
 
 
 class Body(Protocol):
@@ -51,29 +50,20 @@ class Answer:
         self.headers = headers
         self.complete_by = body.complete_by
         self._body = body
-        self._left = most_bytes
+        self._most = self._left = most_bytes
         self._end = time.monotonic() + total_seconds
-        coding = headers.get("content-encoding", "identity").strip().lower()
-        self._inflated = None if coding in ("", "identity") else Inflated(coding, most_bytes)
+        coding = headers.get("content-encoding", "").strip().lower()
+        self._coding = "" if coding == "identity" else coding
+        self._inflated: Inflated | None = None
 
     def next(self, seconds: float) -> bytes | None:
         """What has arrived; `b""` when the transfer has ended cleanly, None when nothing came for about `seconds`.
 
         Raises `BrokenTransfer` for an end that comes too early.
         """
-        while True:
-            data = self._body.next(seconds)
-            if time.monotonic() > self._end:
-                raise TimedOut("the platform's answer goes on for too long")
-            if not data:
-                return data
-            self._left -= len(data)
-            if self._left < 0:
-                raise BadReply("the platform's answer is too large")
-            if self._inflated is None:
-                return data
-            if data := self._inflated.feed(data):
-                return data
+        if self._coding:
+            return self._decoded(seconds)
+        return self._arrived(seconds)
 
     def read(self, limit: int, seconds: float) -> bytes:
         """All of it, up to `limit` bytes and within `seconds`."""
@@ -81,10 +71,10 @@ class Answer:
         pieces: list[bytes] = []
         while True:
             left = end - time.monotonic()
-            data = self.next(left) if left > 0 else None
+            if left <= 0:
+                raise TimedOut("the platform took too long to answer")
+            data = self.next(left)
             if data is None:
-                if time.monotonic() >= end:
-                    raise TimedOut("the platform took too long to answer")
                 continue
             if not data:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -97,24 +87,42 @@ class Answer:
         """Lets go of the connection; it serves again only if the answer was read to its end."""
         self._body.close()
 
+    def _arrived(self, seconds: float) -> bytes | None:
+        data = self._body.next(seconds)
+        if time.monotonic() > self._end:
+            raise TimedOut("the platform's answer goes on for too long")
+        if data:
+            self._left -= len(data)
+            if self._left < 0:
+                raise BadReply("the platform's answer is too large")
+        return data
+
+    def _decoded(self, seconds: float) -> bytes | None:
+        while True:
+            inflated = self._inflated
+            if inflated is not None and inflated.pending:
+                data: bytes | None = b""
+            elif not (data := self._arrived(seconds)):
+                if data is not None and inflated is not None and not inflated.complete:
+                    raise BrokenTransfer("the platform's answer ended before it was complete")
+                return data
+            if inflated is None:
+                inflated = self._inflated = Inflated(self._coding, self._most)
+            if out := inflated.feed(data or b""):
+                return out
+
 
 class LeanBody:
-    """Off a connection of our own."""
+    """Off a connection of our own. `adapter` is where the connection may go back to."""
 
-    def __init__(
-        self,
-        line: Line,
-        framing: Framing,
-        rest: bytes,
-        adapter: LeanAdapter | None,
-        leash: Leash | None,
-    ) -> None:
-        self.complete_by = framing.name
+    def __init__(self, rest: Rest, adapter: LeanAdapter, leash: Leash | None) -> None:
+        line = rest.line
+        self.complete_by = rest.framing.name
         self._line: Line | None = line
         self._sock = line.sock
-        self._framing = framing
-        self._rest = rest
-        self._adapter = adapter
+        self._framing = rest.framing
+        self._rest = rest.data
+        self._adapter = adapter if rest.keeps else None
         self._leash = leash
         self._watcher: Any = None
         self._timer: Any = None
@@ -123,6 +131,7 @@ class LeanBody:
         self._over = False
         self._drained = False  # the last read took all there was: wait before the next
         self._is_plain = line.key[0] == "http"  # TLS may hold back what it has already read
+        self._greed = 0
         line.sock.settimeout(0)  # waiting is our own business from here on
 
     def next(self, seconds: float) -> bytes | None:
@@ -132,28 +141,13 @@ class LeanBody:
                 data, self._rest = self._rest, b""
             elif framing.complete or self._over:
                 return b""
+            elif (arrived := self._receive(seconds)) is None:
+                return None
+            elif arrived:
+                data = arrived
             else:
-                if self._drained:
-                    self._drained = False
-                    if not self._wait(seconds):
-                        self._drained = True
-                        return None
-                try:
-                    data = self._sock.recv(PIECE)
-                except (BlockingIOError, ssl.SSLWantReadError):
-                    if not self._wait(seconds):
-                        return None
-                    continue
-                except OSError as error:
-                    raise self._broken() from error
-                if self._leash is not None and self._leash.pulled:
-                    raise CallerGone("the caller hung up")
-                self._drained = self._is_plain and 0 < len(data) < PIECE
-                if not data:
-                    if framing.name != "close":
-                        raise self._broken()
-                    self._over = True
-                    return b""
+                self._over = True
+                return b""
             if out := framing.feed(data):
                 return out
 
@@ -173,6 +167,35 @@ class LeanBody:
         else:
             line.close()
 
+    def _receive(self, seconds: float) -> bytes | None:
+        """One read. None when the timer ticked first, `b""` where the connection's end may be the body's."""
+        if self._drained and not self._wait(seconds):
+            return None
+        while True:
+            try:
+                data: bytes = self._sock.recv(PIECE)
+                break
+            except (BlockingIOError, ssl.SSLWantReadError):
+                if not self._wait(seconds):
+                    return None
+            except OSError as error:
+                raise self._broken() from error
+        if self._leash is not None and self._leash.pulled:
+            raise CallerGone("the caller hung up")
+        if not data and self._framing.name != "close":
+            raise self._broken()
+        self._drained = self._is_plain and 0 < len(data) < PIECE
+        if not self._drained:
+            self._give_way()
+        return data
+
+    def _give_way(self) -> None:
+        """A sender that is always ahead of us must not keep the hub to itself."""
+        self._greed += 1
+        if self._greed >= _GREEDY_READS:
+            self._greed = 0
+            gevent.sleep(0)
+
     def _broken(self) -> BrokenTransfer | CallerGone:
         if self._leash is not None and self._leash.pulled:
             return CallerGone("the caller hung up")
@@ -180,6 +203,7 @@ class LeanBody:
 
     def _wait(self, seconds: float) -> bool:
         """Whether something can be read; False when the timer ticked first."""
+        self._greed = 0
         hub = get_hub()
         if self._watcher is None:
             self._watcher = hub.loop.io(self._sock.fileno(), _READABLE)
@@ -204,42 +228,3 @@ class LeanBody:
     def _tick(self) -> None:
         if self._waiting is not None:
             self._waiting.switch(False)
-
-
-class SlowBody:
-    """Through urllib3, whose reads cannot be interrupted: a greenlet reads ahead, by one piece at most."""
-
-    complete_by = "chunked"
-
-    def __init__(self, response: requests.Response, leash: Leash | None) -> None:
-        self._response = response
-        self._leash = leash
-        self._pieces: Queue[bytes | Exception] = Queue(1)
-        self._over = False
-        self._reader = gevent.spawn(self._read_ahead)
-
-    def _read_ahead(self) -> None:
-        try:
-            while piece := self._response.raw.read1(PIECE, decode_content=False):
-                self._pieces.put(piece)
-            self._pieces.put(b"")
-        except (OSError, HTTPError) as error:
-            self._pieces.put(error)
-
-    def next(self, seconds: float) -> bytes | None:
-        if self._over:
-            return b""
-        if self._leash is not None and self._leash.pulled:
-            raise CallerGone("the caller hung up")
-        try:
-            piece: bytes | Exception = self._pieces.get(timeout=seconds)
-        except Empty:
-            return None
-        if isinstance(piece, Exception):
-            raise BrokenTransfer("the platform's answer ended before it was complete") from piece
-        self._over = not piece
-        return piece
-
-    def close(self) -> None:
-        self._reader.kill()
-        self._response.close()

@@ -7,23 +7,35 @@ whoever reads it has to see the protocol's own last word.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.errors import BadReply
 
 MOST_HEAD_BYTES = 65536
 MOST_HEAD_LINES = 200
-_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |$)")
+MOST_TRAILER_BYTES = 65536
+MOST_DIGITS = 18  # of a length; more of them would be a number nobody can send
+_STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: |$)")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?$")
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def read_head(head: bytes) -> tuple[int, dict[str, str]]:
-    """Status and headers of an answer; names in lower case, the last of equal names wins."""
+_FRAMING = ("content-length", "transfer-encoding")
+
+
+class Head(NamedTuple):
+    """`keeps` says whether the server means to keep the connection."""
+
+    status: int
+    headers: dict[str, str]
+    keeps: bool
+
+
+def read_head(head: bytes) -> Head:
+    """An answer's head; names in lower case, the last of equal names wins, values with control bytes are dropped."""
     first, *lines = head.split(b"\r\n")
     found = _STATUS.match(first)
     if found is None:
@@ -37,11 +49,14 @@ def read_head(head: bytes) -> tuple[int, dict[str, str]]:
         if not colon or not _NAME.fullmatch(name):
             raise BadReply("the platform's answer has a header that cannot be read")
         name = name.lower()
-        if name in ("content-length", "transfer-encoding") and headers.get(name, value) != value:
+        unprintable = _UNPRINTABLE.search(value)
+        if name in _FRAMING and (unprintable or headers.get(name, value) != value):
             raise BadReply("the platform's answer has two lengths")
-        if not _UNPRINTABLE.search(value):
+        if not unprintable:
             headers[name] = value
-    return int(found[1]), headers
+    wish = headers.get("connection", "").lower()
+    keeps = "close" not in wish if found[1] == b"1" else "keep-alive" in wish
+    return Head(int(found[2]), headers, keeps)
 
 
 class Framing(Protocol):
@@ -102,7 +117,7 @@ class Chunked:
     """A chunked body. Everything that one read brought comes out in one piece; trailers are skipped."""
 
     name = "chunked"
-    __slots__ = ("complete", "spare", "_rest", "_left", "_in_trailers")
+    __slots__ = ("complete", "spare", "_rest", "_left", "_in_trailers", "_trailer_bytes")
 
     def __init__(self) -> None:
         self.complete = False
@@ -110,6 +125,7 @@ class Chunked:
         self._rest = b""
         self._left = 0  # of the chunk we are in, with its line end
         self._in_trailers = False
+        self._trailer_bytes = 0
 
     def feed(self, data: bytes) -> bytes:
         if self._rest:
@@ -155,30 +171,29 @@ class Chunked:
 
     def _line(self, line: bytes) -> None:
         if self._in_trailers:
+            self._trailer_bytes += len(line)
+            if self._trailer_bytes > MOST_TRAILER_BYTES:
+                raise BadReply("the platform's answer has trailers that do not end")
             self.complete = not line
             return
         if line.isalnum() and len(line) < 8:
             self._left = _sizes(line)
             self._in_trailers = not self._left
             return
-        found = _SIZE.match(line)
-        if found is None:
-            raise BadReply("the platform's answer has a chunk that cannot be read")
-        size = int(found[1], 16)
-        if size:
-            self._left = size + 2
-        else:
-            self._in_trailers = True
+        self._left = _size(line)
+        self._in_trailers = not self._left
 
 
-@lru_cache(maxsize=1024)
-def _sizes(line: bytes) -> int:
-    """What a plain size line announces, line end included; the same few sizes come again and again."""
-    try:
-        size = int(line, 16)
-    except ValueError as error:
-        raise BadReply("the platform's answer has a chunk that cannot be read") from error
+def _size(line: bytes) -> int:
+    """What a size line announces, with the line end after the chunk; 0 for the last chunk."""
+    found = _SIZE.fullmatch(line)
+    if found is None:
+        raise BadReply("the platform's answer has a chunk that cannot be read")
+    size = int(found[1], 16)
     return size + 2 if size else 0
+
+
+_sizes = lru_cache(maxsize=1024)(_size)  # the same few plain ones come again and again
 
 
 def framing(method: str, status: int, headers: Mapping[str, str]) -> Framing:
@@ -192,28 +207,6 @@ def framing(method: str, status: int, headers: Mapping[str, str]) -> Framing:
         return Chunked()
     if length is None:
         return UntilClose()
-    if not length.isascii() or not length.isdigit():
+    if not (length.isascii() and length.isdigit() and len(length) <= MOST_DIGITS):
         raise BadReply("the platform's answer has a length that cannot be read")
     return Counted(int(length))
-
-
-class Inflated:
-    """Undoes gzip or deflate for an upstream that compresses although it was asked not to, read by read."""
-
-    def __init__(self, coding: str, most: int) -> None:
-        if coding not in ("gzip", "x-gzip", "deflate"):
-            raise BadReply("the platform's answer has a coding that is not read here")
-        self._inflate = zlib.decompressobj(
-            zlib.MAX_WBITS | 32 if coding != "deflate" else zlib.MAX_WBITS
-        )
-        self._left = most
-
-    def feed(self, data: bytes) -> bytes:
-        try:
-            out = self._inflate.decompress(data, self._left + 1)
-        except zlib.error as error:
-            raise BadReply("the platform's answer cannot be decompressed") from error
-        self._left -= len(out)
-        if self._left < 0:
-            raise BadReply("the platform's answer is too large")
-        return out

@@ -9,47 +9,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from gevent import socket, ssl
-from gevent.monkey import get_original
+import gevent
+from gevent import ssl
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from app.errors import BadReply, CallerGone, GatewayError, TimedOut, Unreachable
-from app.upstream.http1 import MOST_HEAD_BYTES, Framing, framing, read_head
+from app.upstream.http1 import MOST_HEAD_BYTES, Framing, Head, framing, read_head
 from app.upstream.leash import Leash
+from app.upstream.line import Key, Line, connect
 
 IDLE_SECONDS = 20.0  # servers close idle connections; younger than this they are worth a try
 PIECE = 65536
 SMALL_BODY = 65536  # goes out in one send with its head
-
-Key = tuple[str, str, int]
-
-_poll = get_original(
-    "select", "poll"
-)  # gevent's own would switch greenlets for a look that never waits
-_SOMETHING = 0x01 | 0x08 | 0x10  # can be read, has failed, is closed
-
-
-@dataclass(slots=True)
-class Line:
-    """A connection, and when it was last of use."""
-
-    key: Key
-    sock: Any
-    since: float
-    used: bool = False
-
-    def is_alive(self) -> bool:
-        """Nothing to read: a server that closed, or spoke out of turn, leaves something."""
-        poll = _poll()
-        poll.register(self.sock.fileno(), _SOMETHING)
-        return not poll.poll(0)
-
-    def close(self) -> None:
-        self.sock.close()
+MOST_INTERIM = 16
+_HEAD_END = b"\r\n\r\n"
 
 
 class LeanRequest(PreparedRequest):
@@ -76,7 +55,7 @@ class LeanRequest(PreparedRequest):
 
 
 class LeanResponse(Response):
-    """A response whose `raw` is the `Line` it came on. Everything else is filled in by the adapter."""
+    """A response whose `raw` is what is left to read, and where. Everything else is filled in by the adapter."""
 
     def __init__(self) -> None:
         # Not the parent's: it makes a cookie jar and a case-insensitive dictionary that nobody asks for.
@@ -87,14 +66,25 @@ class LeanResponse(Response):
         self.history = []
 
 
+@dataclass(slots=True)
+class Rest:
+    """What is left to read of an answer, and where."""
+
+    line: Line
+    framing: Framing
+    data: bytes
+    keeps: bool
+
+
 class LeanAdapter(HTTPAdapter):
     """Sends over pooled connections of its own."""
 
     def __init__(self, connect_seconds: float, pool_size: int, ca_file: str) -> None:
-        super().__init__(pool_connections=16, pool_maxsize=64, max_retries=0)
+        super().__init__(pool_connections=16, pool_maxsize=pool_size, max_retries=0)
         self._connect_seconds = connect_seconds
         self._pool_size = pool_size
         self._idle: dict[Key, list[Line]] = {}
+        self._sweeper: Any = None
         self._tls: Any = None
         self._ca_file = ca_file
 
@@ -111,22 +101,41 @@ class LeanAdapter(HTTPAdapter):
             return super().send(request, stream, timeout, verify, cert, proxies)
         key, target, host = _destination(request.url or "")
         head = _head(request, target, host)
+        leash = request.leash
         line = self._take(key)
         while True:
             fresh = line is None
-            line = line or self._connect(key, request.leash)
+            line = line or self._connect(key, leash)
             try:
-                return self._exchange(request, line, head, timeout[1])
-            except _Stale as stale:
+                return _exchange(request, line, head, timeout[1])
+            except BaseException as error:
                 line.close()
-                if request.leash is not None and request.leash.pulled:
-                    raise CallerGone("the caller hung up") from stale
+                if not isinstance(error, (_Stale, GatewayError)):
+                    raise
+                if leash is not None and leash.pulled:
+                    raise CallerGone("the caller hung up") from error
+                if not isinstance(error, _Stale):
+                    raise
                 if fresh or not request.repeat_stale:
-                    raise _lost(fresh) from stale
+                    raise _lost(fresh) from error
                 line = None  # once more, on a connection nobody has had time to close
-            except BaseException:
-                line.close()
-                raise
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """urllib3's, which trusts the same authorities as we do."""
+        return super().proxy_manager_for(proxy, ssl_context=self.context, **proxy_kwargs)
+
+    @property
+    def context(self) -> Any:
+        """Trusts the authorities that come with requests and those of the operator; not what the environment says."""
+        if self._tls is None:
+            # Not made by create_default_context: that one's sockets block the hub where nothing is
+            # patched, and it listens to the environment.
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._tls.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+            self._tls.set_alpn_protocols(["http/1.1"])
+            if self._ca_file:
+                self._tls.load_verify_locations(self._ca_file)
+        return self._tls
 
     def give_back(self, line: Line) -> None:
         """Keeps a connection for the next call."""
@@ -135,87 +144,46 @@ class LeanAdapter(HTTPAdapter):
             kept.pop(0).close()
         line.since = time.monotonic()
         kept.append(line)
+        if self._sweeper is None:
+            self._sweeper = gevent.spawn_later(IDLE_SECONDS, self._sweep)
 
     def close(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.kill(block=False)
+            self._sweeper = None
         for lines in self._idle.values():
             for line in lines:
                 line.close()
         self._idle.clear()
         super().close()
 
+    def _sweep(self) -> None:
+        """Closes what has been idle for too long: last in, first out would never come to it."""
+        while self._idle:
+            oldest = time.monotonic() - IDLE_SECONDS
+            for key, lines in list(self._idle.items()):
+                while lines and lines[0].since <= oldest:
+                    lines.pop(0).close()
+                if not lines:
+                    del self._idle[key]
+            if self._idle:
+                gevent.sleep(IDLE_SECONDS)
+        self._sweeper = None
+
     def _take(self, key: Key) -> Line | None:
         """The idle connection used last, which is the one most likely to live."""
         kept = self._idle.get(key)
-        now = time.monotonic()
         while kept:
             line = kept.pop()
-            if now - line.since < IDLE_SECONDS and line.is_alive():
-                line.used = True
+            if time.monotonic() - line.since < IDLE_SECONDS and line.is_alive():
                 return line
             line.close()
         return None
 
     def _connect(self, key: Key, leash: Leash | None) -> Line:
-        scheme, host, port = key
-        try:
-            sock = socket.create_connection((host, port), self._connect_seconds)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if leash is not None:
-                leash.hold(sock)
-            if scheme == "https":
-                sock = self._context().wrap_socket(sock, server_hostname=host)
-        except ssl.SSLCertVerificationError as error:
-            raise Unreachable("the platform's certificate is not valid") from error
-        except OSError as error:
-            if leash is not None and leash.pulled:
-                raise CallerGone("the caller hung up") from error
-            raise Unreachable("the platform cannot be reached") from error
-        return Line(key, sock, time.monotonic())
-
-    def _context(self) -> Any:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-            if self._ca_file:
-                self._tls.load_verify_locations(self._ca_file)
-        return self._tls
-
-    def _exchange(
-        self, request: LeanRequest, line: Line, head: bytes, seconds: float
-    ) -> LeanResponse:
-        sock, body = line.sock, request.body
-        if request.leash is not None:
-            request.leash.hold(sock)
-        sock.settimeout(seconds)
-        try:
-            if isinstance(body, bytes) and len(body) > SMALL_BODY:
-                sock.sendall(head)
-                sock.sendall(body)
-            else:
-                sock.sendall(head + body if isinstance(body, bytes) else head)
-        except TimeoutError as error:
-            raise TimedOut("the platform took too long to answer") from error
-        except OSError as error:
-            raise _Stale from error
-        status, headers, rest = _receive_head(sock, seconds)
-        framed = framing(request.method or "", status, headers)
-        response = LeanResponse()
-        response.status_code = status
-        response.headers = headers  # type: ignore[assignment]
-        response.url = request.url or ""
-        response.request = request
-        response.raw = _Raw(line, framed, rest, headers.get("connection", "").lower() != "close")
-        return response
-
-
-@dataclass(slots=True)
-class _Raw:
-    """What is left to read of an answer, and where."""
-
-    line: Line
-    framing: Framing
-    rest: bytes
-    keeps: bool
+        return connect(
+            key, self._connect_seconds, self.context if key[0] == "https" else None, leash
+        )
 
 
 class _Stale(Exception):
@@ -231,11 +199,16 @@ def _lost(fresh: bool) -> GatewayError:
     return error
 
 
+@lru_cache(maxsize=1024)
 def _destination(url: str) -> tuple[Key, str, str]:
     parts = urlsplit(url)
     host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
+        raise ValueError("not an address of a platform")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if " " in target:
+        raise ValueError("an address holds a space")
     return (parts.scheme, host, port), target, parts.netloc
 
 
@@ -244,36 +217,86 @@ def _head(request: LeanRequest, target: str, host: str) -> bytes:
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     if request.body is not None:
         lines.append(f"Content-Length: {len(request.body)}")
+    elif request.method not in ("GET", "HEAD", "DELETE"):
+        lines.append("Content-Length: 0")
     text = "\r\n".join(lines)
     if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1 or "\0" in text:
         raise ValueError("a header or an address holds a line end")
     return (text + "\r\n\r\n").encode("latin-1")
 
 
-def _receive_head(sock: Any, seconds: float) -> tuple[int, dict[str, str], bytes]:
+def _exchange(request: LeanRequest, line: Line, head: bytes, seconds: float) -> LeanResponse:
+    if request.leash is not None:
+        request.leash.hold(line.grip)
+    line.sock.settimeout(seconds)
+    unsent = _send(line.sock, head, request.body)
+    found, rest = _receive_head(line.sock, seconds)
+    response = LeanResponse()
+    response.status_code = found.status
+    response.headers = found.headers  # type: ignore[assignment]
+    response.url = request.url or ""
+    response.request = request
+    framed = framing(request.method or "", found.status, found.headers)
+    response.raw = Rest(line, framed, rest, found.keeps and unsent is None)
+    return response
+
+
+def _send(sock: Any, head: bytes, body: Any) -> OSError | None:
+    """What went wrong, for an answer may be waiting all the same: that of a server that had read enough."""
+    try:
+        if body is None:
+            sock.sendall(head)
+        elif len(body) > SMALL_BODY:
+            sock.sendall(head)
+            sock.sendall(body)
+        else:
+            sock.sendall(head + body)
+    except TimeoutError as error:
+        raise TimedOut("the platform took too long to answer") from error
+    except OSError as error:
+        return error
+    return None
+
+
+def _receive_head(sock: Any, seconds: float) -> tuple[Head, bytes]:
+    """The head of the answer proper, and what came after it."""
     end = time.monotonic() + seconds
-    got = b""
-    cause: OSError | None = None
+    got, looked, interim = b"", 0, 0
     while True:
-        head, found, rest = got.partition(b"\r\n\r\n")
-        if found:
-            status, headers = read_head(head)
-            if status >= 200:
-                return status, headers, rest
-            got = rest  # an interim answer; the real one follows
+        stop = got.find(_HEAD_END, looked)
+        if stop < 0:
+            if len(got) > MOST_HEAD_BYTES:
+                raise BadReply("the platform's answer has a head that is too long")
+            looked = max(len(got) - 3, 0)
+            got += _receive(sock, end, got)
             continue
-        if len(got) > MOST_HEAD_BYTES:
+        if stop > MOST_HEAD_BYTES:
             raise BadReply("the platform's answer has a head that is too long")
-        try:
-            data = sock.recv(PIECE)
-        except TimeoutError as error:
-            raise TimedOut("the platform took too long to answer") from error
-        except OSError as error:
-            data, cause = b"", error
-        if not data:
-            if got:
-                raise BadReply("the platform's answer broke off in its head") from cause
-            raise _Stale from cause
-        if time.monotonic() > end:
-            raise TimedOut("the platform took too long to answer")
-        got += data
+        head, got = read_head(got[:stop]), got[stop + 4 :]
+        if head.status >= 200:
+            return head, got
+        interim += 1
+        if head.status == 101 or interim > MOST_INTERIM:
+            raise BadReply("the platform's answer is not one")
+        looked = 0
+
+
+def _receive(sock: Any, end: float, got: bytes) -> bytes:
+    """More of a head that has to be complete by `end`."""
+    if got:
+        sock.settimeout(max(end - time.monotonic(), 0.001))
+    try:
+        data: bytes = sock.recv(PIECE)
+    except TimeoutError as error:
+        raise TimedOut("the platform took too long to answer") from error
+    except OSError as error:
+        raise _broke_off(got) from error
+    if not data:
+        raise _broke_off(got)
+    if got and time.monotonic() > end:
+        raise TimedOut("the platform took too long to answer")
+    return data
+
+
+def _broke_off(got: bytes) -> BadReply | _Stale:
+    return BadReply("the platform's answer broke off in its head") if got else _Stale()

@@ -13,15 +13,21 @@ from typing import Any
 
 import requests
 
-from app.errors import CallerGone, TimedOut, Unreachable
-from app.upstream.answer import Answer, Body, LeanBody, SlowBody
+from app.errors import CallerGone
+from app.upstream.answer import Answer, Body, LeanBody
 from app.upstream.lean import LeanAdapter, LeanRequest
 from app.upstream.leash import Leash
+from app.upstream.slow import SlowBody, ask
 
 __all__ = ["Answer", "Deadlines", "Leash", "Transport"]
 
 AGENT = "tokens-gateway"
 MEGABYTE = 1 << 20
+
+# Ours to say: whoever passes one of these on would have two of them, or one that is wrong.
+OURS = frozenset(
+    ("accept-encoding", "connection", "content-length", "expect", "host", "transfer-encoding")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,9 @@ class Transport:
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
-        self._verify: bool | str = ca_file or True
         self._lean = LeanAdapter(deadlines.connect_seconds, pool_size, ca_file)
-        if not proxy:
-            self._session.mount("http://", self._lean)
-            self._session.mount("https://", self._lean)
+        self._session.mount("http://", self._lean)
+        self._session.mount("https://", self._lean)
 
     def open(
         self,
@@ -74,46 +78,27 @@ class Transport:
         `repeat_stale` allows one more try where a pooled connection turns out to be dead before a byte of the
         answer has come.
         """
-        deadlines = self._deadlines
-        sent = {"User-Agent": AGENT, **headers, "Accept-Encoding": "identity"}
-        seconds = first_byte_seconds or deadlines.first_byte_seconds
+        sent = {name: value for name, value in headers.items() if name.lower() not in OURS}
+        sent["Accept-Encoding"] = "identity"
+        if "User-Agent" not in sent and "user-agent" not in sent:
+            sent["User-Agent"] = AGENT
+        limits = (
+            self._deadlines.connect_seconds,
+            first_byte_seconds or self._deadlines.first_byte_seconds,
+        )
         if leash is not None and leash.pulled:
             raise CallerGone("the caller hung up")
         if self._proxies:
-            return self._open_by_proxy(method, url, sent, body, seconds, leash)
+            prepared = requests.Request(method, url, sent, data=body).prepare()
+            response = ask(self._session, prepared, limits, self._proxies, leash)
+            found = {name.lower(): value for name, value in response.headers.items()}
+            return self._answer(response.status_code, found, SlowBody(response, leash))
         request = LeanRequest(method, url, sent, body, leash, repeat_stale)
-        limits = (deadlines.connect_seconds, seconds)
         response = self._lean.send(request, stream=True, timeout=limits)
-        raw: Any = response.raw
-        lean = LeanBody(raw.line, raw.framing, raw.rest, self._lean if raw.keeps else None, leash)
-        return self._answer(response.status_code, response.headers, lean)
-
-    def _open_by_proxy(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        seconds: float,
-        leash: Leash | None,
-    ) -> Answer:
-        """Through requests and urllib3, the slow and thorough way."""
-        prepared = requests.Request(method, url, dict(headers), data=body).prepare()
-        try:
-            response = self._session.send(
-                prepared,
-                stream=True,
-                timeout=(self._deadlines.connect_seconds, seconds),
-                verify=self._verify,
-                proxies=self._proxies,
-                allow_redirects=False,
-            )
-        except requests.Timeout as error:
-            raise TimedOut("the platform took too long to answer") from error
-        except requests.RequestException as error:
-            raise Unreachable("the platform cannot be reached") from error
-        found = {name.lower(): value for name, value in response.headers.items()}
-        return self._answer(response.status_code, found, SlowBody(response, leash))
+        rest: Any = response.raw
+        return self._answer(
+            response.status_code, response.headers, LeanBody(rest, self._lean, leash)
+        )
 
     def _answer(self, status: int, headers: Mapping[str, str], body: Body) -> Answer:
         deadlines = self._deadlines
@@ -127,4 +112,3 @@ class Transport:
 
     def close(self) -> None:
         self._session.close()
-        self._lean.close()

@@ -1,0 +1,131 @@
+"""One connection to a platform: made within a time limit, looked at before it serves again, cut from outside.
+
+Names are resolved off the hub. The limit covers the name, every address it has, and the handshake, so that an
+address that swallows packets costs no more than any other. A leash can be pulled from the first moment: while there is
+no socket to shut down yet, it throws into the greenlet that waits for one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent import get_hub, getcurrent, socket, ssl
+from gevent.monkey import get_original
+
+from app.errors import CallerGone, Unreachable
+from app.upstream.leash import Leash
+
+Key = tuple[str, str, int]
+
+_SOMETHING = 0x01 | 0x08 | 0x10  # can be read, has failed, is closed
+_poll = get_original(
+    "select", "poll"
+)  # gevent's own would switch greenlets for a look that never waits
+
+
+@dataclass(slots=True)
+class Line:
+    """A connection, and when it was last of use. `grip` is what a leash holds."""
+
+    key: Key
+    sock: Any
+    grip: Any
+    since: float = 0.0
+
+    def is_alive(self) -> bool:
+        """Nothing to read: a server that closed, or spoke out of turn, leaves something."""
+        poll = _poll()
+        poll.register(self.sock.fileno(), _SOMETHING)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def connect(key: Key, seconds: float, tls: Any, leash: Leash | None) -> Line:
+    """A fresh line; `tls` is the context to speak TLS with, or None."""
+    grip = _Waiting()
+    if leash is not None:
+        leash.hold(grip)
+    limit = gevent.Timeout.start_new(seconds)
+    try:
+        return _secured(key, _reached(key[1], key[2], seconds), tls)
+    except gevent.Timeout as error:
+        if error is not limit:
+            raise
+        raise Unreachable("the platform cannot be reached") from error
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable("the platform's certificate is not valid") from error
+    except (OSError, UnicodeError) as error:  # the latter for names that cannot be one
+        raise Unreachable("the platform cannot be reached") from error
+    finally:
+        limit.close()
+        grip.over()
+
+
+def _reached(host: str, port: int, seconds: float) -> Any:
+    """A socket connected to the first address that answers; each may take its share of the time."""
+    end = time.monotonic() + seconds
+    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    trouble: OSError | None = None
+    for left, (family, kind, proto, _, address) in zip(range(len(found), 0, -1), found):
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.settimeout(max((end - time.monotonic()) / left, 0.01))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except OSError as error:
+            sock.close()
+            trouble = error
+        except BaseException:
+            sock.close()
+            raise
+    raise trouble or OSError("the name has no address")
+
+
+def _secured(key: Key, sock: Any, tls: Any) -> Line:
+    if tls is None:
+        return Line(key, sock, sock)
+    try:
+        sock = tls.wrap_socket(sock, server_hostname=key[1], do_handshake_on_connect=False)
+        sock.settimeout(None)  # the limit on the whole is in force
+        sock.do_handshake()
+    except BaseException:
+        sock.close()
+        raise
+    return Line(key, sock, _BelowTls(sock))
+
+
+class _BelowTls:
+    """Shuts the connection below TLS: above it, whoever reads would meet a socket that has lost its TLS half."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def shutdown(self, how: int) -> None:
+        socket.socket.shutdown(self._sock, how)
+
+
+class _Waiting:
+    """Ends whatever the greenlet that made it is waiting for, until it is `over`."""
+
+    __slots__ = ("_greenlet", "_callback")
+
+    def __init__(self) -> None:
+        self._greenlet = getcurrent()
+        self._callback: Any = None
+
+    def shutdown(self, how: int) -> None:
+        if self._callback is None:
+            gone = CallerGone("the caller hung up")
+            self._callback = get_hub().loop.run_callback(self._greenlet.throw, gone)
+
+    def over(self) -> None:
+        if self._callback is not None:
+            self._callback.stop()
