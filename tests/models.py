@@ -1,7 +1,7 @@
 """Which model of each platform the end-to-end tests talk to.
 
-`plain` models do not think unless asked to, take every kind of sampling and any tool; `thinking` models think when asked.
-None of them is an alias, so that what a platform calls itself is what it was asked for.
+`plain` models do not think unless asked to, take every kind of sampling and any tool; `thinking` models
+think when asked. None of them is an alias, so that what a platform calls itself is what it was asked for.
 """
 
 from __future__ import annotations
@@ -27,5 +27,4 @@ MODELS: dict[str, Models] = {
     "gemini": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
 }
 
-import os
-EVERY = os.environ.get("ONLYP","").split() or sorted(PLATFORMS)
+EVERY = sorted(PLATFORMS)

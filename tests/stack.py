@@ -1,7 +1,8 @@
 """The gateway as it runs in earnest, in processes of its own, on simulators in another.
 
-gunicorn is started by `tokens serve`, with the configuration it is deployed with. Everything listens on loopback, on ports that
-were free a moment ago, and keeps its state in a folder of the test session. Processes are ended by their ids.
+gunicorn is started by `tokens serve`, with the configuration it is deployed with. Everything listens on
+loopback, on ports that were free a moment ago, and keeps its state in a folder of the test session.
+Processes are ended by their ids.
 
 One thing to know about the journal: it does not keep what a simulator answered. `replay` asks the
 simulator the same thing once more, which gives the same answer, since simulators are deterministic.
@@ -9,6 +10,7 @@ simulator the same thing once more, which gives the same answer, since simulator
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -21,6 +23,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -95,9 +98,9 @@ class Simulators:
         found: list[Json] = self._control("GET", name, "journal")
         return found
 
-    def clear(self) -> None:
-        """Forgets what all platforms were asked."""
-        for name in self.bases:
+    def clear(self, *names: str) -> None:
+        """Forgets what these platforms were asked, or all of them."""
+        for name in names or self.bases:
             self._control("DELETE", name, "journal")
 
     def mishap(self, name: str, kind: str, times: int = 1, **more: float) -> None:
@@ -130,10 +133,14 @@ class Simulators:
         return self.bases[name].removesuffix("/v1")
 
     def _control(self, method: str, name: str, route: str, body: Any = None) -> Any:
-        url = f"{self._origin(name)}/_simulator/{route}"
-        answer = requests.request(method, url, json=body, timeout=PATIENCE)
-        answer.raise_for_status()
-        return answer.json()
+        parts = urlsplit(self._origin(name))
+        line = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
+        line.request(method, f"/_simulator/{route}", None if body is None else compact(body))
+        answer = line.getresponse()
+        told = answer.read()
+        line.close()
+        assert answer.status == 200, told
+        return json.loads(told)
 
 
 class Stack:
@@ -180,9 +187,14 @@ class Stack:
 
     def line(self, request_id: str) -> Json:
         """The access line of this request; waits for it."""
-        found = until(lambda: [line for line in self.log if line["request"] == request_id])
+        found = until(lambda: self._line_with(request_id))
         assert found, f"no access line for {request_id}"
-        return found[0]
+        line: Json = json.loads(found)
+        return line
+
+    def _line_with(self, words: str) -> str:
+        lines = self._access.read_text().splitlines()
+        return next((line for line in reversed(lines) if words in line), "")
 
     def stop(self) -> None:
         """Ends it at once: asked politely, gunicorn would wait for every connection that a client keeps open."""
@@ -190,7 +202,7 @@ class Stack:
 
     def _started(self) -> subprocess.Popen[bytes]:
         for _ in range(3):  # a port that was free may be taken by now
-            self.environ["TOKENS_PORT"] = str(_free_port())
+            self.environ["TOKENS_PORT"] = str(free_port())
             with self._stderr.open("ab") as stderr:
                 process = subprocess.Popen(
                     [TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
@@ -207,7 +219,8 @@ class Stack:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

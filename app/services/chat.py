@@ -285,8 +285,7 @@ class Exchange:
         if out:
             record["first_ms"] = self._elapsed()
             yield out
-        if flow.trouble is not None:  # the first read held words and an error after them
-            raise from_stream(flow.trouble, model=self.call.telling.model)
+        self._check(flow)  # the first read may have held words and an error after them
         to_the_end = self.road.name == "raw"
         silent = beaten = 0.0
         while to_the_end or not flow.done:
@@ -307,12 +306,16 @@ class Exchange:
                 if out := flow.finish():
                     yield out
                 break
-            if flow.trouble is not None:
-                raise from_stream(flow.trouble, model=self.call.telling.model)
+            self._check(flow)
         if not to_the_end:
             answer.next(
                 PEEK_SECONDS
             )  # the end of the transfer, so that the connection can serve again
+
+    def _check(self, flow: Flow) -> None:
+        """Raises what the platform said went wrong."""
+        if flow.trouble is not None:
+            raise from_stream(flow.trouble, model=self.call.telling.model)
 
     def _failed(self, flow: Flow, error: GatewayError) -> bytes:
         """The error in the caller's dialect; in Chat2API mode in the platform's own words (C-048)."""

@@ -144,9 +144,7 @@ class RawFlow:
     def __init__(
         self, make_tap: Callable[[], Tap], writer: StreamWriter, *, array: bool, verbatim: bool
     ) -> None:
-        self._verbatim = (
-            verbatim  # even an error that comes first is the platform's to tell (C-044)
-        )
+        self._verbatim = verbatim  # an error that comes first passes too (C-044)
         self._make_tap = make_tap
         self._tap = make_tap()
         self._writer = writer
@@ -300,7 +298,7 @@ class TranslatedRoad:
         written = upstream.write_request(
             replace(request, model=call.model, stream=call.stream), facts
         )
-        self.payload = orjson.dumps(written)
+        self.payload = _encoded(written)
         self.framing: Framing = "events" if call.stream else "whole"
 
     def answer(self, body: bytes) -> tuple[bytes, Usage]:
@@ -394,7 +392,7 @@ class TranslatedFlow:
         return self._writer.write(told) if told else b""
 
     def _is_void(self, event: Event, told: list[Event]) -> bool:
-        """Tells the caller of the block that is held back, once something is in it; one with nothing in it never was."""
+        """Whether nothing is in the block that is held back; as soon as something is, the caller is told of it."""
         held = self._held
         if held is None or not isinstance(event, (Delta, Sealed, Cited, Closed)):
             return False
@@ -433,6 +431,13 @@ class TranslatedFlow:
             case _:
                 pass
         return True
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:  # a call's arguments may be deeper than the body they came in
+        raise BadRequest("{field} is nested too deeply", param="messages", field="messages") from error
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

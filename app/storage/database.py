@@ -72,14 +72,16 @@ class Database:
 
     def _run(self, run: Callable[[], T]) -> T:
         try:
-            if self._pool is None or not self._is_warm:
-                # The first connection is made here, not in the thread: it initialises the dialect under a lock.
-                result: T = run()
+            if self._pool is None:
+                return run()
+            if not self._is_warm:
+                # The first connection is made here, not in the thread: it initialises the dialect
+                # under a lock. It does no work, so it never waits for another process.
+                self._engine.connect().close()
                 self._is_warm = True
-                return result
-            result = self._pool.apply(run)
+            result: T = self._pool.apply(run)
             return result
-        except sa.exc.OperationalError as error:
+        except (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
             raise DatabaseTrouble("the gateway's database cannot be used just now") from error
 
     def version(self) -> str | None:

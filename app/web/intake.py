@@ -49,7 +49,7 @@ def read_body(request: Request, most_bytes: int) -> bytes:
     if coding not in ("", "identity"):
         raise WrongMedia("a body with content coding {coding} is not read here", coding=coding[:40])
     length = environ.get("CONTENT_LENGTH") or ""
-    if not length.isdigit():
+    if not length.isdecimal():
         return _read_chunked(environ["wsgi.input"], most_bytes)
     if int(length) > most_bytes:
         raise _too_large(most_bytes)

@@ -60,7 +60,7 @@ def optional_number(body: Mapping[str, Any], name: str) -> float | None:
         value = _number(value, name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > _MOST:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MOST:
         raise BadRequest("{field} must be a number", param=name, field=name)
     return value
 

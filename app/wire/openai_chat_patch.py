@@ -337,7 +337,9 @@ def _parts(delta: dict[str, Any]) -> list[dict[str, Any]]:
 def _call_pieces(call: dict[str, Any]) -> list[dict[str, Any]]:
     """A call whose arguments would make a line too long, as a head and more of the same."""
     function = call.get("function")
-    words = function.get("arguments") if isinstance(function, dict) else None
+    if not isinstance(function, dict):
+        return [call]
+    words = function.get("arguments")
     if not isinstance(words, str) or len(words) <= LONGEST_PIECE:
         return [call]
     pieces = [words[at : at + LONGEST_PIECE] for at in range(0, len(words), LONGEST_PIECE)]

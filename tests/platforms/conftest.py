@@ -80,8 +80,8 @@ def platform(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=CALLERS, ids=lambda caller: caller.name)
 def pair(platform: str, request: pytest.FixtureRequest, stack: Stack) -> Pair:
-    """Each platform with each dialect; the platforms have forgotten what they were asked before."""
-    stack.simulators.clear()
+    """Each platform with each dialect; the platform has forgotten what it was asked before."""
+    stack.simulators.clear(platform)
     return Pair(platform, request.param, stack)
 
 

@@ -41,12 +41,12 @@ def test_a_truncated_answer_is_an_error(pair: Pair, mishap: str) -> None:
     assert pair.stack.line(heard.headers["x-request-id"])["outcome"].startswith("upstream_")
 
 
-@pytest.mark.parametrize("pace", ["", " pace=0.01"], ids=["burst", "paced"])
+@pytest.mark.parametrize("pace", ["", " pace=0.05"], ids=["burst", "paced"])
 def test_an_error_in_the_middle_becomes_an_error_event_of_the_callers_dialect(
     pair: Pair, pace: str
 ) -> None:
     """C-109, R-012, R-014: after the first word there is no second attempt."""
-    heard = pair.call(_prompt("error after=3" + pace), stream=True, query=ONCE)
+    heard = pair.call(_prompt("error after=2" + pace), stream=True, query=ONCE)
 
     if pair.is_raw and not pace and heard.status != 200:
         return  # words and error came in one read, of which nothing had gone by yet
@@ -62,7 +62,7 @@ def test_an_event_that_cannot_be_read_ends_a_translated_stream_and_passes_throug
     pair: Pair,
 ) -> None:
     """R-011."""
-    heard = pair.call(_prompt("garble after=3 pace=0.01"), stream=True)
+    heard = pair.call(_prompt("garble after=2 pace=0.05"), stream=True)
 
     if pair.is_raw:
         garbage = [data for _, data in heard.events if data.startswith("{") and data[-1] != "}"]
@@ -81,9 +81,7 @@ def test_an_empty_answer_is_an_error(pair: Pair, stream: bool) -> None:
     assert pair.caller.message(heard.json)
 
 
-def test_an_answer_without_a_word_is_an_error_unless_it_comes_raw(
-    pair: Pair, stream: bool
-) -> None:
+def test_an_answer_without_a_word_is_an_error_unless_it_comes_raw(pair: Pair, stream: bool) -> None:
     """C-113: complete in every respect, but nothing is said."""
     heard = pair.call("simulate: words=0", stream=stream, query=ONCE)
     whole = heard.status == 200 and (not stream or pair.caller.is_whole(heard))

@@ -31,7 +31,10 @@ def test_a_key_that_is_turned_away_gives_way_to_the_next(
     assert pair.stack.log[-1]["attempts"] == 2
 
 
-@pytest.mark.parametrize("kind", ["fail", "html", "empty", "cut", "error"])
+@pytest.mark.parametrize(
+    "kind, stream",
+    [("html", False), ("cut", False), *((k, True) for k in ("fail", "empty", "cut", "error"))],
+)
 def test_what_fails_before_the_first_word_is_tried_again(
     pair: Pair, stream: bool, kind: str
 ) -> None:
@@ -56,7 +59,7 @@ def test_retry_attempt_counts_the_repetitions(pair: Pair, stream: bool) -> None:
     heard = pair.call(SAY, stream=stream, query="retry_attempt=1")
 
     assert (heard.status, len(pair.asked)) == (502, 2)
-    wanted = {"anthropic_messages": "api_error", "gemini_generate": "UNAVAILABLE"}
+    wanted = {"anthropic_messages": "api_error", "gemini_generate": "INTERNAL"}
     assert pair.caller.code(heard.json) == wanted.get(pair.caller.name, "upstream_unreachable")
 
 

@@ -29,8 +29,8 @@ class Door:
     def models(self) -> Models:
         return MODELS[self.name]
 
-    def mishap(self, kind: str, **more: float) -> None:
-        self.stack.simulators.mishap(self.name, kind, **more)
+    def mishap(self, kind: str, times: int = 1, **more: float) -> None:
+        self.stack.simulators.mishap(self.name, kind, times, **more)
 
 
 @pytest.fixture(params=EVERY)

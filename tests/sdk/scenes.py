@@ -15,9 +15,9 @@ SAY = "simulate: say Hello, wörld!"
 SAID = "Hello, wörld!"
 COUNT = "simulate: words=9"
 COUNTED = " ".join(f"word{number}" for number in range(1, 10))
-CUT = "simulate: cut after=3 pace=0.01\nsimulate: words=9"
+CUT = "simulate: cut after=2 pace=0.05\nsimulate: words=9"
 TRUNCATED = "simulate: truncate\nsimulate: words=9"
-ERROR = "simulate: error after=3 pace=0.01\nsimulate: words=9"
+ERROR = "simulate: error after=2 pace=0.05\nsimulate: words=9"
 BOTH_TOOLS = "Ask weather and clock about Lisbon"  # naming a tool makes a simulator call it
 SUNNY, NOON = "sunny, 21 degrees", "it is noon"
 

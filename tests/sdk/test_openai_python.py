@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -23,7 +24,13 @@ BROKEN = (openai.APIError, httpx2.RemoteProtocolError)
 
 @pytest.fixture
 def client(door: Door) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{door.url}/v1", api_key=door.licence, max_retries=0, timeout=20)
+    return opened(door.url, door.licence)
+
+
+@cache
+def opened(url: str, licence: str) -> openai.OpenAI:
+    """A client; making one takes longer than most calls."""
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=licence, max_retries=0, timeout=20)
 
 
 def said(text: str) -> Any:
@@ -81,7 +88,8 @@ def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
         tool_choice={"type": "function", "function": {"name": "weather"}},
     )
     choice = reply.choices[0]
-    (call,) = choice.message.tool_calls or ()
+    calls: Any = choice.message.tool_calls
+    (call,) = calls
 
     assert call.type == "function" and call.id
     assert call.function.name == "weather"
@@ -206,7 +214,7 @@ def test_thoughts_can_come_inline_or_not_at_all(client: openai.OpenAI, door: Doo
 
 def test_a_wrong_licence_is_an_authentication_error(door: Door) -> None:
     """C-038, C-183."""
-    client = openai.OpenAI(base_url=f"{door.url}/v1", api_key="wrong", max_retries=0)
+    client = opened(door.url, "wrong")
     with pytest.raises(openai.AuthenticationError) as caught:
         client.chat.completions.create(model=door.models.plain, messages=said("hello"))
 

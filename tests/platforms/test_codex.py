@@ -1,0 +1,81 @@
+"""What is Codex's own: stored responses, compaction, and bodies that pass untouched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from tests.platforms.callers import Responses
+from tests.platforms.conftest import Pair
+from tests.stack import Stack
+
+
+@pytest.fixture
+def codex(stack: Stack) -> Pair:
+    stack.simulators.clear("codex")
+    return Pair("codex", Responses(), stack)
+
+
+def _ask(codex: Pair, method: str, path: str, **more: Any) -> requests.Response:
+    headers = {"authorization": f"Bearer {codex.stack.licence}"}
+    return requests.request(method, codex.base + path, headers=headers, timeout=10, **more)
+
+
+def test_a_body_passes_untouched_with_every_field_in_it(codex: Pair) -> None:
+    """C-221."""
+    path, body = codex.caller.ask("gpt-5.2", "hello")
+    body |= {
+        "instructions": "Be brief.",
+        "metadata": {"a": "b"},
+        "prompt_cache_key": "k",
+        "truncation": "auto",
+        "text": {"verbosity": "low"},
+        "reasoning": {"effort": "low", "summary": "auto"},
+    }
+    heard = codex.caller.call(codex.base, (path, body), codex.stack.licence)
+
+    assert (heard.status, codex.asked[-1]["body"]) == (200, body)
+
+
+def test_a_stored_response_can_be_read_continued_and_deleted(codex: Pair) -> None:
+    """Stored responses live with the platform; every route to them is passed on."""
+    first = codex.call("simulate: say Hello").json
+    path = f"/v1/responses/{first['id']}"
+    read, items = _ask(codex, "GET", path), _ask(codex, "GET", f"{path}/input_items")
+    _, body = codex.ask("And then?", previous_response_id=first["id"])
+    second = _ask(codex, "POST", "/v1/responses", json=body)
+    deleted = _ask(codex, "DELETE", path)
+    gone = _ask(codex, "GET", path)
+
+    assert (read.status_code, read.json()["output"]) == (200, first["output"])
+    assert items.json()["data"][0]["content"][0]["text"] == "simulate: say Hello"
+    assert second.status_code == 200 and "And then?" in codex.caller.text(second.json())
+    assert (deleted.status_code, deleted.json()["deleted"], gone.status_code) == (200, True, 404)
+
+
+def test_a_conversation_can_be_compacted(codex: Pair) -> None:
+    """C-016."""
+    _, body = codex.ask("hello")
+    answer = _ask(codex, "POST", "/v1/responses/compact", json=body)
+
+    assert (answer.status_code, answer.json()["object"]) == (200, "response.compaction")
+
+
+def test_a_stored_response_needs_a_licence(codex: Pair) -> None:
+    """C-030."""
+    url = f"{codex.base}/v1/responses/resp_1"
+    answers = [requests.request(method, url, timeout=10) for method in ("GET", "DELETE")]
+
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert codex.asked == []
+
+
+def test_what_another_platform_does_not_store_is_not_offered_there(codex: Pair) -> None:
+    """C-027."""
+    headers = {"authorization": f"Bearer {codex.stack.licence}"}
+    url = f"{codex.stack.url('chatgpt')}/v1/responses/resp_1"
+    answer = requests.get(url, headers=headers, timeout=10)
+
+    assert answer.status_code == 404 and answer.json()["error"]["code"]

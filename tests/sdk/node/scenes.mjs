@@ -1,0 +1,37 @@
+// What every script here does the same way: it is told the doors and the prompts on standard input, plays each
+// scene at each door, and prints what came of it as one JSON object, by door and scene.
+
+const input = [];
+for await (const piece of process.stdin) input.push(piece);
+export const { doors, prompts, tools, results, png } = JSON.parse(Buffer.concat(input).toString());
+
+// The error that a scene ends with, as plain values.
+export function told(error) {
+  return { error: error.constructor.name, status: error.status ?? null };
+}
+
+// What a stream gave before it broke off, and that it did.
+export async function untilBroken(stream, read) {
+  let text = "";
+  try {
+    for await (const piece of stream) text += read(piece) ?? "";
+  } catch {
+    return { broken: true, text };
+  }
+  return { broken: false, text };
+}
+
+export async function play(scenesFor) {
+  const outcomes = {};
+  for (const door of doors) {
+    outcomes[door.name] = {};
+    for (const [name, scene] of Object.entries(scenesFor(door))) {
+      try {
+        outcomes[door.name][name] = await scene();
+      } catch (error) {
+        outcomes[door.name][name] = told(error);
+      }
+    }
+  }
+  console.log(JSON.stringify(outcomes));
+}
