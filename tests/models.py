@@ -1,7 +1,8 @@
 """Which model of each platform the end-to-end tests talk to.
 
-`plain` models do not think unless asked to, take every kind of sampling and any tool; `thinking` models
-think when asked. None of them is an alias, so that what a platform calls itself is what it was asked for.
+`plain` models do not think unless asked to, take every kind of sampling and any tool; `thinking`
+models think when asked. None of them is an alias, so that what a platform calls itself is what it
+was asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from app.platforms import PLATFORMS
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """`shows_thoughts` is whether the platform's protocol has a place for the words of a thought."""
+    """`shows_thoughts` is whether the platform's protocol has a place for the words of a
+    thought.
+    """
 
     plain: str
     thinking: str

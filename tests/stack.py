@@ -1,8 +1,8 @@
 """The gateway as it runs in earnest, in processes of its own, on simulators in another.
 
-gunicorn is started by `tokens serve`, with the configuration it is deployed with. Everything listens on
-loopback, on ports that were free a moment ago, and keeps its state in a folder of the test session.
-Processes are ended by their ids.
+gunicorn is started by `tokens serve`, with the configuration it is deployed with. Everything
+listens on loopback, on ports that were free a moment ago, and keeps its state in a folder of the
+test session. Processes are ended by their ids.
 
 One thing to know about the journal: it does not keep what a simulator answered. `replay` asks the
 simulator the same thing once more, which gives the same answer, since simulators are deterministic.
@@ -197,7 +197,9 @@ class Stack:
         return next((line for line in reversed(lines) if words in line), "")
 
     def stop(self) -> None:
-        """Ends it at once: asked politely, gunicorn would wait for every connection that a client keeps open."""
+        """Ends it at once: asked politely, gunicorn would wait for every connection that a client
+        keeps open.
+        """
         _end(self._process, signal.SIGQUIT)
 
     def _started(self) -> subprocess.Popen[bytes]:

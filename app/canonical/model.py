@@ -10,16 +10,19 @@ Thinks = Literal["never", "budget", "adaptive", "level", "effort"]
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The defaults describe a model nobody has described: pass everything on and let the platform judge.
+    """The defaults describe a model nobody has described: pass everything on and let the platform
+    judge.
 
-    `thinks` is the currency in which thinking is asked for: `budget` tokens, `adaptive` (on or off, with an
-    effort), a named `level`, an `effort`. `can_disable` False means that it cannot be switched off; `thinks_unasked` says that
-    it thinks when nothing is said. `refuses` names top-level fields of the upstream's own dialect
-    that the model answers with a 400. `forced_tools` is False where a forced tool choice is refused
-    altogether, and `forced_tools_thinking` where it is refused while thinking is on; `tools_thinking` is False where
-    tools of any kind are. `system_turns` says that a system text may stand in mid-conversation.
-    `mixes_tools` is False where functions, the platform's own tools and JSON formats exclude each other; `modalities`
-    are what an answer has to be asked for; `max_whole_output` is the most output of an answer that is not streamed.
+    `thinks` is the currency in which thinking is asked for: `budget` tokens, `adaptive` (on or off,
+    with an effort), a named `level`, an `effort`. `can_disable` False means that it cannot be
+    switched off; `thinks_unasked` says that it thinks when nothing is said. `refuses` names
+    top-level fields of the upstream's own dialect that the model answers with a 400. `forced_tools`
+    is False where a forced tool choice is refused altogether, and `forced_tools_thinking` where it
+    is refused while thinking is on; `tools_thinking` is False where tools of any kind are.
+    `system_turns` says that a system text may stand in mid-conversation. `mixes_tools` is False
+    where functions, the platform's own tools and JSON formats exclude each other; `modalities` are
+    what an answer has to be asked for; `max_whole_output` is the most output of an answer that is
+    not streamed.
     """
 
     name: str = ""

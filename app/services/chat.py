@@ -1,8 +1,9 @@
 """Relaying a chat: one call of a caller, as many attempts as it takes, one answer.
 
-Failover is invisible until the first content has gone by and impossible after it. What was sent by then (headers, our
-own first chunk, comments) does not bind the call to one credential. The iterator that a stream's answer is made of owns
-the upstream's answer: closing the one closes the other, which is how a caller who hangs up is noticed on a write.
+Failover is invisible until the first content has gone by and impossible after it. What was sent by
+then (headers, our own first chunk, comments) does not bind the call to one credential. The iterator
+that a stream's answer is made of owns the upstream's answer: closing the one closes the other,
+which is how a caller who hangs up is noticed on a write.
 """
 
 from __future__ import annotations
@@ -221,7 +222,9 @@ class Exchange:
         return Relayed(200, content_type, headers, self._tell(flow, opening))
 
     def _keep_waiting(self, opening: Opening[tuple[Answer, bytes]]) -> None:
-        """Waits for the platform to accept, but not beyond the grace time, nor for a caller who may have gone."""
+        """Waits for the platform to accept, but not beyond the grace time, nor for a caller who may
+        have gone.
+        """
         left = self.relay.patience.grace
         while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not self.call.ear.closing:
             left -= TICK_SECONDS
@@ -245,7 +248,9 @@ class Exchange:
         return out
 
     def _tell(self, flow: Flow, opening: Opening[tuple[Answer, bytes]]) -> Iterator[bytes]:
-        """The body of a stream. Always tells how it ended: by its last event, an error event, or a broken transfer."""
+        """The body of a stream. Always tells how it ended: by its last event, an error event, or a
+        broken transfer.
+        """
         record, answer = self.call.record, None
         record["outcome"] = "caller_gone"  # until we know better
         try:
@@ -318,7 +323,9 @@ class Exchange:
             raise from_stream(flow.trouble, model=self.call.telling.model)
 
     def _failed(self, flow: Flow, error: GatewayError) -> bytes:
-        """The error in the caller's dialect; in Chat2API mode in the platform's own words (C-048)."""
+        """The error in the caller's dialect; in Chat2API mode in the platform's own words
+        (C-048).
+        """
         if self._source.only_once and self.road.name == "raw":
             return b""  # the platform's bytes pass untouched, also when they end too early
         trouble = flow.trouble if self._source.only_once else None

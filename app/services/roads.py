@@ -1,10 +1,11 @@
 """The three ways from a caller to a platform and back.
 
-`raw`: both speak the same native dialect; the caller's bytes go out, the platform's bytes come back, a tap listens.
-`patched`: both speak chat completions; a few fields change, everything else passes.
-`translated`: through the canonical form.
+`raw`: both speak the same native dialect; the caller's bytes go out, the platform's bytes come
+back, a tap listens. `patched`: both speak chat completions; a few fields change, everything else
+passes. `translated`: through the canonical form.
 
-A road knows no HTTP. It gives the bytes to send, and turns what comes back into what the caller reads.
+A road knows no HTTP. It gives the bytes to send, and turns what comes back into what the caller
+reads.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ SMALL = 65536  # bytes; above, looking through the caller's costs as much as wri
 
 
 class Flow(Protocol):
-    """One stream on its way to the caller. `spoke` = content has gone by, so no other attempt may follow."""
+    """One stream on its way to the caller. `spoke` = content has gone by, so no other attempt may
+    follow.
+    """
 
     @property
     def done(self) -> bool: ...
@@ -321,14 +324,18 @@ class TranslatedRoad:
 
 
 def _with_budget(request: ChatRequest, call: ChatCall) -> ChatRequest:
-    """`thinking_budget` as a parameter of the call counts where the body says nothing of thinking itself."""
+    """`thinking_budget` as a parameter of the call counts where the body says nothing of thinking
+    itself.
+    """
     if call.thinking_budget is None or request.reasoning.budget is not None:
         return request
     return replace(request, reasoning=replace(request.reasoning, budget=call.thinking_budget))
 
 
 def _stops_to_cut(request: ChatRequest, upstream: Dialect, facts: ModelFacts) -> tuple[str, ...]:
-    """The stop sequences that are ours to see to, because the upstream has none or too few (C-074)."""
+    """The stop sequences that are ours to see to, because the upstream has none or too few
+    (C-074).
+    """
     stops = request.sampling.stop
     refused = upstream.STOP_FIELD in facts.refuses | facts.refuses_thinking
     most = facts.most_stops or upstream.MOST_STOPS
@@ -392,7 +399,9 @@ class TranslatedFlow:
         return self._writer.write(told) if told else b""
 
     def _is_void(self, event: Event, told: list[Event]) -> bool:
-        """Whether nothing is in the block that is held back; as soon as something is, the caller is told of it."""
+        """Whether nothing is in the block that is held back; as soon as something is, the caller is
+        told of it.
+        """
         held = self._held
         if held is None or not isinstance(event, (Delta, Sealed, Cited, Closed)):
             return False
@@ -436,8 +445,12 @@ class TranslatedFlow:
 def _encoded(body: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
-    except orjson.JSONEncodeError as error:  # a call's arguments may be deeper than the body they came in
-        raise BadRequest("{field} is nested too deeply", param="messages", field="messages") from error
+    except (
+        orjson.JSONEncodeError
+    ) as error:  # a call's arguments may be deeper than the body they came in
+        raise BadRequest(
+            "{field} is nested too deeply", param="messages", field="messages"
+        ) from error
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A platform's answer, read piece by piece.
 
-What one read brings comes out in one piece. Waiting costs one watcher, started and stopped, and one timer that ticks for
-the whole answer: a timeout object for every read would cost more than the read. So a tick may come early, never late.
+What one read brings comes out in one piece. Waiting costs one watcher, started and stopped, and one
+timer that ticks for the whole answer: a timeout object for every read would cost more than the
+read. So a tick may come early, never late.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Body(Protocol):
 
 
 class Answer:
-    """`complete_by` says how the end is known: `length`, `chunked`, or `close`, which proves nothing."""
+    """`complete_by` says how the end is known: `length`, `chunked`, or `close`, which proves
+    nothing.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,8 @@ class Answer:
         self._inflated: Inflated | None = None
 
     def next(self, seconds: float) -> bytes | None:
-        """What has arrived; `b""` when the transfer has ended cleanly, None when nothing came for about `seconds`.
+        """What has arrived; `b""` when the transfer has ended cleanly, None when nothing came for
+        about `seconds`.
 
         Raises `BrokenTransfer` for an end that comes too early.
         """
@@ -168,7 +172,9 @@ class LeanBody:
             line.close()
 
     def _receive(self, seconds: float) -> bytes | None:
-        """One read. None when the timer ticked first, `b""` where the connection's end may be the body's."""
+        """One read. None when the timer ticked first, `b""` where the connection's end may be the
+        body's.
+        """
         if self._drained and not self._wait(seconds):
             return None
         while True:

@@ -1,7 +1,8 @@
 """Undoing gzip and deflate, for an upstream that compresses although it was asked not to.
 
-What comes out is bounded twice: a slice at a time, because a small read can inflate a thousandfold, and in all. Gzip may
-come in several members, one after the other. `deflate` on the wire is either of two formats, told apart by their first two bytes.
+What comes out is bounded twice: a slice at a time, because a small read can inflate a thousandfold,
+and in all. Gzip may come in several members, one after the other. `deflate` on the wire is either
+of two formats, told apart by their first two bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _TELLING = 2  # bytes that tell what follows
 
 
 class Inflated:
-    """`pending` says that there may be more without feeding anything; `complete`, that the end has been seen."""
+    """`pending` says that there may be more without feeding anything; `complete`, that the end has
+    been seen.
+    """
 
     __slots__ = ("pending", "complete", "_coding", "_engine", "_rest", "_left")
 
@@ -60,7 +63,9 @@ class Inflated:
         return out
 
     def _begin(self, data: bytes) -> None:
-        """An engine for what `data` is the beginning of; none for what follows the end and is no further member."""
+        """An engine for what `data` is the beginning of; none for what follows the end and is no
+        further member.
+        """
         if self.complete and (self._coding == "deflate" or not data.startswith(_GZIP_MAGIC)):
             return
         self.complete = False

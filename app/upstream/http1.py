@@ -1,7 +1,7 @@
 """Just enough HTTP/1.1 to read an answer: its head, and the three ways in which a body can end.
 
-A body of known length and a chunked one say when they are complete. One that ends with the connection never can, so
-whoever reads it has to see the protocol's own last word.
+A body of known length and a chunked one say when they are complete. One that ends with the
+connection never can, so whoever reads it has to see the protocol's own last word.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Head(NamedTuple):
 
 
 def read_head(head: bytes) -> Head:
-    """An answer's head; names in lower case, the last of equal names wins, values with control bytes are dropped."""
+    """An answer's head; names in lower case, the last of equal names wins, values with control
+    bytes are dropped.
+    """
     first, *lines = head.split(b"\r\n")
     found = _STATUS.match(first)
     if found is None:
@@ -114,7 +116,9 @@ class UntilClose:
 
 
 class Chunked:
-    """A chunked body. Everything that one read brought comes out in one piece; trailers are skipped."""
+    """A chunked body. Everything that one read brought comes out in one piece; trailers are
+    skipped.
+    """
 
     name = "chunked"
     __slots__ = ("complete", "spare", "_rest", "_left", "_in_trailers", "_trailer_bytes")

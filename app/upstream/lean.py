@@ -1,7 +1,8 @@
 """Our own adapter below the requests API: HTTP/1.1 over a gevent socket, for the hot path.
 
-urllib3 and http.client make up half of what a small call costs. This adapter does what a gateway needs and no more: pooled
-keep-alive connections, one send a request, one read for everything that has arrived. Proxies are left to urllib3's adapter.
+urllib3 and http.client make up half of what a small call costs. This adapter does what a gateway
+needs and no more: pooled keep-alive connections, one send a request, one read for everything that
+has arrived. Proxies are left to urllib3's adapter.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class LeanRequest(PreparedRequest):
 
 
 class LeanResponse(Response):
-    """A response whose `raw` is what is left to read, and where. Everything else is filled in by the adapter."""
+    """A response whose `raw` is what is left to read, and where. Everything else is filled in by
+    the adapter.
+    """
 
     def __init__(self) -> None:
         # Not the parent's: it makes a cookie jar and a case-insensitive dictionary that nobody asks for.
@@ -126,7 +129,9 @@ class LeanAdapter(HTTPAdapter):
 
     @property
     def context(self) -> Any:
-        """Trusts the authorities that come with requests and those of the operator; not what the environment says."""
+        """Trusts the authorities that come with requests and those of the operator; not what the
+        environment says.
+        """
         if self._tls is None:
             # Not made by create_default_context: that one's sockets block the hub where nothing is
             # patched, and it listens to the environment.
@@ -191,7 +196,9 @@ class _Stale(Exception):
 
 
 def _lost(fresh: bool) -> GatewayError:
-    """Repeating is not for us to decide once a request may have been read in full: it could cost twice."""
+    """Repeating is not for us to decide once a request may have been read in full: it could cost
+    twice.
+    """
     error = Unreachable("the platform closed the connection without an answer")
     if fresh:
         error.verdict = "stop"
@@ -242,7 +249,9 @@ def _exchange(request: LeanRequest, line: Line, head: bytes, seconds: float) -> 
 
 
 def _send(sock: Any, head: bytes, body: Any) -> OSError | None:
-    """What went wrong, for an answer may be waiting all the same: that of a server that had read enough."""
+    """What went wrong, for an answer may be waiting all the same: that of a server that had read
+    enough.
+    """
     try:
         if body is None:
             sock.sendall(head)

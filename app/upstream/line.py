@@ -1,8 +1,10 @@
-"""One connection to a platform: made within a time limit, looked at before it serves again, cut from outside.
+"""One connection to a platform: made within a time limit, looked at before it serves again, cut
+from outside.
 
-Names are resolved off the hub. The limit covers the name, every address it has, and the handshake, so that an
-address that swallows packets costs no more than any other. A leash can be pulled from the first moment: while there is
-no socket to shut down yet, it throws into the greenlet that waits for one.
+Names are resolved off the hub. The limit covers the name, every address it has, and the handshake,
+so that an address that swallows packets costs no more than any other. A leash can be pulled from
+the first moment: while there is no socket to shut down yet, it throws into the greenlet that waits
+for one.
 """
 
 from __future__ import annotations
@@ -101,7 +103,9 @@ def _secured(key: Key, sock: Any, tls: Any) -> Line:
 
 
 class _BelowTls:
-    """Shuts the connection below TLS: above it, whoever reads would meet a socket that has lost its TLS half."""
+    """Shuts the connection below TLS: above it, whoever reads would meet a socket that has lost its
+    TLS half.
+    """
 
     __slots__ = ("_sock",)
 

@@ -1,7 +1,8 @@
 """The slow and thorough way, through requests and urllib3: for proxies.
 
-urllib3's reads can be neither interrupted nor given up for a moment. So one greenlet asks, and another reads ahead, by one piece
-at most. Where nothing is patched they block the hub while they wait, and ticks and leashes come late.
+urllib3's reads can be neither interrupted nor given up for a moment. So one greenlet asks, and
+another reads ahead, by one piece at most. Where nothing is patched they block the hub while they
+wait, and ticks and leashes come late.
 """
 
 from __future__ import annotations
@@ -105,8 +106,9 @@ def _named(error: requests.RequestException) -> GatewayError:
 
 
 def _innermost(error: requests.RequestException) -> object:
-    """What http.client or the socket raised. urllib3 blames the proxy for whatever happens after it, so its own
-    names say little; but it never shows a connection that could not be made as a ConnectionError.
+    """What http.client or the socket raised. urllib3 blames the proxy for whatever happens after
+    it, so its own names say little; but it never shows a connection that could not be made as a
+    ConnectionError.
     """
     cause = error.args[0] if error.args else None
     cause = getattr(cause, "reason", cause)
@@ -147,7 +149,9 @@ class SlowBody:
         return piece
 
     def shutdown(self, how: int) -> None:
-        """What a leash does when it is pulled: wakes who waits. A full queue will do that by itself."""
+        """What a leash does when it is pulled: wakes who waits. A full queue will do that by
+        itself.
+        """
         with contextlib.suppress(Full):
             self._pieces.put_nowait(b"")
 

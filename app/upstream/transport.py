@@ -1,7 +1,8 @@
-"""Reaching a platform: a call goes out, an answer comes back piece by piece, and every way it can fail has a name.
+"""Reaching a platform: a call goes out, an answer comes back piece by piece, and every way it can
+fail has a name.
 
-`requests` is the client API, with one session for the worker. It reads no environment, keeps no cookies and follows no
-redirects: a redirect would carry the platform's key to another host.
+`requests` is the client API, with one session for the worker. It reads no environment, keeps no
+cookies and follows no redirects: a redirect would carry the platform's key to another host.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Transport:
     ) -> Answer:
         """The platform's answer, as soon as its head is in.
 
-        `repeat_stale` allows one more try where a pooled connection turns out to be dead before a byte of the
-        answer has come.
+        `repeat_stale` allows one more try where a pooled connection turns out to be dead before a
+        byte of the answer has come.
         """
         sent = {name: value for name, value in headers.items() if name.lower() not in OURS}
         sent["Accept-Encoding"] = "identity"

@@ -1,8 +1,8 @@
 """Content blocks of Anthropic's Messages, read and written.
 
-A thought comes back only with its signature, and only as it was. A signature that another platform needs travels as
-an envelope in the `signature` of a thought; where it belongs to a call or a text, which have no place for one, an empty
-thought beside it carries it, and says so inside the envelope.
+A thought comes back only with its signature, and only as it was. A signature that another platform
+needs travels as an envelope in the `signature` of a thought; where it belongs to a call or a text,
+which have no place for one, an empty thought beside it carries it, and says so inside the envelope.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def fitting_id(call_id: str) -> str:
 
 
 def own(opaque: Opaque | None) -> Mapping[str, Any]:
-    """What this dialect has put away for itself. Callers can forge an envelope, so any shape may turn up."""
+    """What this dialect has put away for itself. Callers can forge an envelope, so any shape may
+    turn up.
+    """
     if opaque is not None and opaque.dialect == NAME and isinstance(opaque.value, dict):
         return opaque.value
     return {}
@@ -85,7 +87,9 @@ def foreign(opaque: Opaque | None) -> Opaque | None:
 
 
 def call_seal(call_id: str, opaque: Opaque) -> str:
-    """The signature of an empty thought that carries what belongs to a call; without an id, to the text before it."""
+    """The signature of an empty thought that carries what belongs to a call; without an id, to the
+    text before it.
+    """
     inside = {"call": call_id, "opaque": {"d": opaque.dialect, "v": opaque.value}}
     return carry(Opaque(NAME, inside))
 
@@ -105,7 +109,9 @@ def _held(part: Part) -> tuple[str, Opaque] | None:
 
 
 def read_blocks(content: Any, param: str) -> tuple[Part, ...]:
-    """The parts of a message. Seals find what they belong to, whether it comes before them or after."""
+    """The parts of a message. Seals find what they belong to, whether it comes before them or
+    after.
+    """
     if isinstance(content, str):
         return (Text(content),) if content else ()
     parts: list[Part] = []
@@ -123,7 +129,9 @@ def read_blocks(content: Any, param: str) -> tuple[Part, ...]:
 
 
 def _signed(parts: list[Part], call_id: str, mark: Opaque) -> bool:
-    """Puts the mark on the call with that id, or on the text right before; says whether there was one."""
+    """Puts the mark on the call with that id, or on the text right before; says whether there was
+    one.
+    """
     for i in reversed(range(len(parts))):
         part = parts[i]
         if isinstance(part, ToolCall) and call_id and part.call_id == call_id:
@@ -345,7 +353,9 @@ def _text_file(found: Inline) -> dict[str, Any]:
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:
-    """A call's arguments as the object Anthropic wants; what is no object is kept under a name of its own."""
+    """A call's arguments as the object Anthropic wants; what is no object is kept under a name of
+    its own.
+    """
     try:
         value = orjson.loads(arguments) if arguments.strip() else {}
     except ValueError:

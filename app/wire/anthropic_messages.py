@@ -1,7 +1,8 @@
 """Anthropic's Messages: `POST /v1/messages`.
 
-System text stands apart from the conversation, tool results are parts of a user's message, and thoughts are
-blocks with a signature. `input_tokens` does not count what came from the cache; ours does.
+System text stands apart from the conversation, tool results are parts of a user's message, and
+thoughts are blocks with a signature. `input_tokens` does not count what came from the cache; ours
+does.
 """
 
 from __future__ import annotations

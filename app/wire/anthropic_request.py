@@ -1,7 +1,8 @@
 """The request of Anthropic's Messages, apart from its blocks.
 
-`max_tokens` is mandatory and has to leave room for a thinking budget. Roles alternate, results answer calls in the very
-next message, and most models refuse an answer that is already begun. What a model refuses stands in its facts.
+`max_tokens` is mandatory and has to leave room for a thinking budget. Roles alternate, results
+answer calls in the very next message, and most models refuse an answer that is already begun. What
+a model refuses stands in its facts.
 """
 
 from __future__ import annotations
@@ -314,7 +315,9 @@ def _is_thinking(thinking: dict[str, Any], facts: ModelFacts) -> bool:
 
 
 def _thoughts_lost(messages: list[dict[str, Any]]) -> bool:
-    """A model that thinks by budget wants the thought back that led to a call, and refuses to think without it."""
+    """A model that thinks by budget wants the thought back that led to a call, and refuses to think
+    without it.
+    """
     said = [message["content"] for message in messages if message["role"] == "assistant"]
     blocks = said[-1] if said and isinstance(said[-1], list) else []
     called = any(block["type"] == "tool_use" for block in blocks)
@@ -456,7 +459,9 @@ def _write_messages(request: ChatRequest, facts: ModelFacts) -> list[dict[str, A
 def _role(
     turns: tuple[Turn, ...], place: int, messages: list[dict[str, Any]], facts: ModelFacts
 ) -> str:
-    """A system text in mid-conversation stays in its place: as itself where the model takes it, else as the user's."""
+    """A system text in mid-conversation stays in its place: as itself where the model takes it,
+    else as the user's.
+    """
     role = turns[place].role
     if role != "system":
         return role
@@ -483,7 +488,9 @@ def _end_with_user(messages: list[dict[str, Any]], request: ChatRequest, facts: 
 
 
 def _check_pairs(messages: list[dict[str, Any]]) -> None:
-    """Every call is answered in the next message, and every answer has its call: the platform insists on both."""
+    """Every call is answered in the next message, and every answer has its call: the platform
+    insists on both.
+    """
     called: set[str] = set()
     for message in [*messages, {"content": []}]:
         blocks = message["content"]
@@ -504,9 +511,11 @@ def _check_pairs(messages: list[dict[str, Any]]) -> None:
 
 
 def _tell_calls_apart(messages: list[dict[str, Any]]) -> None:
-    """Gives a call a name of its own where an earlier one has it: some platforms count anew in every turn.
+    """Gives a call a name of its own where an earlier one has it: some platforms count anew in
+    every turn.
 
-    The new name depends only on what came before, so that it stays the same as the conversation grows.
+    The new name depends only on what came before, so that it stays the same as the conversation
+    grows.
     """
     seen: set[str] = set()
     for place, message in enumerate(messages):

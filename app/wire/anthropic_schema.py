@@ -1,8 +1,8 @@
 """JSON Schemas as far as Anthropic enforces them.
 
-Every object has to be closed, and limits on numbers, lengths and lists are refused: they move into the description,
-where the model at least reads them. A schema that refers to itself, or whose objects have names nobody knows
-beforehand, cannot be enforced at all.
+Every object has to be closed, and limits on numbers, lengths and lists are refused: they move into
+the description, where the model at least reads them. A schema that refers to itself, or whose
+objects have names nobody knows beforehand, cannot be enforced at all.
 """
 
 from __future__ import annotations

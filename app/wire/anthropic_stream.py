@@ -1,7 +1,8 @@
 """The stream of Anthropic's Messages as it is read; `anthropic_writer` writes it.
 
-Blocks say when they begin and end, and never overlap. Usage comes in two halves: what was read with the start, what was
-written with the end. A status of 200 may still end in an `error` event. There is no `[DONE]`: `message_stop` ends it.
+Blocks say when they begin and end, and never overlap. Usage comes in two halves: what was read with
+the start, what was written with the end. A status of 200 may still end in an `error` event. There
+is no `[DONE]`: `message_stop` ends it.
 """
 
 from __future__ import annotations
@@ -130,7 +131,9 @@ def _text(value: Any) -> str:
 
 
 class MessagesReader:
-    """Events of Anthropic's to events of ours. Blocks of its own tools come whole, when they are complete."""
+    """Events of Anthropic's to events of ours. Blocks of its own tools come whole, when they are
+    complete.
+    """
 
     __slots__ = (
         "done",
@@ -200,7 +203,9 @@ class MessagesReader:
     def _aside(
         self, theirs: int, index: int | None, delta: dict[str, Any], events: list[Event]
     ) -> None:
-        """What is no text of an open block: signatures, sources, the input of the platform's own tools."""
+        """What is no text of an open block: signatures, sources, the input of the platform's own
+        tools.
+        """
         kind = delta["type"]
         if index is None:
             if theirs in self._held and kind == "input_json_delta":

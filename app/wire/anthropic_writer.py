@@ -1,7 +1,7 @@
 """Answers and streams of Anthropic's Messages as they are written.
 
-The caller's SDK builds the answer from the events alone: a block not begun, or not ended, is lost to it. Both the
-`event:` line and the `type` inside are looked at, by different clients.
+The caller's SDK builds the answer from the events alone: a block not begun, or not ended, is lost
+to it. Both the `event:` line and the `type` inside are looked at, by different clients.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def picture(media_type: str) -> str:
 class MessagesWriter:
     """Events of ours to events of Anthropic's, one block after the other.
 
-    A thought begins late, because only its seal says whether it is redacted. What another platform wants back with
-    a call or a text goes out in an empty thought beside it.
+    A thought begins late, because only its seal says whether it is redacted. What another platform
+    wants back with a call or a text goes out in an empty thought beside it.
     """
 
     __slots__ = (

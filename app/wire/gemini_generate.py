@@ -1,7 +1,9 @@
-"""Google's generateContent: `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent`.
+"""Google's generateContent: `POST /v1beta/models/{model}:generateContent` and
+`:streamGenerateContent`.
 
-The model and the choice to stream are in the path. Calls end with the reason `STOP` like everything else, output tokens
-are counted without thoughts, and a signature sits on the very part it belongs to.
+The model and the choice to stream are in the path. Calls end with the reason `STOP` like everything
+else, output tokens are counted without thoughts, and a signature sits on the very part it belongs
+to.
 """
 
 from __future__ import annotations

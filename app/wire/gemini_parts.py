@@ -1,10 +1,10 @@
 """The contents of Google's generateContent, read and written.
 
-Calls and their results are matched by id where there is one, else by name and order; older models know no ids, so
-one that was made up here is left out again on its way back. A thought signature sits on the part it signs: a call,
-a text, sometimes an empty text. It is base64, and Google's own library refuses one that is not, so an envelope of
-ours is encoded once more. Libraries keep every chunk of a stream as a content of its own: what the model said in a
-row is one turn.
+Calls and their results are matched by id where there is one, else by name and order; older models
+know no ids, so one that was made up here is left out again on its way back. A thought signature
+sits on the part it signs: a call, a text, sometimes an empty text. It is base64, and Google's own
+library refuses one that is not, so an envelope of ours is encoded once more. Libraries keep every
+chunk of a stream as a content of its own: what the model said in a row is one turn.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def read_contents(contents: Any, param: str = "contents") -> tuple[Turn, ...]:
 
 
 def _rejoined(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """The parts with words that a stream cut into pieces made whole, up to the piece that has another's seal.
+    """The parts with words that a stream cut into pieces made whole, up to the piece that has
+    another's seal.
 
     What Google signed is left alone: it wants its signed parts back as they were.
     """
@@ -316,8 +317,9 @@ _Placed = tuple[int, dict[str, Any]]  # the place of a result among its calls, a
 
 
 def write_contents(turns: Iterable[Turn], *, signed: bool) -> list[dict[str, Any]]:
-    """The contents: roles take turns, results come first and in the order of their calls. `signed` = the model insists
-    on signatures."""
+    """The contents: roles take turns, results come first and in the order of their calls. `signed`
+    = the model insists on signatures.
+    """
     turns = tuple(turns)
     calls = [part for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
     names = {call.call_id: call.name for call in calls}

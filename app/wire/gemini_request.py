@@ -1,8 +1,9 @@
 """The request of Google's generateContent, apart from its contents.
 
-The model and the choice to stream travel in the path; the view puts them into the body it hands over. Schemas come
-in two spellings, and so do most names: Google's libraries write camelCase, people write snake_case. Output tokens
-include thoughts: a small limit is used up before the first word unless the model is told to think little.
+The model and the choice to stream travel in the path; the view puts them into the body it hands
+over. Schemas come in two spellings, and so do most names: Google's libraries write camelCase,
+people write snake_case. Output tokens include thoughts: a small limit is used up before the first
+word unless the model is told to think little.
 """
 
 from __future__ import annotations
@@ -387,7 +388,9 @@ def _write_format(
 
 
 def _write_tools(request: ChatRequest, facts: ModelFacts) -> list[dict[str, Any]]:
-    """Functions in one entry, Google's own tools in one each; only the functions where a model takes either."""
+    """Functions in one entry, Google's own tools in one each; only the functions where a model
+    takes either.
+    """
     names = request.tool_choice.names if request.tool_choice is not None else ()
     narrowed = request.tool_choice is not None and request.tool_choice.mode == "auto" and names
     declared: list[dict[str, Any]] = []

@@ -1,11 +1,13 @@
 """The stream of Google's generateContent, in both directions and both framings.
 
-Every chunk is a whole answer that holds only what is new; a call arrives in one piece; usage is a running total in
-every chunk, the last one counts. Nothing says "the end": some models give a finish reason early and go on, so the
-end is the end of the transfer. Framed as events with `alt=sse`, as one JSON array without.
+Every chunk is a whole answer that holds only what is new; a call arrives in one piece; usage is a
+running total in every chunk, the last one counts. Nothing says "the end": some models give a finish
+reason early and go on, so the end is the end of the transfer. Framed as events with `alt=sse`, as
+one JSON array without.
 
-Google's Python library takes every line that is neither blank nor data for an error, comments too: a sign of life
-is a blank line. It forgets an answer of which one chunk has no parts, so every chunk has one.
+Google's Python library takes every line that is neither blank nor data for an error, comments too:
+a sign of life is a blank line. It forgets an answer of which one chunk has no parts, so every chunk
+has one.
 """
 
 from __future__ import annotations
@@ -97,7 +99,9 @@ _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 
 def read_usage(usage: Any) -> Usage | None:
-    """The totals, or nothing where one of them is absurd (R-016). Zeros are left out on this wire."""
+    """The totals, or nothing where one of them is absurd (R-016). Zeros are left out on this
+    wire.
+    """
     if not isinstance(usage, dict) or not usage:
         return None
     counts = [usage.get(name) or 0 for name in COUNTS]
@@ -122,7 +126,9 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 
 
 def read_error(status: int, body: Any) -> Trouble:
-    """What Google says went wrong; how long to wait is in the details, there is no header for it."""
+    """What Google says went wrong; how long to wait is in the details, there is no header for
+    it.
+    """
     if isinstance(body, list) and body:
         body = body[0]
     error = body.get("error", body) if isinstance(body, dict) else body
@@ -179,7 +185,8 @@ def write_error(trouble: Trouble) -> dict[str, Any]:
 
 
 class ChunkReader:
-    """Chunks to events. `Finished` waits for the end of the transfer: usage and signatures may still come.
+    """Chunks to events. `Finished` waits for the end of the transfer: usage and signatures may
+    still come.
 
     Only the first candidate is read: several are never asked for across dialects.
     """
@@ -323,14 +330,18 @@ class ChunkReader:
         self._sealed = ""
 
     def _seal(self, kind: Kind, signature: str, events: list[Event]) -> None:
-        """The signature of the open block. A thought may be nothing but its seal; a text without words is nothing."""
+        """The signature of the open block. A thought may be nothing but its seal; a text without
+        words is nothing.
+        """
         if kind == "thinking" and (self._blocks.index(kind) is None or self._sealed == kind):
             self._begin(kind, "", events)
         events.extend(self._blocks.seal(kind, unseal(signature)))
         self._sealed = kind
 
     def _piece(self, part: dict[str, Any], events: list[Event]) -> None:
-        """A part that comes whole. Pictures the model drew while thinking are not for the caller."""
+        """A part that comes whole. Pictures the model drew while thinking are not for the
+        caller.
+        """
         if "functionCall" in part:
             self._call(part["functionCall"], part.get("thoughtSignature"), events)
         elif "executableCode" in part:
@@ -515,7 +526,9 @@ class ArrayWriter(ChunkWriter):
 
 
 def whole_part(opened: Opened, text: str, opaque: Opaque | None) -> dict[str, Any]:
-    """A call, an image or a part that only Google understands, complete; empty where another's is dropped."""
+    """A call, an image or a part that only Google understands, complete; empty where another's is
+    dropped.
+    """
     if opened.kind == "opaque":
         return own(opaque)
     part: dict[str, Any] = {"inlineData": {"mimeType": opened.name, "data": text}}

@@ -1,8 +1,8 @@
 """Listening to chunks of Google's that pass byte for byte.
 
-Usage is a running total in every chunk, so only the last one is ever parsed, and only when somebody asks; before
-that, a search for a few names in the bytes tells which chunks matter. A quotation mark in what the model says is
-escaped, so a name in quotation marks is a name.
+Usage is a running total in every chunk, so only the last one is ever parsed, and only when somebody
+asks; before that, a search for a few names in the bytes tells which chunks matter. A quotation mark
+in what the model says is escaped, so a name in quotation marks is a name.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class ChunkTap:
 
 
 class ArrayTap(ChunkTap):
-    """Listens to chunks framed as one JSON array, which is not complete without its last bracket."""
+    """Listens to chunks framed as one JSON array, which is not complete without its last
+    bracket.
+    """
 
     def __init__(self) -> None:
         self._elements = Elements()

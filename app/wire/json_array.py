@@ -1,8 +1,8 @@
 """A streamed JSON array as bytes: whole elements out of arbitrary pieces.
 
-Looks only at quotes and brackets, and at none of them twice: where the last piece ended inside a string of
-megabytes, the next one is looked through from its own beginning. An object that comes without an array around it
-counts as an element.
+Looks only at quotes and brackets, and at none of them twice: where the last piece ended inside a
+string of megabytes, the next one is looked through from its own beginning. An object that comes
+without an array around it counts as an element.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)
 
 
 class Elements:
-    """Feed it what arrived, get the elements that are complete, in the shape that `Frames` gives its events."""
+    """Feed it what arrived, get the elements that are complete, in the shape that `Frames` gives
+    its events.
+    """
 
     __slots__ = ("closed", "_rest", "_most", "_at", "_start", "_depth", "_quoted")
 

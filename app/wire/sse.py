@@ -1,7 +1,8 @@
 """Server-sent events as bytes: whole frames out of arbitrary pieces.
 
-Splits on LF, CRLF and CR, also when a pair is cut between two reads; strips one leading byte order mark; knows nothing
-of Unicode line ends, because bytes do not have any. Works on bytes throughout: only whole events are ever decoded.
+Splits on LF, CRLF and CR, also when a pair is cut between two reads; strips one leading byte order
+mark; knows nothing of Unicode line ends, because bytes do not have any. Works on bytes throughout:
+only whole events are ever decoded.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Frames:
-    """Feed it what arrived, get the frames that are complete. A frame over `most_bytes` is refused."""
+    """Feed it what arrived, get the frames that are complete. A frame over `most_bytes` is
+    refused.
+    """
 
     __slots__ = ("_rest", "_most", "_first", "_plain")
 
@@ -94,7 +97,9 @@ KEEP_ALIVE = comment(b"keep-alive")  # must not begin with "ping": one client ta
 
 
 def _named(block: bytes) -> Frame | None:
-    """The commonest frame of dialects that name their events; None where a closer look is needed."""
+    """The commonest frame of dialects that name their events; None where a closer look is
+    needed.
+    """
     if not block.startswith(b"event: ") or block.count(b"\n") != 1 or b"\r" in block:
         return None
     event, _, data = block.partition(b"\ndata: ")

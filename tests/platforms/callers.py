@@ -1,7 +1,7 @@
 """Callers of the four inbound dialects, bare: bytes out, bytes in, nothing forgiven.
 
-Written from the dialects' public descriptions, and independent of the gateway's own readers and writers. What
-they read are the wire's own words, so they read the simulators' answers just as well.
+Written from the dialects' public descriptions, and independent of the gateway's own readers and
+writers. What they read are the wire's own words, so they read the simulators' answers just as well.
 """
 
 from __future__ import annotations

@@ -75,7 +75,9 @@ def test_tokens_are_counted_by_the_platform(claude: Pair) -> None:
 
 
 def test_cached_input_is_counted_apart_and_in_full(claude: Pair) -> None:
-    """C-094: Anthropic leaves cached tokens out of its input; Chat Completions and our log do not."""
+    """C-094: Anthropic leaves cached tokens out of its input; Chat Completions and our log do
+    not.
+    """
     mark = {"type": "ephemeral"}
     system = [{"type": "text", "text": "Know this by heart. " * 900, "cache_control": mark}]
     first = claude.call("hello")  # without, to see what the rest costs

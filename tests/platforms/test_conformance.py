@@ -1,4 +1,6 @@
-"""What every platform gives every dialect: text, streams, shapes, usage, and errors in the caller's own words."""
+"""What every platform gives every dialect: text, streams, shapes, usage, and errors in the caller's
+own words.
+"""
 
 from __future__ import annotations
 

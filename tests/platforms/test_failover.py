@@ -1,4 +1,6 @@
-"""A platform that refuses, throttles or fails before it has said anything: another attempt, unseen by the caller."""
+"""A platform that refuses, throttles or fails before it has said anything: another attempt, unseen
+by the caller.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,11 @@ def test_a_key_that_is_turned_away_gives_way_to_the_next(
 def test_what_fails_before_the_first_word_is_tried_again(
     pair: Pair, stream: bool, kind: str
 ) -> None:
-    """C-113, C-124, C-126, R-012, R-013, R-015: one answer, one beginning, as if nothing had happened.
+    """C-113, C-124, C-126, R-012, R-013, R-015: one answer, one beginning, as if nothing had
+    happened.
 
-    What passes untouched has begun with its first byte, so there only what comes before that counts.
+    What passes untouched has begun with its first byte, so there only what comes before that
+    counts.
     """
     if stream and pair.is_raw and kind in ("cut", "error"):
         kind = "fail"

@@ -1,4 +1,6 @@
-"""What is Gemini's own: keys in the query, both versions, both spellings, built-in tools, token counts."""
+"""What is Gemini's own: keys in the query, both versions, both spellings, built-in tools, token
+counts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Behind nginx, configured as the README says: what is broken still looks broken, and nothing is held back."""
+"""Behind nginx, configured as the README says: what is broken still looks broken, and nothing is
+held back.
+"""
 
 from __future__ import annotations
 

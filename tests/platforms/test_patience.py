@@ -178,7 +178,9 @@ def brisk(pairs: list[Pair], gateway: Callable[..., Stack]) -> list[Pair]:
 
 
 def _beats(content: bytes) -> list[bytes]:
-    """Signs of life: comments, the dialect's own events for it, or blank lines where there is neither."""
+    """Signs of life: comments, the dialect's own events for it, or blank lines where there is
+    neither.
+    """
     own = (b":", b"event: ping", b"event: response.in_progress")
     named = [line for line in content.splitlines() if line.startswith(own)]
     return named or re.findall(rb"(?<=\n\n)\n\n", content.replace(b"\r", b""))

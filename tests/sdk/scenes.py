@@ -1,4 +1,6 @@
-"""What the SDK tests talk about: prompts that the simulators understand, a picture, a document, two tools."""
+"""What the SDK tests talk about: prompts that the simulators understand, a picture, a document, two
+tools.
+"""
 
 from __future__ import annotations
 

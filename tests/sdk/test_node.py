@@ -1,4 +1,6 @@
-"""The official Node SDKs on every platform: scripts in `node/` play scenes, and what came of them is judged here."""
+"""The official Node SDKs on every platform: scripts in `node/` play scenes, and what came of them
+is judged here.
+"""
 
 from __future__ import annotations
 

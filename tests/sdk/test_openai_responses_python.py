@@ -34,7 +34,9 @@ def opened(url: str, licence: str) -> openai.OpenAI:
 
 
 def thinking(door: Door, thinks: bool) -> Json:
-    """The model to ask, and what makes it think. Nothing is kept by the platform, so thoughts travel sealed."""
+    """The model to ask, and what makes it think. Nothing is kept by the platform, so thoughts
+    travel sealed.
+    """
     if not thinks:
         return {"model": door.models.plain}
     effort = "low" if door.name == "chatgpt" else "high"

@@ -1,8 +1,9 @@
-"""The snippets that people copy from the documents: run as they stand, by the shell, by Python and by Node.
+"""The snippets that people copy from the documents: run as they stand, by the shell, by Python and
+by Node.
 
-They are kept in `snippets/`, a fence each. Only what a reader has to fill in is filled in: address, key,
-prefix and, where the text has a gap for it, the model and the content. A snippet that names a model of its
-own is run on a platform which has it.
+They are kept in `snippets/`, a fence each. Only what a reader has to fill in is filled in: address,
+key, prefix and, where the text has a gap for it, the model and the content. A snippet that names a
+model of its own is run on a platform which has it.
 """
 
 from __future__ import annotations
@@ -335,7 +336,9 @@ def test_python_chats_at_the_root(name: str, said: str, opened: Stack, tmp_path:
 
 
 def test_python_follows_the_good_practice_of_the_examples(opened: Stack, tmp_path: Path) -> None:
-    """The fragments stand below each other, as a reader would collect them, and the function is called."""
+    """The fragments stand below each other, as a reader would collect them, and the function is
+    called.
+    """
     found = snippets("root")
     fragments = [found["python retry"], *(found[f"practice {name}"] for name in PRACTICE)]
     called = 'print(robust_chat(client, [{"role": "user", "content": "Hello!"}]).id)\n'
@@ -366,7 +369,9 @@ def test_node_chats_at_the_root(name: str, said: list[str], opened: Stack, tmp_p
     "key", ["Bearer your-api-key", "", "Bearer "], ids=["any", "none", "empty"]
 )
 def test_chat_programs_find_what_they_look_for(opened: Stack, key: str) -> None:
-    """C-253: Open WebUI, LobeChat and Continue are given `/v1`, ChatBox adds it itself; the key may be empty."""
+    """C-253: Open WebUI, LobeChat and Continue are given `/v1`, ChatBox adds it itself; the key may
+    be empty.
+    """
     headers = {"authorization": key} if key else {}
     base = opened.url() + "/v1"
     models = requests.get(f"{base}/models", headers=headers, timeout=10)

@@ -57,7 +57,9 @@ class Client:
 
 @contextmanager
 def gone_at_once(look: Callable[[], object] = lambda: True) -> Iterator[Leash]:
-    """Pulls a leash a moment after `look` has found something. The block has to end at once, for that reason."""
+    """Pulls a leash a moment after `look` has found something. The block has to end at once, for
+    that reason.
+    """
     leash, pulled = Leash(), []
 
     def pull() -> None:
@@ -82,7 +84,9 @@ def pieces(answer: Answer) -> Iterator[bytes]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., RawServer]]:
-    """Starts a server that follows these scripts, one a connection. It is stopped, and what went wrong in it is told."""
+    """Starts a server that follows these scripts, one a connection. It is stopped, and what went
+    wrong in it is told.
+    """
     running: list[RawServer] = []
 
     def start(*scripts: Script, **options: Any) -> RawServer:

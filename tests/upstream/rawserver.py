@@ -1,8 +1,9 @@
 """A server that does to the byte what a test tells it, and remembers what it saw.
 
-Each connection follows the next script in line; the last script serves every connection that comes after. A script
-is a function of a `Peer`. Scripts wait for events, never for time. Real threads and real sockets: the transport lives on the gevent hub of
-the test's own thread, so a test that waits for the server has to let the hub run, which `until` does.
+Each connection follows the next script in line; the last script serves every connection that comes
+after. A script is a function of a `Peer`. Scripts wait for events, never for time. Real threads and
+real sockets: the transport lives on the gevent hub of the test's own thread, so a test that waits
+for the server has to let the hub run, which `until` does.
 """
 
 from __future__ import annotations
@@ -156,7 +157,9 @@ class RawServer:
 
 @contextlib.contextmanager
 def black_hole() -> Iterator[str]:
-    """An address that swallows whoever connects: a listener whose queue is full and that never accepts (R-037)."""
+    """An address that swallows whoever connects: a listener whose queue is full and that never
+    accepts (R-037).
+    """
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))

@@ -1,4 +1,6 @@
-"""The same tests once more where the standard library is patched, as it is in gunicorn's gevent worker."""
+"""The same tests once more where the standard library is patched, as it is in gunicorn's gevent
+worker.
+"""
 
 from __future__ import annotations
 

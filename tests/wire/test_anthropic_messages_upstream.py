@@ -1,4 +1,5 @@
-"""What is sent to Anthropic is what Anthropic takes, whatever the caller asked for and whichever model answers.
+"""What is sent to Anthropic is what Anthropic takes, whatever the caller asked for and whichever
+model answers.
 
 The simulator holds the vendor's rules; its `accept` is asked here directly, without a socket.
 """

@@ -1,4 +1,6 @@
-"""What is written for Google is what Google takes: every kind of model, as far as the simulator knows the rules."""
+"""What is written for Google is what Google takes: every kind of model, as far as the simulator
+knows the rules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Errors of generateContent, nonsense from either side, and what Google's own library makes of our streams."""
+"""Errors of generateContent, nonsense from either side, and what Google's own library makes of our
+streams.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Chat completions on their way through: patched where the contract says so, untouched otherwise."""
+"""Chat completions on their way through: patched where the contract says so, untouched
+otherwise.
+"""
 
 from __future__ import annotations
 
