@@ -180,7 +180,7 @@ def _watch(children: list[subprocess.Popen[Any]]) -> int:
 
 def _end(children: list[subprocess.Popen[Any]]) -> None:
     for child in reversed(children):
-        child.terminate()
+        child.send_signal(signal.SIGINT)  # gunicorn's quick way: a TERM waits for idle connections
     for child in children:
         try:
             child.wait(5)

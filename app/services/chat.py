@@ -30,7 +30,8 @@ from app.errors import (
 )
 from app.media.inbound import Fetcher
 from app.services.call import ChatCall
-from app.services.roads import Flow, Road, choose
+from app.services.flows import Flow
+from app.services.roads import Road, choose
 from app.services.sources import Source, Sources
 from app.upstream.opening import Opening
 from app.upstream.platform import Platform
@@ -269,7 +270,7 @@ class Exchange:
                         raise
                     head = b""
                     answer, out = self._begin(flow)
-            record["outcome"] = "ok"
+            record["outcome"] = UpstreamError.code if flow.is_ill else "ok"
         except CallerGone:
             return
         except GatewayError as error:
@@ -313,9 +314,7 @@ class Exchange:
                 break
             self._check(flow)
         if not to_the_end:
-            answer.next(
-                PEEK_SECONDS
-            )  # the end of the transfer, so that the connection can serve again
+            answer.next(PEEK_SECONDS)  # the end of the transfer: the connection can serve again
 
     def _check(self, flow: Flow) -> None:
         """Raises what the platform said went wrong."""

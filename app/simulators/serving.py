@@ -12,6 +12,7 @@ other side wakes it through an async watcher, the one watcher that may be touche
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -72,6 +73,7 @@ def serve(
     for name, simulator in simulators.items():
         server = WSGIServer((host, ports.get(name, 0)), steerable(simulator), log=None)
         server.start()
+        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # callers inherit it
         started[name] = server
     return Servers(started)
 

@@ -95,8 +95,11 @@ def _number(value: str, param: str) -> float:
     return int(number) if number == int(number) else number
 
 
+def is_count(value: Any) -> bool:
+    """Whether an upstream can mean this as a number of tokens (R-016)."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**12
+
+
 def count(value: Any) -> int:
     """A token count as an upstream gives it; anything absurd counts as nothing (R-016)."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**12:
-        return value
-    return 0
+    return int(value) if is_count(value) else 0

@@ -28,6 +28,7 @@ from app.wire.openai_chat_stream import (
     ChatWriter,
     read_error,
     read_usage,
+    text_of,
     write_error,
     write_usage,
 )
@@ -83,13 +84,15 @@ def read_reply(body: Mapping[str, Any]) -> ChatReply:
         message = choice["message"]
         notes = [note.get("url_citation") or {} for note in message.get("annotations") or ()]
         return ChatReply(
-            str(body.get("id", "")),
-            str(body.get("model", "")),
+            str(body.get("id") or ""),
+            str(body.get("model") or ""),
             tuple(_read_parts(message)),
             read_usage(body.get("usage")),
             REASONS.get(choice.get("finish_reason"), "stop"),
             citations=tuple(
-                Citation(n["url"], n.get("title") or "") for n in notes if n.get("url")
+                Citation(text_of(n["url"]), text_of(n.get("title") or ""))
+                for n in notes
+                if n.get("url")
             ),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -101,27 +104,21 @@ def _read_parts(message: dict[str, Any]) -> list[Part]:
     if sealed := read_details(message):
         parts.extend(sealed)
     elif thought := message.get("reasoning_content") or message.get("reasoning"):
-        parts.append(Thinking(_text(thought)))
+        parts.append(Thinking(text_of(thought)))
     if content := message.get("content"):
-        parts.append(Text(_text(content)))
+        parts.append(Text(text_of(content)))
     if refusal := message.get("refusal"):
-        parts.append(Refusal(_text(refusal)))
-    for call in message.get("tool_calls") or ():
-        if call.get("type") == "custom":
-            custom = call["custom"]
-            parts.append(ToolCall(_text(call["id"]), custom["name"], custom["input"], custom=True))
-        else:
-            function = call["function"]
-            arguments = _text(function.get("arguments") or "")
-            name, opaque = _text(function["name"]), read_call_seal(call)
-            parts.append(ToolCall(_text(call["id"]), name, arguments, opaque=opaque))
+        parts.append(Refusal(text_of(refusal)))
+    parts.extend(_read_call(call) for call in message.get("tool_calls") or ())
     return parts
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text expected")
-    return value
+def _read_call(call: dict[str, Any]) -> ToolCall:
+    custom = call.get("type") == "custom"
+    inner = call["custom" if custom else "function"]
+    words = inner.get("input" if custom else "arguments") or ""
+    name, opaque = text_of(inner["name"]), read_call_seal(call)
+    return ToolCall(text_of(call["id"]), name, text_of(words), custom, opaque)
 
 
 def write_reply(reply: ChatReply, telling: Telling) -> dict[str, Any]:

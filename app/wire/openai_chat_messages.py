@@ -45,7 +45,7 @@ def read_messages(messages: list[Any]) -> list[Turn]:
         param = f"messages[{i}]"
         message = fields.an_object(message, param)
         role = message.get("role")
-        if role not in ROLES:
+        if not isinstance(role, str) or role not in ROLES:
             raise BadRequest(
                 "{field} must be one of {choices}",
                 param=f"{param}.role",

@@ -29,6 +29,7 @@ from app.wire.openai_chat_stream import (
     ChatWriter,
     read_error,
     read_usage,
+    write_usage,
 )
 from app.wire.sse import Frames, frame
 
@@ -229,6 +230,13 @@ class ChatPatch:
             self.done = True
             out.append(DONE)
         return b"".join(out)
+
+    def with_usage(self, out: bytes, usage: Usage) -> bytes:
+        """The end of a stream whose platform counted nothing, with a usage for a caller who asked."""
+        if not self._telling.usage:
+            return out
+        chunk = self._ours({"choices": [], "usage": write_usage(usage)})
+        return out.removesuffix(DONE) + frame(orjson.dumps(chunk)) + DONE
 
     def _is_plain(self, data: bytes) -> bool:
         """Whether `data` is whole frames of nothing but text that begin as expected and are short

@@ -104,13 +104,7 @@ def _read_reasoning(body: Mapping[str, Any]) -> Reasoning:
     if effort is None and isinstance(nested, Mapping):
         effort = nested.get("effort")
         budget = fields.optional_int(nested, "max_tokens") if budget is None else budget
-    if effort is not None and effort not in EFFORTS:
-        raise BadRequest(
-            "{field} must be one of {choices}",
-            param="reasoning_effort",
-            field="reasoning_effort",
-            choices=", ".join(get_args(Effort)),
-        )
+    effort = _checked_effort(effort)
     thinking = body.get("thinking")
     if isinstance(thinking, Mapping):
         if thinking.get("type") == "disabled":
@@ -120,6 +114,17 @@ def _read_reasoning(body: Mapping[str, Any]) -> Reasoning:
     if body.get("enable_thinking") is False:
         effort = effort or "none"
     return Reasoning(effort=effort, budget=budget)
+
+
+def _checked_effort(effort: Any) -> Effort | None:
+    if effort is not None and (not isinstance(effort, str) or effort not in EFFORTS):
+        raise BadRequest(
+            "{field} must be one of {choices}",
+            param="reasoning_effort",
+            field="reasoning_effort",
+            choices=", ".join(get_args(Effort)),
+        )
+    return effort  # type: ignore[return-value]  # just checked
 
 
 def _read_format(body: Mapping[str, Any]) -> Format | None:

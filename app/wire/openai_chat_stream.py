@@ -28,10 +28,10 @@ from app.canonical.events import (
     Trouble,
     Usage,
 )
-from app.canonical.parts import Opaque
+from app.canonical.parts import Opaque, Thinking
 from app.errors import BadReply, BrokenTransfer
 from app.wire.dialect import Telling
-from app.wire.fields import count
+from app.wire.fields import count, is_count
 from app.wire.openai_chat_seals import read_call_seal, read_details, write_call_seal, write_detail
 from app.wire.sse import KEEP_ALIVE, Frames, frame
 
@@ -66,13 +66,16 @@ TYPES = {
 
 
 def read_usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, dict):
+    """What an upstream says it counted; None where it does not say, or says something absurd."""
+    if not isinstance(usage, dict) or not is_count(usage.get("prompt_tokens")):
+        return None
+    if not is_count(usage.get("completion_tokens", 0)):
         return None
     asked, told = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     asked = asked if isinstance(asked, dict) else {}
     told = told if isinstance(told, dict) else {}
     return Usage(
-        count(usage.get("prompt_tokens")),
+        usage["prompt_tokens"],
         count(usage.get("completion_tokens")),
         count(asked.get("cached_tokens")),
         count(asked.get("cache_write_tokens")),
@@ -89,8 +92,8 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     if not usage.estimated:
         written["prompt_tokens_details"] = {"cached_tokens": usage.cached}
         written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
-    if usage.cache_write:
-        written["prompt_tokens_details"]["cache_write_tokens"] = usage.cache_write
+        if usage.cache_write:
+            written["prompt_tokens_details"]["cache_write_tokens"] = usage.cache_write
     return written
 
 
@@ -127,6 +130,24 @@ def write_error(trouble: Trouble) -> dict[str, Any]:
     return {"error": error}
 
 
+def text_of(value: Any) -> str:
+    """Text that an upstream gave; raises `TypeError` for anything else."""
+    if not isinstance(value, str):
+        raise TypeError("text expected")
+    return value
+
+
+def is_whole(payload: bytes) -> bool:
+    """Whether what a transfer ended in is an event without its blank line, and not half an one."""
+    if payload.startswith(b"[DONE]"):
+        return True
+    try:
+        orjson.loads(payload)
+    except ValueError:
+        return False
+    return True
+
+
 class ChatReader:
     """Chunks to events. Only the first choice is read: several are never asked for across
     dialects.
@@ -146,16 +167,13 @@ class ChatReader:
         for _, payload in self._frames.feed(data):
             if self.done:
                 break
-            if payload.startswith(b"[DONE]"):
-                self._end(events)
-            else:
-                self._read(payload, events)
+            self._read(payload, events)
         return events
 
     def finish(self) -> list[Event]:
         events: list[Event] = []
         for _, payload in self._frames.finish():
-            if not payload.startswith(b"[DONE]"):
+            if not self.done and is_whole(payload):
                 self._read(payload, events)
         if not self.done:
             if self._finished is None:
@@ -171,6 +189,9 @@ class ChatReader:
         events.append(self._finished or Finished("stop"))
 
     def _read(self, payload: bytes, events: list[Event]) -> None:
+        if payload.startswith(b"[DONE]"):
+            self._end(events)
+            return
         try:
             chunk = orjson.loads(payload)
             if "error" in chunk and chunk["error"]:
@@ -184,9 +205,9 @@ class ChatReader:
     def _read_chunk(self, chunk: dict[str, Any], events: list[Event]) -> None:
         if not self._started:
             self._started = True
-            events.append(Started(str(chunk.get("id", "")), str(chunk.get("model", ""))))
+            events.append(Started(str(chunk.get("id") or ""), str(chunk.get("model") or "")))
         for choice in chunk.get("choices") or ():
-            if choice.get("index", 0) == 0:
+            if not choice.get("index"):
                 if delta := choice.get("delta"):
                     self._read_delta(delta, events)
                 if reason := choice.get("finish_reason"):
@@ -197,19 +218,26 @@ class ChatReader:
     def _read_delta(self, delta: dict[str, Any], events: list[Event]) -> None:
         append = self._blocks.append
         if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-            events.extend(append("thinking", "thinking", thought))
+            events.extend(append("thinking", "thinking", text_of(thought)))
         if text := delta.get("content"):
-            events.extend(append("text", "text", text))
+            events.extend(append("text", "text", text_of(text)))
         if refusal := delta.get("refusal"):
-            events.extend(append("refusal", "refusal", refusal))
+            events.extend(append("refusal", "refusal", text_of(refusal)))
         for call in delta.get("tool_calls") or ():
             self._read_call(call, events)
         for note in delta.get("annotations") or ():
             self._read_note(note, events)
         if "reasoning_details" in delta:
-            for thought in read_details(delta):
-                if thought.opaque is not None:
-                    events.extend(self._blocks.seal("thinking", thought.opaque))
+            for sealed in read_details(delta):
+                self._read_seal(sealed, events)
+
+    def _read_seal(self, sealed: Thinking, events: list[Event]) -> None:
+        """A seal ends its thought, which may be one that was never told in words."""
+        assert sealed.opaque is not None
+        if self._blocks.index("thinking") is None:
+            events.extend(self._blocks.append("thinking", "thinking", sealed.text))
+        events.extend(self._blocks.seal("thinking", sealed.opaque))
+        events.extend(self._blocks.close("thinking"))
 
     def _read_call(self, call: dict[str, Any], events: list[Event]) -> None:
         kind: Kind = "tool_call"
@@ -218,15 +246,19 @@ class ChatReader:
         if "custom" in call:
             kind, inner = "custom_call", call["custom"]
             text = inner.get("input") or ""
-        key, call_id = call.get("index", 0), call.get("id") or ""
-        name, opaque = inner.get("name") or "", read_call_seal(call)
-        events.extend(self._blocks.append(key, kind, text, call_id, name, opaque))
+        key, call_id = int(call.get("index") or 0), text_of(call.get("id") or "")
+        name, opaque = text_of(inner.get("name") or ""), read_call_seal(call)
+        if name or self._blocks.index(key) is not None:
+            events.extend(self._blocks.append(key, kind, text_of(text), call_id, name, opaque))
+        elif text:
+            raise ValueError("arguments of a call that has no name")
 
     def _read_note(self, note: dict[str, Any], events: list[Event]) -> None:
         cited = note.get("url_citation") or {}
         index = self._blocks.index("text")
         if index is not None and cited.get("url"):
-            events.append(Cited(index, cited["url"], cited.get("title") or ""))
+            title = text_of(cited.get("title") or "")
+            events.append(Cited(index, text_of(cited["url"]), title))
 
 
 class ChatWriter:
@@ -241,6 +273,7 @@ class ChatWriter:
         "_calls",
         "_usage",
         "_quiet",
+        "_inline",
         "_deltas",
     )
 
@@ -265,8 +298,9 @@ class ChatWriter:
             "thinking": start + b'"reasoning_content":',
             "refusal": start + b'"refusal":',
         }
-        if telling.reasoning == "inline":
-            self._deltas["thinking"] = self._deltas["text"]
+        self._inline = telling.reasoning == "inline"
+        if self._inline:
+            del self._deltas["thinking"]
 
     def open(self) -> bytes:
         if self._opened:
@@ -286,13 +320,13 @@ class ChatWriter:
         for event in events:
             if type(event) is Delta:
                 kind = kinds.get(event.index)
-                if kind is None:
+                if kind is None or not event.text:
                     continue
                 head = deltas.get(kind)
                 if head is not None and len(event.text) <= LONGEST_PIECE:
                     out.append(head + dumps(event.text) + b'},"finish_reason":null}]}\n\n')
                 else:
-                    self._long_delta(event, kind, out)
+                    self._rare_delta(event, kind, out)
                 if event.index in self._kept:
                     self._kept[event.index].append(event.text)
             else:
@@ -326,14 +360,19 @@ class ChatWriter:
         choices = orjson.dumps([{"index": 0, "delta": delta, "finish_reason": finish}])
         return self._head + b',"choices":' + choices + b"}\n\n"
 
-    def _long_delta(self, event: Delta, kind: Kind, out: list[bytes]) -> None:
-        text = event.text
-        for start in range(0, len(text), LONGEST_PIECE):
-            piece = text[start : start + LONGEST_PIECE]
+    def _rare_delta(self, event: Delta, kind: Kind, out: list[bytes]) -> None:
+        """Arguments, inline thoughts, and whatever is too long for one line."""
+        if kind == "image":
+            return
+        if kind == "thinking" and self._inline:
+            if not self._kept[event.index]:
+                out.append(self._chunk({"content": "<think>"}))
+            kind = "text"
+        for piece in in_pieces(event.text):
             if kind in CALLS:
                 call = {"index": self._calls[event.index], _inner(kind): {_words(kind): piece}}
                 out.append(self._chunk({"tool_calls": [call]}))
-            elif kind != "image":
+            else:
                 out.append(
                     self._deltas[kind] + orjson.dumps(piece) + b'},"finish_reason":null}]}\n\n'
                 )
@@ -349,8 +388,6 @@ class ChatWriter:
             self._kept[event.index] = [f"![image](data:{event.name};base64,"]
         elif kind == "thinking":
             self._kept[event.index] = []
-            if self._telling.reasoning == "inline":
-                out.append(self._chunk({"content": "<think>"}))
 
     def _open_call(self, event: Opened, out: list[bytes]) -> None:
         place = self._calls[event.index] = len(self._calls)
@@ -376,7 +413,7 @@ class ChatWriter:
         kept = self._kept.pop(index, None)
         if kind == "image" and kept is not None:
             out.append(self._chunk({"content": "".join(kept) + ")"}))
-        elif kind == "thinking" and self._telling.reasoning == "inline":
+        elif kind == "thinking" and self._inline and kept:
             out.append(self._chunk({"content": "</think>"}))
 
     def _finish(self, reason: Reason, out: list[bytes]) -> None:
@@ -387,6 +424,11 @@ class ChatWriter:
             usage = orjson.dumps(write_usage(self._usage))
             out.append(self._head + b',"choices":[],"usage":' + usage + b"}\n\n")
         out.append(DONE)
+
+
+def in_pieces(text: str) -> list[str]:
+    """The text in pieces that each fit a line (K-069), cut between characters."""
+    return [text[at : at + LONGEST_PIECE] for at in range(0, len(text), LONGEST_PIECE)]
 
 
 def _inner(kind: Kind) -> str:

@@ -20,10 +20,12 @@ class Frames:
     refused.
     """
 
-    __slots__ = ("_rest", "_most", "_first", "_plain")
+    __slots__ = ("_rest", "_more", "_size", "_most", "_first", "_plain")
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._rest = b""
+        self._more: list[bytes] = []  # what came after `_rest` and holds no line end
+        self._size = 0  # of all that waits
         self._most = most_bytes
         self._first = True
         self._plain = True  # no CR seen yet: the fast split is enough
@@ -37,15 +39,16 @@ class Frames:
         """Every frame that `data` completes."""
         if self._first:
             data = self._start(data)
-        whole = self._rest + data if self._rest else data
+        if self._rest:
+            if self._only_grows(data):
+                return []
+            data = b"".join((self._rest, *self._more, data))
+            self._more.clear()
         if self._plain and b"\r" in data:
             self._plain = False
-        blocks = whole.split(b"\n\n") if self._plain else self._split(whole)
+        blocks = data.split(b"\n\n") if self._plain else self._split(data)
         self._rest = blocks.pop()
-        if len(self._rest) > self._most:
-            raise BadReply(
-                "the platform sent an event of more than {limit} bytes", limit=self._most
-            )
+        self._wait(len(self._rest))
         frames: list[Frame] = []
         for block in blocks:
             if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
@@ -56,9 +59,28 @@ class Frames:
 
     def finish(self) -> list[Frame]:
         """The frame that a transfer ended in without a blank line, if it is one."""
-        rest, self._rest = self._rest.strip(b"\r\n"), b""
+        rest = b"".join((self._rest, *self._more)).strip(b"\r\n")
+        self._rest = b""
+        self._more.clear()
         frame = _fields(rest) if rest else None
         return [frame] if frame is not None else []
+
+    def _only_grows(self, data: bytes) -> bool:
+        """Whether `data` is only more of a line, as most of a large frame is; then it is put aside, so
+        that a frame of many reads is not copied and searched at each of them.
+        """
+        if b"\n" in data or b"\r" in data or self._rest.endswith(b"\r"):
+            return False
+        self._more.append(data)
+        self._wait(self._size + len(data))
+        return True
+
+    def _wait(self, size: int) -> None:
+        self._size = size
+        if size > self._most:
+            raise BadReply(
+                "the platform sent an event of more than {limit} bytes", limit=self._most
+            )
 
     def _start(self, data: bytes) -> bytes:
         """Takes off a byte order mark, which may itself come in pieces."""

@@ -113,6 +113,40 @@ def test_the_worked_example_of_two_parallel_calls() -> None:
     }
 
 
+def test_a_result_has_the_name_of_the_call_before_it_though_its_id_is_used_again() -> None:
+    request = asked(
+        Turn("user", (Text("hi"),)),
+        Turn("assistant", (ToolCall("1", "f", "{}"),)),
+        Turn("user", (ToolResult("1", (Text("a"),)),)),
+        Turn("assistant", (ToolCall("1", "g", "{}"), ToolCall("1", "h", "{}"))),
+        Turn("user", (ToolResult("1", (Text("b"),)), ToolResult("1", (Text("c"),)))),
+    )
+    contents = write_request(request, ANY)["contents"]
+
+    assert [contents[2], contents[4]] == [
+        user({"functionResponse": {"id": "1", "name": "f", "response": {"output": "a"}}}),
+        user(
+            {"functionResponse": {"id": "1", "name": "g", "response": {"output": "b"}}},
+            {"functionResponse": {"id": "1", "name": "h", "response": {"output": "c"}}},
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call_id", "given", "name"),
+    [("1", "", "f"), ("1", "other", "f"), ("9", "other", "other"), ("9", "", "unknown")],
+)
+def test_the_history_knows_the_name_of_a_result_best(call_id: str, given: str, name: str) -> None:
+    request = asked(
+        Turn("user", (Text("hi"),)),
+        Turn("assistant", (ToolCall("1", "f", "{}"),)),
+        Turn("user", (ToolResult(call_id, (Text("a"),), name=given),)),
+    )
+    [part] = write_request(request, ANY)["contents"][2]["parts"]
+
+    assert part["functionResponse"]["name"] == name
+
+
 @pytest.mark.parametrize("opaque", [None, ANTHROPIC], ids=["unsigned", "signed by another"])
 def test_the_first_call_of_each_step_gets_the_stand_in_where_signatures_are_demanded(
     opaque: Opaque | None,
@@ -179,6 +213,14 @@ def test_a_lone_system_text_is_said_by_the_user() -> None:
         (
             Video(Inline("video/quicktime", "AA==")),
             {"inlineData": {"mimeType": "video/mov", "data": "AA=="}},
+        ),
+        (
+            Audio(Inline("audio/x-flac", "AA==")),
+            {"inlineData": {"mimeType": "audio/flac", "data": "AA=="}},
+        ),
+        (
+            Audio(Inline("audio/m4a", "AA==")),
+            {"inlineData": {"mimeType": "audio/aac", "data": "AA=="}},
         ),
         (Video(Link("https://youtu.be/x")), {"fileData": {"fileUri": "https://youtu.be/x"}}),
         (Document(Stored(NAME, "files/a")), {"fileData": {"fileUri": "files/a"}}),
@@ -274,6 +316,23 @@ def test_a_limit_is_what_the_model_gives_in_one_answer(stream: bool, limit: int)
     config = write_request(asked(max_output=10**6, stream=stream), facts)["generationConfig"]
 
     assert config["maxOutputTokens"] == limit
+
+
+@pytest.mark.parametrize("seed", [0, -1, 7, 2**31 - 1, -(2**31)])
+def test_a_seed_that_fits_is_told_as_it_is(seed: int) -> None:
+    config = write_request(asked(sampling=Sampling(seed=seed)), ANY)["generationConfig"]
+
+    assert config == {"seed": seed}
+
+
+@pytest.mark.parametrize("seed", [2**31, -(2**31) - 1, 2**40 + 3, -(2**63), 2**63 - 1])
+def test_a_longer_seed_is_folded_into_what_google_takes(seed: int) -> None:
+    first, second = (
+        write_request(asked(sampling=Sampling(seed=seed)), ANY)["generationConfig"]["seed"]
+        for _ in range(2)
+    )
+
+    assert first == second and 0 <= first < 2**31
 
 
 def test_settings_the_model_refuses_are_dropped() -> None:  # C-078, C-079

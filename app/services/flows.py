@@ -1,0 +1,293 @@
+"""A stream on its way from a platform to a caller, on each of the three roads.
+
+A flow is fed what arrives and gives what the caller gets. It knows whether the answer is complete,
+whether anything has been said yet, and what went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import orjson
+
+from app.canonical.blocks import InOrder
+from app.canonical.cut import Cut
+from app.canonical.events import (
+    Cited,
+    Closed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    Opened,
+    Sealed,
+    Started,
+    Trouble,
+    Usage,
+)
+from app.errors import BrokenTransfer, EmptyReply
+from app.services.meter import estimated
+from app.wire import openai_chat
+from app.wire.dialect import Dialect, StreamWriter, Tap, Telling
+from app.wire.openai_chat_patch import ChatPatch
+
+FRAME_BYTES = 60  # of a chat stream for each character of text: most of it is envelope
+
+
+class Flow(Protocol):
+    """One stream on its way to the caller. `spoke` = content has gone by, so no other attempt may
+    follow.
+    """
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def spoke(self) -> bool: ...
+
+    @property
+    def is_ill(self) -> bool:
+        """An error has gone by in the platform's own words, so the caller knows already."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def trouble(self) -> Trouble | None: ...
+
+    def restart(self) -> None:
+        """A new attempt begins; nothing of the last one counts."""
+
+    def open(self) -> bytes: ...
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+    def beat(self) -> bytes:
+        """A sign of life; nothing where none can go between what was sent and what will be."""
+
+    def fail(self, trouble: Trouble) -> bytes:
+        """The error event that takes the place of the rest."""
+
+
+class RawFlow:
+    def __init__(
+        self, make_tap: Callable[[], Tap], writer: StreamWriter, *, array: bool, verbatim: bool
+    ) -> None:
+        self._verbatim = verbatim  # an error that comes first passes too (C-044)
+        self._make_tap = make_tap
+        self._tap = make_tap()
+        self._writer = writer
+        self._array = array
+        self._sent = False
+        self._between = True  # what was sent so far ends with a whole event
+
+    @property
+    def done(self) -> bool:
+        return self._tap.done
+
+    @property
+    def spoke(self) -> bool:
+        return self._sent
+
+    @property
+    def is_ill(self) -> bool:
+        return self._sent and self._tap.trouble is not None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._tap.usage
+
+    @property
+    def trouble(self) -> Trouble | None:
+        return None if self._sent else self._tap.trouble
+
+    def restart(self) -> None:
+        self._tap = self._make_tap()
+
+    def open(self) -> bytes:
+        return b""
+
+    def feed(self, data: bytes) -> bytes:
+        self._tap.feed(data)
+        if self._verbatim or self._tap.trouble is None:
+            self._sent = True
+        self._between = data.endswith((b"\n\n", b"\r\n\r\n"))
+        return data
+
+    def finish(self) -> bytes:
+        if not self._tap.done:
+            raise BrokenTransfer("the platform's answer ended before it was complete")
+        return b""
+
+    def beat(self) -> bytes:
+        return self._writer.beat() if self._between and not self._array else b""
+
+    def fail(self, trouble: Trouble) -> bytes:
+        if self._array and self._sent:
+            return b""  # half an array cannot be mended; the broken transfer tells
+        return (b"" if self._between else b"\n\n") + self._writer.fail(trouble)
+
+
+class PatchedFlow:
+    is_ill = False
+
+    def __init__(self, telling: Telling, request_bytes: int) -> None:
+        self._telling = telling
+        self._request_bytes = request_bytes
+        self._patch = ChatPatch(telling)
+        self._opened = False
+        self._passed = 0
+
+    @property
+    def done(self) -> bool:
+        return self._patch.done
+
+    @property
+    def spoke(self) -> bool:
+        return self._patch.spoke
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the platform counted; an estimate where it has ended without counting (C-092)."""
+        if self._patch.usage is None and self._patch.done:
+            return estimated(self._request_bytes, self._passed // FRAME_BYTES)
+        return self._patch.usage
+
+    @property
+    def trouble(self) -> Trouble | None:
+        return self._patch.trouble
+
+    def restart(self) -> None:
+        self._patch = ChatPatch(self._telling)
+
+    def open(self) -> bytes:
+        if self._opened:
+            return b""
+        self._opened = True
+        return self._patch.open()
+
+    def feed(self, data: bytes) -> bytes:
+        self._passed += len(data)
+        return self._checked(self._patch.feed(data))
+
+    def finish(self) -> bytes:
+        return self._checked(self._patch.finish())
+
+    def beat(self) -> bytes:
+        return openai_chat.KEEP_ALIVE
+
+    def fail(self, trouble: Trouble) -> bytes:
+        return openai_chat.write_stream(self._telling).fail(trouble)
+
+    def _checked(self, out: bytes) -> bytes:
+        if self._patch.done and not self._patch.spoke and self._patch.trouble is None:
+            if not self._patch.cut_short:
+                raise EmptyReply("the platform gave an empty answer")
+        if self._patch.done and self._patch.usage is None and self.usage is not None:
+            return self._patch.with_usage(out, self.usage)
+        return out
+
+
+class TranslatedFlow:
+    is_ill = False
+
+    def __init__(
+        self, upstream: Dialect, writer: StreamWriter, stops: tuple[str, ...], request_bytes: int
+    ) -> None:
+        self._upstream = upstream
+        self._writer = writer
+        self._stops = stops
+        self._request_bytes = request_bytes
+        self._started = False
+        self.spoke = False
+        self.restart()
+
+    def restart(self) -> None:
+        self._reader = self._upstream.read_stream()
+        self._order = InOrder()
+        self._cut = Cut(self._stops) if self._stops else None
+        self._said = 0
+        self._held: Opened | None = None
+        self.usage: Usage | None = None
+        self.trouble: Trouble | None = None
+
+    @property
+    def done(self) -> bool:
+        return self._reader.done or (self._cut is not None and self._cut.hit)
+
+    def open(self) -> bytes:
+        return self._writer.open()
+
+    def feed(self, data: bytes) -> bytes:
+        return self._tell(self._reader.feed(data))
+
+    def finish(self) -> bytes:
+        return b"" if self.done else self._tell(self._reader.finish())
+
+    def beat(self) -> bytes:
+        return self._writer.beat()
+
+    def fail(self, trouble: Trouble) -> bytes:
+        return self._writer.fail(trouble)
+
+    def _tell(self, events: list[Event]) -> bytes:
+        self._order.check(events)
+        if self._cut is not None:
+            events = self._cut.pass_on(events)
+        told: list[Event] = []
+        for event in events:
+            if self._held is not None and self._is_void(event, told):
+                continue
+            if type(event) is Delta:
+                self._said += len(event.text)
+                told.append(event)
+            elif self._look(event, told):
+                told.append(event)
+        self._started = self._started or bool(told)
+        return self._writer.write(told) if told else b""
+
+    def _is_void(self, event: Event, told: list[Event]) -> bool:
+        """Whether nothing is in the block that is held back; as soon as something is, the caller is
+        told of it.
+        """
+        held = self._held
+        if held is None or not isinstance(event, (Delta, Sealed, Cited, Closed)):
+            return False
+        if event.index != held.index:
+            return False
+        if type(event) is Delta and not event.text:
+            return True
+        self._held = None
+        if type(event) is Closed:
+            return True
+        self.spoke = True
+        told.append(held)
+        return False
+
+    def _look(self, event: Event, told: list[Event]) -> bool:
+        """Notes what matters to us; whether the caller is told too."""
+        match event:
+            case Opened(kind="text" | "thinking" | "refusal", opaque=None):
+                self._held = event  # some platforms open a block before there is anything to say
+                return False
+            case Opened():
+                self.spoke = True
+            case Usage():
+                self.usage = event
+            case Failed(trouble):
+                self.trouble = trouble
+                return False
+            case Started():
+                return not self._started
+            case Finished(reason):
+                if not self.spoke and reason in ("stop", "tool_calls"):
+                    raise EmptyReply("the platform gave an empty answer")
+                if self.usage is None:
+                    self.usage = estimated(self._request_bytes, self._said)
+                    told.append(self.usage)
+            case _:
+                pass
+        return True

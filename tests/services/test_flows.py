@@ -1,0 +1,100 @@
+"""Streams on their three roads, without a network."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from app.canonical.events import Usage
+from app.errors import BrokenTransfer, EmptyReply
+from app.services.flows import PatchedFlow, RawFlow, TranslatedFlow
+from app.wire import anthropic_messages, openai_chat
+from app.wire.dialect import Telling
+
+TELLING = Telling("abc", "asked", 1, usage=True)
+
+
+def chunk(delta, finish=None, **more) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    body = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return b"data: " + orjson.dumps(body | {"choices": [choice]} | more) + b"\n\n"
+
+
+def test_usage_that_nobody_counted_is_estimated_for_who_asked():
+    """C-092, C-105."""
+    flow = PatchedFlow(TELLING, 400)
+    out = flow.feed(chunk({"content": "Hello there."}) + chunk({}, "stop")) + flow.finish()
+
+    *_, last, done, _ = out.split(b"\n\n")
+    usage = orjson.loads(last.removeprefix(b"data: "))["usage"]
+    assert done == b"data: [DONE]"
+    assert usage["prompt_tokens"] == 100 and usage["completion_tokens"] > 0
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert flow.usage is not None and flow.usage.estimated
+
+
+def test_an_error_that_passes_in_the_platforms_own_words_is_known_to_have_passed():
+    flow = RawFlow(
+        anthropic_messages.tap,
+        anthropic_messages.write_stream(TELLING),
+        array=False,
+        verbatim=False,
+    )
+    start = {"type": "message_start", "message": {"id": "m", "model": "m", "usage": {}}}
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
+    for event in (start, error):
+        data = b"event: " + event["type"].encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
+        assert flow.feed(data) == data
+
+    assert flow.is_ill and flow.done and flow.trouble is None
+
+
+@pytest.mark.parametrize(
+    "wire", [b"", chunk({"role": "assistant", "content": ""}), chunk({"content": "x"})]
+)
+def test_a_stream_that_stops_is_not_complete(wire):
+    """R-001."""
+    for flow in (
+        PatchedFlow(TELLING, 10),
+        TranslatedFlow(openai_chat, openai_chat.write_stream(TELLING), (), 10),
+    ):
+        if wire:
+            flow.feed(wire)
+        with pytest.raises(BrokenTransfer):
+            flow.finish()
+
+
+def test_an_answer_without_a_word_is_empty_but_one_cut_short_is_not():
+    """C-113, K-051."""
+    for flow in (
+        PatchedFlow(TELLING, 10),
+        TranslatedFlow(openai_chat, openai_chat.write_stream(TELLING), (), 10),
+    ):
+        with pytest.raises(EmptyReply):
+            flow.feed(chunk({"role": "assistant"}) + chunk({}, "stop") + b"data: [DONE]\n\n")
+    short = PatchedFlow(TELLING, 10)
+    assert b'"length"' in short.feed(chunk({}, "length") + b"data: [DONE]\n\n")
+
+
+def test_stop_sequences_are_cut_and_the_platform_is_left_alone_after_them():
+    """C-074."""
+    flow = TranslatedFlow(openai_chat, openai_chat.write_stream(TELLING), ("END",), 10)
+    out = flow.feed(chunk({"content": "one E"})) + flow.feed(chunk({"content": "ND two"}))
+
+    frames = [orjson.loads(one[6:]) for one in out.split(b"\n\n") if one.startswith(b"data: {")]
+    told = [choice for one in frames for choice in one["choices"]]
+    assert flow.done
+    assert "".join(choice["delta"].get("content", "") for choice in told) == "one "
+    assert told[-1]["finish_reason"] == "stop"
+
+
+def test_a_second_attempt_begins_as_if_there_had_been_no_first():
+    """R-015: one role chunk, one start."""
+    flow = TranslatedFlow(openai_chat, anthropic_messages.write_stream(TELLING), (), 10)
+    out = flow.feed(chunk({"role": "assistant", "content": ""}))
+    flow.restart()
+    out += flow.feed(chunk({"role": "assistant"}) + chunk({"content": "x"}) + chunk({}, "stop"))
+    out += flow.finish()
+
+    assert out.count(b"event: message_start") == 1
+    assert flow.usage == Usage(2, 1, estimated=True)
