@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import orjson
-
 from app.canonical.blocks import InOrder
 from app.canonical.cut import Cut
 from app.canonical.events import (

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -53,7 +54,12 @@ ROLES = ("user", "model", "function")
 SPELLED = {
     "audio/mpeg": "audio/mp3",
     "audio/x-wav": "audio/wav",
+    "audio/wave": "audio/wav",
     "audio/mp4": "audio/aac",
+    "audio/m4a": "audio/aac",
+    "audio/x-m4a": "audio/aac",
+    "audio/x-aiff": "audio/aiff",
+    "audio/x-flac": "audio/flac",
     "image/jpg": "image/jpeg",
     "video/quicktime": "video/mov",
     "video/x-msvideo": "video/avi",
@@ -65,6 +71,7 @@ KINDS: dict[str, type[Image] | type[Audio] | type[Video]] = {
     "video": Video,
 }
 Media = Image | Audio | Video | Document
+_Said = Text | Thinking | Refusal | Media | ToolCall | Opaque  # all but results
 _AFTER_ALL = 1 << 30  # the place of what is no result, and of a result that answers nothing
 
 
@@ -320,18 +327,11 @@ def write_contents(turns: Iterable[Turn], *, signed: bool) -> list[dict[str, Any
     """The contents: roles take turns, results come first and in the order of their calls. `signed`
     = the model insists on signatures.
     """
-    turns = tuple(turns)
-    calls = [part for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
-    names = {call.call_id: call.name for call in calls}
-    places = {call.call_id: place for place, call in enumerate(calls)}
+    history = _History()
     rows: list[tuple[str, list[_Placed]]] = []
     for turn in turns:
         role = "model" if turn.role == "assistant" else "user"
-        parts = [
-            (_place(part, places), written)
-            for part in turn.parts
-            if (written := _write_part(part, names)) is not None
-        ]
+        parts = [placed for part in turn.parts if (placed := _placed(part, history)) is not None]
         if parts and rows and rows[-1][0] == role:
             rows[-1][1].extend(parts)
         elif parts:
@@ -339,8 +339,36 @@ def write_contents(turns: Iterable[Turn], *, signed: bool) -> list[dict[str, Any
     return [_content(role, parts, signed) for role, parts in rows]
 
 
-def _place(part: Part, places: Mapping[str, int]) -> int:
-    return places.get(part.call_id, _AFTER_ALL - 1) if type(part) is ToolResult else _AFTER_ALL
+class _History:
+    """The calls so far. An id may be used again: a result belongs to the first call of its id that
+    waits for one.
+    """
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._waiting: dict[str, deque[tuple[int, str]]] = {}  # place and name, by id
+        self._answered: dict[str, tuple[int, str]] = {}
+
+    def call(self, call: ToolCall) -> None:
+        self._waiting.setdefault(call.call_id, deque()).append((self._made, call.name))
+        self._made += 1
+
+    def answer(self, result: ToolResult) -> tuple[int, str]:
+        """The place and the name of the call that `result` answers."""
+        if waiting := self._waiting.get(result.call_id):
+            self._answered[result.call_id] = waiting.popleft()
+        unknown = (_AFTER_ALL - 1, result.name or "unknown")
+        return self._answered.get(result.call_id, unknown)
+
+
+def _placed(part: Part, history: _History) -> _Placed | None:
+    if isinstance(part, ToolResult):
+        place, name = history.answer(part)
+        return place, {"functionResponse": _write_result(part, name)}
+    if isinstance(part, ToolCall):
+        history.call(part)
+    written = _write_part(part)
+    return None if written is None else (_AFTER_ALL, written)
 
 
 def _content(role: str, placed: list[_Placed], signed: bool) -> dict[str, Any]:
@@ -359,7 +387,7 @@ def _sign(parts: list[dict[str, Any]]) -> None:
         first.setdefault("thoughtSignature", ANY_SIGNATURE)
 
 
-def _write_part(part: Part, names: Mapping[str, str]) -> dict[str, Any] | None:
+def _write_part(part: _Said) -> dict[str, Any] | None:
     match part:
         case Text(text, opaque):
             marks = own(opaque)
@@ -371,8 +399,6 @@ def _write_part(part: Part, names: Mapping[str, str]) -> dict[str, Any] | None:
             return {"text": text, "thought": True} | marks if marks else None
         case ToolCall():
             return function_call(_unnamed(part)) | own(part.opaque)
-        case ToolResult():
-            return {"functionResponse": _write_result(part, names)}
         case Opaque(dialect, value):
             return dict(value) if dialect == NAME else None
         case _:
@@ -383,7 +409,7 @@ def _unnamed(call: ToolCall) -> ToolCall:
     return replace(call, call_id="") if call.call_id.startswith(UNNAMED) else call
 
 
-def _write_result(result: ToolResult, names: Mapping[str, str]) -> dict[str, Any]:
+def _write_result(result: ToolResult, name: str) -> dict[str, Any]:
     words = "\n".join(part.text for part in result.content if isinstance(part, Text))
     try:
         response = orjson.loads(words)
@@ -392,7 +418,6 @@ def _write_result(result: ToolResult, names: Mapping[str, str]) -> dict[str, Any
     if not isinstance(response, dict):
         response = {"error" if result.is_error else "output": words}
     called = {} if result.call_id.startswith(UNNAMED) else {"id": result.call_id}
-    name = result.name or names.get(result.call_id, "unknown")
     written: dict[str, Any] = {**called, "name": name, "response": response}
     media = (part for part in result.content if isinstance(part, (Image, Document, Audio, Video)))
     if parts := [_write_media(part.source) for part in media]:

@@ -48,6 +48,7 @@ FOR_GOOGLE = {
 }  # what Google's own endpoint for other people's dialect takes under `google`
 IN_CONFIG = frozenset({"thinkingConfig", "imageConfig"})
 SMALL_OUTPUT = 1024
+MOST_SEED = 2**31 - 1  # others take seeds of 64 bits
 LEVELS: dict[str, str] = {
     "minimal": "MINIMAL",
     "low": "LOW",
@@ -304,7 +305,7 @@ def _write_config(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
         "temperature": given.temperature,
         "topP": given.top_p,
         "topK": given.top_k,
-        "seed": given.seed,
+        "seed": None if given.seed is None else _seed(given.seed),
         "presencePenalty": given.presence_penalty,
         "frequencyPenalty": given.frequency_penalty,
         "responseLogprobs": given.logprobs,
@@ -316,6 +317,11 @@ def _write_config(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
         "thinkingConfig": _write_thinking(request, facts) or None,
     }
     return {name: value for name, value in config.items() if value is not None}
+
+
+def _seed(seed: int) -> int:
+    """The same seed for the same number, however long."""
+    return seed if -MOST_SEED - 1 <= seed <= MOST_SEED else seed & MOST_SEED
 
 
 def _limit(request: ChatRequest, facts: ModelFacts) -> int | None:

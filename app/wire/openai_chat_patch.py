@@ -24,9 +24,13 @@ from app.wire.dialect import Telling
 from app.wire.openai_chat_request import LIMITS, OWN, UNDERSTOOD, drop_refused
 from app.wire.openai_chat_stream import (
     DONE,
+    FINISH_REASONS,
     ID_PREFIX,
     LONGEST_PIECE,
+    REASONS,
     ChatWriter,
+    in_pieces,
+    is_whole,
     read_error,
     read_usage,
     write_usage,
@@ -35,7 +39,18 @@ from app.wire.sse import Frames, frame
 
 _TEXT = b'"choices":[{"index":0,"delta":{"content":"'
 _GOING_ON = b'"finish_reason":null'
-_NOT_PLAIN = (b'"usage":{', b'"reasoning', b'"tool_calls"', b'"content":""', b'"refusal":"', b"\r")
+_NOT_PLAIN = (
+    b'"usage":{',
+    b'"reasoning',
+    b'"tool_calls"',
+    b'"content":""',
+    b'"refusal":"',
+    b'"role"',
+    b'"error"',
+    b"\r",
+)
+_NAMED = frozenset({"id", "object", "created", "model"})  # what we change in every chunk
+_SPOKEN = (b'"delta":{"content":"', b'"reasoning_content":"', b'"tool_calls"')
 _PLAIN_MESSAGE = frozenset({"role", "content", "name", "tool_call_id", "tool_calls"})
 _PLAIN_CALL = frozenset({"id", "type", "function", "custom", "index"})
 _TRANSLATED = frozenset(
@@ -80,11 +95,15 @@ def _is_plain(message: Any) -> bool:
     if not isinstance(message, dict) or not message.keys() <= _PLAIN_MESSAGE:
         return False
     content, calls = message.get("content"), message.get("tool_calls") or []
+    if not isinstance(calls, list) or not all(map(_is_plain_call, calls)):
+        return False
     if isinstance(content, str) or (content is None and calls):
-        return isinstance(calls, list) and all(
-            isinstance(call, dict) and call.keys() <= _PLAIN_CALL for call in calls
-        )
+        return True
     return isinstance(content, list) and bool(content) and all(map(_is_plain_part, content))
+
+
+def _is_plain_call(call: Any) -> bool:
+    return isinstance(call, dict) and call.keys() <= _PLAIN_CALL
 
 
 def _is_plain_part(part: Any) -> bool:
@@ -158,11 +177,16 @@ def patch_reply(body: dict[str, Any], telling: Telling) -> dict[str, Any]:
             message = choice["message"]
             if message.get("content") is None and not message.get("tool_calls"):
                 message["content"] = ""
-            if message.get("tool_calls") and choice.get("finish_reason") == "stop":
-                choice["finish_reason"] = "tool_calls"
+            choice["finish_reason"] = _finish_reason(choice, bool(message.get("tool_calls")))
     except (KeyError, TypeError, AttributeError) as error:
         raise BadReply("the platform sent an answer that cannot be read") from error
     return body
+
+
+def _finish_reason(choice: Mapping[str, Any], called: bool) -> str:
+    """One of the four that clients know (C-093); a call is a call, whatever the platform says (K-076)."""
+    reason = FINISH_REASONS[REASONS.get(choice.get("finish_reason"), "stop")]  # type: ignore[arg-type]
+    return "tool_calls" if called and reason == "stop" else reason
 
 
 class ChatPatch:
@@ -180,8 +204,10 @@ class ChatPatch:
         "_new",
         "_start",
         "_writer",
-        "_finished",
-        "_calls",
+        "_open",
+        "_ended",
+        "_called",
+        "_usage",
     )
 
     def __init__(self, telling: Telling) -> None:
@@ -196,13 +222,17 @@ class ChatPatch:
         self._new = b""  # what that beginning becomes
         self._start = b""  # how a chunk of plain text begins, without the frame
         self._writer = ChatWriter(telling)
-        self._finished = False
-        self._calls = False
+        self._open: set[int] = set()  # choices that have begun
+        self._ended: set[int] = set()  # choices that have their finish reason
+        self._called: set[int] = set()  # choices with tool calls
+        self._usage = b""  # the chunk that goes before the end, for who asked
 
     def open(self) -> bytes:
         return self._writer.open()
 
     def feed(self, data: bytes) -> bytes:
+        if self.done:
+            return b""
         if self._old and not self._frames.pending and self._is_plain(data):
             self.spoke = True
             return data.replace(self._old, self._new)
@@ -223,13 +253,22 @@ class ChatPatch:
         """
         out: list[bytes] = []
         for _, payload in self._frames.finish():
-            self._frame(payload, out)
+            if not self.done and is_whole(payload):
+                self._frame(payload, out)
         if not self.done:
-            if not self._finished:
+            if self._open or not self._ended:
                 raise BrokenTransfer("the platform's answer ended before it was complete")
-            self.done = True
-            out.append(DONE)
+            self._end(out)
         return b"".join(out)
+
+    def _end(self, out: list[bytes]) -> None:
+        """The end as the contract wants it, also where the platform gave no reason for it (R-003)."""
+        self.done = True
+        for place in sorted(self._open):
+            choice = {"index": place, "delta": {}, "finish_reason": None}
+            choice["finish_reason"] = _finish_reason(choice, place in self._called)
+            out.append(frame(orjson.dumps(self._ours({"choices": [choice]}))))
+        out += (self._usage, DONE)
 
     def with_usage(self, out: bytes, usage: Usage) -> bytes:
         """The end of a stream whose platform counted nothing, with a usage for a caller who asked."""
@@ -253,8 +292,7 @@ class ChatPatch:
 
     def _frame(self, payload: bytes, out: list[bytes]) -> None:
         if payload.startswith(b"[DONE]"):
-            self.done = True
-            out.append(DONE)
+            self._end(out)
             return
         try:
             chunk = orjson.loads(payload)
@@ -268,6 +306,7 @@ class ChatPatch:
             raise BadReply("the platform sent an event that cannot be read") from error
 
     def _learn(self, payload: bytes) -> None:
+        """Remembers how chunks begin, if all that we change stands there and not behind the choices."""
         head, found, _ = payload.partition(b'"choices":[{"index":0,"delta":{')
         if not found or self._old == b"data: " + head:
             return
@@ -276,6 +315,8 @@ class ChatPatch:
         except ValueError:
             return
         del fixed["choices"]
+        if not fixed.keys() >= _NAMED or "error" in fixed:
+            return
         self._old = b"data: " + head
         self._start = head + _TEXT
         self._new = b"data: " + orjson.dumps(self._ours(fixed))[:-1] + b","
@@ -286,16 +327,14 @@ class ChatPatch:
         return named | chunk | named | {"created": telling.created, "model": telling.model}
 
     def _patch(self, chunk: dict[str, Any], out: list[bytes]) -> None:
-        if (usage := read_usage(chunk.get("usage"))) is not None:
-            self.usage = usage
-        choices = chunk.get("choices") or []
-        if not choices:
-            if usage is not None and self._telling.usage:
-                out.append(frame(orjson.dumps(self._ours(chunk | {"choices": []}))))
-            return
-        if not self._telling.usage:
-            chunk.pop("usage", None)
-        for choice in choices:
+        chunk.pop("error", None)  # K-079: not even as null
+        if chunk.get("usage") is not None:
+            if (usage := read_usage(chunk["usage"])) is not None:
+                self.usage = usage
+                if self._telling.usage:
+                    self._usage = frame(orjson.dumps(self._ours(chunk | {"choices": []})))
+            del chunk["usage"]
+        for choice in chunk.get("choices") or ():
             for piece in self._pieces(choice):
                 out.append(frame(orjson.dumps(self._ours(chunk | {"choices": [piece]}))))
 
@@ -303,20 +342,31 @@ class ChatPatch:
         """One choice as the deltas our contract allows: the role alone, one kind of content each,
         an empty last one.
         """
+        place = int(choice.get("index") or 0)
         delta = dict(choice.get("delta") or {})
-        role = delta.pop("role", None)
-        self._calls = self._calls or bool(delta.get("tool_calls"))
+        delta.pop("role", None)
         kept = {name: value for name, value in delta.items() if value not in (None, "", [])}
-        pieces = [choice | {"delta": part, "finish_reason": None} for part in _parts(kept)]
-        self.spoke = self.spoke or bool(pieces)
-        if role and choice.get("index"):
-            pieces.insert(0, choice | {"delta": {"role": role}, "finish_reason": None})
-        if reason := choice.get("finish_reason"):
-            self._finished = True
-            self.cut_short = reason in ("length", "content_filter")
-            reason = "tool_calls" if reason == "stop" and self._calls else reason
-            pieces.append(choice | {"delta": {}, "finish_reason": reason})
+        deltas = _parts(kept)
+        self.spoke = self.spoke or bool(deltas)
+        if "tool_calls" in kept:
+            self._called.add(place)
+        if place not in self._open | self._ended:
+            self._open.add(place)
+            deltas = [{"role": "assistant"}, *deltas] if place else deltas
+        pieces = [choice | {"index": place, "delta": one, "finish_reason": None} for one in deltas]
+        if choice.get("finish_reason") and place not in self._ended:
+            pieces.append(choice | {"index": place, "delta": {}} | self._finished(choice, place))
+        for piece in pieces[1:]:
+            if "logprobs" in piece:
+                piece["logprobs"] = None  # told with the first
         return pieces
+
+    def _finished(self, choice: dict[str, Any], place: int) -> dict[str, str]:
+        self._open.discard(place)
+        self._ended.add(place)
+        reason = _finish_reason(choice, place in self._called)
+        self.cut_short = self.cut_short or reason in ("length", "content_filter")
+        return {"finish_reason": reason}
 
 
 def _is_plain_text(payload: bytes) -> bool:
@@ -334,9 +384,8 @@ def _parts(delta: dict[str, Any]) -> list[dict[str, Any]]:
     for name, value in delta.items():
         if name == "tool_calls":
             parts.extend({"tool_calls": [piece]} for call in value for piece in _call_pieces(call))
-        elif isinstance(value, str) and len(value) > LONGEST_PIECE:
-            starts = range(0, len(value), LONGEST_PIECE)
-            parts.extend({name: value[start : start + LONGEST_PIECE]} for start in starts)
+        elif isinstance(value, str):
+            parts.extend({name: piece} for piece in in_pieces(value))
         else:
             parts.append({name: value})
     return parts
@@ -344,16 +393,13 @@ def _parts(delta: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _call_pieces(call: dict[str, Any]) -> list[dict[str, Any]]:
     """A call whose arguments would make a line too long, as a head and more of the same."""
-    function = call.get("function")
-    if not isinstance(function, dict):
-        return [call]
-    words = function.get("arguments")
-    if not isinstance(words, str) or len(words) <= LONGEST_PIECE:
-        return [call]
-    pieces = [words[at : at + LONGEST_PIECE] for at in range(0, len(words), LONGEST_PIECE)]
-    index = {"index": call.get("index", 0)}
-    more = [index | {"function": {"arguments": piece}} for piece in pieces[1:]]
-    return [call | {"function": function | {"arguments": pieces[0]}}, *more]
+    for kind, name in (("function", "arguments"), ("custom", "input")):
+        words = (call.get(kind) or {}).get(name)
+        if isinstance(words, str) and len(words) > LONGEST_PIECE:
+            first, *more = in_pieces(words)
+            rest = [{"index": call.get("index", 0), kind: {name: piece}} for piece in more]
+            return [call | {kind: call[kind] | {name: first}}, *rest]
+    return [call]
 
 
 class ChatTap:
@@ -371,15 +417,17 @@ class ChatTap:
         for _, payload in self._frames.feed(data):
             if payload.startswith(b"[DONE]") or b'"finish_reason":"' in payload:
                 self.done = True
-            if b'"delta":{"content":"' in payload or b'"tool_calls"' in payload:
+            if any(mark in payload for mark in _SPOKEN):
                 self.spoke = True
-            if b'"usage":{' in payload or payload.startswith(b'{"error"'):
+            if b'"usage":{' in payload or b'"error":' in payload:
                 self._look(payload)
 
     def _look(self, payload: bytes) -> None:
         try:
             chunk = orjson.loads(payload)
         except ValueError:
+            return
+        if not isinstance(chunk, dict):
             return
         if chunk.get("error"):
             self.done, self.trouble = True, read_error(0, chunk)
