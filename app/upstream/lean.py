@@ -234,9 +234,9 @@ def _head(request: LeanRequest, target: str, host: str) -> bytes:
 
 def _exchange(request: LeanRequest, line: Line, head: bytes, seconds: float) -> LeanResponse:
     if request.leash is not None:
-        request.leash.hold(line.grip)
+        request.leash.hold(line.sock)
     line.sock.settimeout(seconds)
-    unsent = _send(line.sock, head, request.body)
+    _send(line.sock, head, request.body)
     found, rest = _receive_head(line.sock, seconds)
     response = LeanResponse()
     response.status_code = found.status
@@ -244,14 +244,12 @@ def _exchange(request: LeanRequest, line: Line, head: bytes, seconds: float) -> 
     response.url = request.url or ""
     response.request = request
     framed = framing(request.method or "", found.status, found.headers)
-    response.raw = Rest(line, framed, rest, found.keeps and unsent is None)
+    response.raw = Rest(line, framed, rest, found.keeps)
     return response
 
 
-def _send(sock: Any, head: bytes, body: Any) -> OSError | None:
-    """What went wrong, for an answer may be waiting all the same: that of a server that had read
-    enough.
-    """
+def _send(sock: Any, head: bytes, body: Any) -> None:
+    """Sends as much as the server takes: one that has read enough may have answered before it closed."""
     try:
         if body is None:
             sock.sendall(head)
@@ -262,9 +260,8 @@ def _send(sock: Any, head: bytes, body: Any) -> OSError | None:
             sock.sendall(head + body)
     except TimeoutError as error:
         raise TimedOut("the platform took too long to answer") from error
-    except OSError as error:
-        return error
-    return None
+    except OSError:
+        return  # if there is no answer, reading will tell
 
 
 def _receive_head(sock: Any, seconds: float) -> tuple[Head, bytes]:

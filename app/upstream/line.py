@@ -30,11 +30,10 @@ _poll = get_original(
 
 @dataclass(slots=True)
 class Line:
-    """A connection, and when it was last of use. `grip` is what a leash holds."""
+    """A connection, and when it was last of use."""
 
     key: Key
     sock: Any
-    grip: Any
     since: float = 0.0
 
     def is_alive(self) -> bool:
@@ -49,9 +48,9 @@ class Line:
 
 def connect(key: Key, seconds: float, tls: Any, leash: Leash | None) -> Line:
     """A fresh line; `tls` is the context to speak TLS with, or None."""
-    grip = _Waiting()
+    waiting = _Waiting()
     if leash is not None:
-        leash.hold(grip)
+        leash.hold(waiting)
     limit = gevent.Timeout.start_new(seconds)
     try:
         return _secured(key, _reached(key[1], key[2], seconds), tls)
@@ -65,7 +64,7 @@ def connect(key: Key, seconds: float, tls: Any, leash: Leash | None) -> Line:
         raise Unreachable("the platform cannot be reached") from error
     finally:
         limit.close()
-        grip.over()
+        waiting.over()
 
 
 def _reached(host: str, port: int, seconds: float) -> Any:
@@ -91,7 +90,7 @@ def _reached(host: str, port: int, seconds: float) -> Any:
 
 def _secured(key: Key, sock: Any, tls: Any) -> Line:
     if tls is None:
-        return Line(key, sock, sock)
+        return Line(key, sock)
     try:
         sock = tls.wrap_socket(sock, server_hostname=key[1], do_handshake_on_connect=False)
         sock.settimeout(None)  # the limit on the whole is in force
@@ -99,21 +98,7 @@ def _secured(key: Key, sock: Any, tls: Any) -> Line:
     except BaseException:
         sock.close()
         raise
-    return Line(key, sock, _BelowTls(sock))
-
-
-class _BelowTls:
-    """Shuts the connection below TLS: above it, whoever reads would meet a socket that has lost its
-    TLS half.
-    """
-
-    __slots__ = ("_sock",)
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-
-    def shutdown(self, how: int) -> None:
-        socket.socket.shutdown(self._sock, how)
+    return Line(key, sock)
 
 
 class _Waiting:

@@ -9,6 +9,7 @@ import pytest
 from gevent import socket as gsocket
 
 from app.errors import CallerGone
+from app.upstream import line
 from app.upstream.leash import Leash
 from tests.upstream.conftest import gone_at_once
 from tests.upstream.rawserver import (
@@ -94,6 +95,22 @@ def test_while_a_name_is_looked_up(call, monkeypatch):
     client = call(answers(ok()))
     with gone_at_once() as leash:
         client.open(leash=leash)
+
+
+def test_while_connecting_and_too_late_to_stop_it(call, monkeypatch):
+    """What was meant for the wait that is over must not hit the next one."""
+    leash, reached = Leash(), line._reached
+
+    def reached_and_pulled(*arguments):
+        sock = reached(*arguments)
+        leash.pull()
+        return sock
+
+    monkeypatch.setattr(line, "_reached", reached_and_pulled)
+    with pytest.raises(CallerGone):
+        call(answers(ok())).open(leash=leash)
+
+    gevent.sleep(0.01)
 
 
 def test_a_leash_that_was_pulled_before_lets_nothing_out(call):

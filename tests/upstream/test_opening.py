@@ -138,6 +138,8 @@ def test_interim_answers_are_skipped(call):
     [
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         head("X-Long: " + "x" * (1 << 20)),
+        head("X-Long: " + "x" * 70_000),
+        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 70_000,
         head(*["X-A: b"] * 10_000),
         head("Content-Length: 5", "Transfer-Encoding: chunked"),
         head("Content-Length: 5", "Content-Length: 6"),
@@ -150,6 +152,8 @@ def test_interim_answers_are_skipped(call):
     ids=[
         "not HTTP",
         "1 MB of header",
+        "70 KB of header",
+        "70 KB of header without an end",
         "10,000 headers",
         "length and chunks",
         "two lengths",
@@ -245,6 +249,38 @@ def test_a_head_that_drips_has_no_more_time_than_another(call):
         client.open(first_byte_seconds=0.15)
 
     assert 0.14 < time.monotonic() - started < 1
+
+
+def test_a_head_that_begins_late_has_no_more_time_than_another(call):
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.server.go.wait(5)
+        peer.send(b"HTTP/1.1 200 OK\r\n")
+        peer.wait_for_close()
+
+    client = call(script)
+    gevent.spawn_later(0.25, client.server.go.set)
+    started = time.monotonic()
+    with pytest.raises(TimedOut):
+        client.open(first_byte_seconds=0.3)
+
+    assert 0.29 < time.monotonic() - started < 0.5
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_the_end_of_a_head_may_be_cut(call, cut):
+    def script(peer: Peer) -> None:
+        peer.request()
+        sent = head("Content-Length: 4")
+        peer.send(sent[:-cut])
+        peer.server.go.wait(5)
+        peer.send(sent[-cut:] + b"body")
+        peer.wait_for_close()
+
+    client = call(script)
+    gevent.spawn_later(0.05, client.server.go.set)
+
+    assert client.fetch() == b"body"
 
 
 def test_a_request_nobody_reads_is_a_timeout(call):

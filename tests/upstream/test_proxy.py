@@ -120,6 +120,22 @@ def test_a_whole_answer(proxied, proxy, sent, complete_by):
     assert request.body == b"{}"
 
 
+def test_environment_and_netrc_have_no_say(proxied, proxy, monkeypatch, tmp_path):
+    """R-115: neither around the proxy, nor with credentials of their own."""
+    monkeypatch.setenv("no_proxy", "*")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login canary password canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    client = proxied(answers(ok(b"", "Set-Cookie: canary=1; Path=/")))
+    client.fetch()
+    client.fetch()
+
+    assert len(proxy.lines) >= 1
+    for request in client.server.requests:
+        assert not {"authorization", "cookie", "proxy-authorization"} & request.headers.keys()
+
+
 def test_a_platform_behind_tls_is_reached_by_connect(proxied, proxy, tmp_path):
     authority = Authority(tmp_path)
     client = proxied(
