@@ -181,9 +181,11 @@ class PatchedFlow:
         return openai_chat.write_stream(self._telling).fail(trouble)
 
     def _checked(self, out: bytes) -> bytes:
-        if self._patch.done and not self._patch.spoke and self._patch.trouble is None:
-            if not self._patch.cut_short:
-                raise EmptyReply("the platform gave an empty answer")
+        patch = self._patch
+        if patch.has_finished and not (patch.spoke or patch.cut_short or patch.trouble):
+            raise EmptyReply(
+                "the platform gave an empty answer"
+            )  # before the caller hears of an end
         if self._patch.done and self._patch.usage is None and self.usage is not None:
             return self._patch.with_usage(out, self.usage)
         return out

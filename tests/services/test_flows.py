@@ -72,6 +72,12 @@ def test_an_answer_without_a_word_is_empty_but_one_cut_short_is_not():
     ):
         with pytest.raises(EmptyReply):
             flow.feed(chunk({"role": "assistant"}) + chunk({}, "stop") + b"data: [DONE]\n\n")
+    late = PatchedFlow(TELLING, 10)
+    assert late.feed(chunk({"role": "assistant"})) == b""
+    with pytest.raises(
+        EmptyReply
+    ):  # not only with `[DONE]`: the finish reason must not get through
+        late.feed(chunk({}, "stop"))
     short = PatchedFlow(TELLING, 10)
     assert b'"length"' in short.feed(chunk({}, "length") + b"data: [DONE]\n\n")
 
