@@ -183,9 +183,8 @@ class PatchedFlow:
     def _checked(self, out: bytes) -> bytes:
         patch = self._patch
         if patch.has_finished and not (patch.spoke or patch.cut_short or patch.trouble):
-            raise EmptyReply(
-                "the platform gave an empty answer"
-            )  # before the caller hears of an end
+            # Before the caller hears of an end: what says why it ends is in `out`.
+            raise EmptyReply("the platform gave an empty answer")
         if self._patch.done and self._patch.usage is None and self.usage is not None:
             return self._patch.with_usage(out, self.usage)
         return out

@@ -46,7 +46,8 @@ class LeanRequest(PreparedRequest):
     ) -> None:
         self.method = method
         self.url = url
-        self.headers = headers  # type: ignore[assignment]  # a plain dict does: nobody looks names up here
+        # A plain dict does: nobody looks names up here.
+        self.headers = headers  # type: ignore[assignment]
         self.body = body
         self.hooks = {}
         self._cookies = None
@@ -61,7 +62,7 @@ class LeanResponse(Response):
     """
 
     def __init__(self) -> None:
-        # Not the parent's: it makes a cookie jar and a case-insensitive dictionary that nobody asks for.
+        # Not the parent's: it makes a cookie jar and a special dictionary that nobody asks for.
         self._content = False  # type: ignore[assignment]
         self._content_consumed = False
         self._next = None
@@ -249,7 +250,7 @@ def _exchange(request: LeanRequest, line: Line, head: bytes, seconds: float) -> 
 
 
 def _send(sock: Any, head: bytes, body: Any) -> None:
-    """Sends as much as the server takes: one that has read enough may have answered before it closed."""
+    """Sends what the server takes: one that has read enough may have answered, then closed."""
     try:
         if body is None:
             sock.sendall(head)

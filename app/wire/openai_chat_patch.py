@@ -230,6 +230,11 @@ class ChatPatch:
     def open(self) -> bytes:
         return self._writer.open()
 
+    @property
+    def has_finished(self) -> bool:
+        """Whether the platform has said that, and why, the answer ends; `[DONE]` may still come."""
+        return self.done or (bool(self._ended) and not self._open)
+
     def feed(self, data: bytes) -> bytes:
         if self.done:
             return b""
