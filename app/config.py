@@ -8,6 +8,7 @@ stops the process: it is usually a typo.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
@@ -136,7 +137,7 @@ def _check_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-        good = good and (parts.port or 1) > 0
+        good = good and parts.port != 0
     except ValueError:
         good = False
     if not good or any(char in url for char in "?#\\ \t\r\n"):
@@ -162,7 +163,7 @@ def _check(settings: Settings) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
         least = 0 if one.name in ("retry_attempt", "grace_seconds", "thinking_budget") else 1e-3
-        if not value >= least:  # also refuses NaN
+        if not least <= value < math.inf:  # also refuses NaN
             raise BadSetting(f"TOKENS_{one.name.upper()} should be a positive number, not {value}")
     if settings.port > 65535:
         raise BadSetting(f"TOKENS_PORT should be at most 65535, not {settings.port}")

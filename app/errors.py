@@ -186,7 +186,7 @@ class RequestRefused(UpstreamError):
         param: str | None = None,
         **facts: Any,
     ) -> None:
-        super().__init__(template, param=param, **facts)
+        super().__init__(template, param=param, status=status, **facts)
         self.status = status
         self.code = code
 

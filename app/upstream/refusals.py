@@ -20,7 +20,15 @@ from app.errors import (
 
 LONGEST_WAIT = 3600.0
 LONGEST_WORDS = 2000
-_BAD_KEY = frozenset({"invalid_api_key", "api_key_invalid", "authentication_error"})
+_BAD_KEY = frozenset(
+    """api_key_invalid authentication_error forbidden insufficient_quota invalid_api_key
+    permission_error""".split()
+)
+_BAD_KEY_WORDS = re.compile(
+    r"credit balance is too low|insufficient[ _](?:quota|balance|credits?)|api key (?:has )?expired"
+    r"|api key not valid",
+    re.IGNORECASE,
+)
 _TOO_LONG = re.compile(
     r"maximum context length|context window|prompt is too long|exceeds the maximum number of tokens",
     re.IGNORECASE,
@@ -37,10 +45,10 @@ def refusal(
     wait = (
         retry_after(headers, now) if trouble.retry_after is None else _clamped(trouble.retry_after)
     )
-    if status in (401, 402, 403) or (status == 400 and trouble.code.lower() in _BAD_KEY):
-        return CredentialRefused("the platform does not accept the credential it is called with")
     if status == 429:
         return Throttled("the platform asks for fewer requests").after(wait)
+    if status in (401, 402, 403) or (400 <= status < 500 and _blames_key(trouble)):
+        return _key_refused()
     if status == 504:
         return TimedOut("the platform took too long to answer")
     if status in (408, 409, 425) or status >= 500:
@@ -54,8 +62,19 @@ def from_stream(trouble: Trouble, *, model: str) -> UpstreamError:
     """The error behind an error event that came inside a stream."""
     if trouble.status:
         return refusal(trouble.status, {}, trouble, model=model, now=0.0)
+    if _blames_key(trouble):
+        return _key_refused()
     words = trouble.message[:LONGEST_WORDS]
     return Unreachable("the platform broke off with an error: {words}", words=words)
+
+
+def _blames_key(trouble: Trouble) -> bool:
+    """Whether the platform finds fault with who calls, whatever status it says it with (K-093)."""
+    return trouble.code.lower() in _BAD_KEY or _BAD_KEY_WORDS.search(trouble.message) is not None
+
+
+def _key_refused() -> CredentialRefused:
+    return CredentialRefused("the platform does not accept the credential it is called with")
 
 
 def _fault(status: int, trouble: Trouble, words: str, model: str) -> UpstreamError:
@@ -83,9 +102,9 @@ def _fault(status: int, trouble: Trouble, words: str, model: str) -> UpstreamErr
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait, from whichever header says so; garbage says nothing (R-069)."""
-    if (text := headers.get("retry-after-ms")) is not None:
-        seconds = _seconds(text)
-        return None if seconds is None else _clamped(seconds / 1000)
+    milliseconds = _seconds(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return _clamped(milliseconds / 1000)
     text = headers.get("retry-after", "").strip()
     seconds = _seconds(text)
     if seconds is not None:

@@ -17,7 +17,7 @@ _VERSION = re.compile(r"^(/v1(?:beta)?)(?:/v1(?:beta)?)+(?=/|$)")
 _UNVERSIONED = re.compile(
     r"^/(chat/completions|completions|embeddings|models|messages|responses|images|videos|audio)(?=/|$)"
 )
-_DOUBLED = re.compile(r"(/chat/completions|/messages|/responses)\1+$")
+_DOUBLED = re.compile(r"(/chat/completions|/messages|/responses)(?:(?:/v1)?\1)+$")
 
 
 class Paths:

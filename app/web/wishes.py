@@ -25,6 +25,7 @@ NAMES = frozenset(
 )
 TRUE = {"true": True, "1": True, "false": False, "0": False}
 MOST_ATTEMPTS = 100
+MOST_WHOLE = 2**53  # beyond this, JSON numbers are not exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _whole(given: Mapping[str, Any], name: str) -> int | None:
     if not isinstance(value, bool):
         try:
             number = float(value)
-            if number == int(number):
+            if number == int(number) and abs(number) <= MOST_WHOLE:
                 return int(number)
         except (TypeError, ValueError, OverflowError):
             pass  # told below, like every other value that is not a whole number

@@ -286,10 +286,12 @@ class ChatPatch:
         """Whether `data` is whole frames of nothing but text that begin as expected and are short
         enough.
         """
-        frames = data.count(b"\n\n")
+        start = self._old + _TEXT
+        frames = 1 + data.count(b"\n\n" + start)
         return (
-            data.endswith(b"\n\n")
-            and data.count(self._old + _TEXT) == frames
+            data.startswith(start)
+            and data.endswith(b"\n\n")
+            and data.count(b"\n") == 2 * frames
             and data.count(_GOING_ON) == frames
             and len(data) < 6 * LONGEST_PIECE
             and not any(mark in data for mark in _NOT_PLAIN)

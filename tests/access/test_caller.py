@@ -118,6 +118,87 @@ def test_near_collisions_are_strangers(clock):
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer good"},
+        {"authorization": "good"},
+        {"authorization": "  bEARER \t good  "},
+        {"x-api-key": "good"},
+        {"x-api-key": "Bearer good"},
+        {"api-key": " good "},
+        {"authorization": "Bearer good", "x-api-key": "bad", "api-key": "bad"},
+        {"x-api-key": "good", "api-key": "bad"},
+        {"authorization": "Bearer good", "x-api-key": "good"},
+        *(
+            {"authorization": masked, "x-api-key": "good"}
+            for masked in ("", " ", "Bearer", "bearer ", "Bearer null", "None", "not-provided")
+        ),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("native", [False, True])
+def test_a_licence_is_found_in_every_form_and_place(clock, headers, native):
+    """C-030 to C-033, C-036, C-037, K-020 to K-022."""
+    caller = Access(Shelf(good=licence()), clock).admit(Headers(headers), native=native)
+
+    assert caller == Caller(licence()) and caller.brought is None
+
+
+@pytest.mark.parametrize(
+    "headers, key",
+    [
+        ({"x-goog-api-key": "good"}, ""),
+        ({}, "good"),
+        ({}, " good "),
+        ({"authorization": "Bearer", "x-goog-api-key": "good"}, "bad"),
+        ({"x-goog-api-key": "good", "api-key": "bad"}, "bad"),
+        ({"x-goog-api-key": "undefined", "api-key": "good"}, "bad"),
+    ],
+    ids=str,
+)
+def test_googles_own_places_count_on_googles_own_routes_alone(clock, headers, key):
+    """C-034, C-035, C-037."""
+    access = Access(Shelf(good=licence()), clock)
+
+    assert access.admit(Headers(headers), key, native=True) == Caller(licence())
+    if "api-key" not in headers:
+        with pytest.raises(NoAccess, match="required"):
+            access.admit(Headers(headers), key)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "bad", "x-api-key": "good"},
+        {"x-api-key": "bad", "x-goog-api-key": "good"},
+        {"x-goog-api-key": "bad", "api-key": "good"},
+        {"authorization": "Basic good"},
+        {"authorization": "good,good"},
+        {"authorization": "Bearer Bearer good"},
+        {"authorization": "x" * 10_000},
+        {},
+    ],
+    ids=lambda headers: str(headers)[:60],
+)
+def test_a_wrong_licence_is_not_rescued_by_a_right_one_further_down(clock, headers):
+    """C-037, C-038, K-025."""
+    with pytest.raises(NoAccess) as refused:
+        Access(Shelf(good=licence()), clock).admit(Headers(headers), "good", native=bool(headers))
+    assert refused.value.status == 401 and "good" not in str(refused.value)
+
+
+def test_strangers_fill_no_memory_and_friends_not_without_end(clock):
+    shelf = Shelf(**{f"w{i}": licence() for i in range(30)})
+    access = Access(shelf, clock, most=10)
+    for i in range(30):
+        access.admit(Headers(authorization=f"w{i}"))
+        with pytest.raises(NoAccess):
+            access.admit(Headers(authorization=f"wrong-{i}"))
+
+    assert len(access._known) <= 10
+
+
+@pytest.mark.parametrize(
     "platform, model, good",
     [("p", "m-1", True), ("p", "m-2", True), ("p", "n", False), ("q", "m-1", False)],
 )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from gevent import spawn
 
 from app.storage.database import HEAD, Database, DatabaseTrouble
-from app.storage.licences import Licences, digest
+from app.storage.licences import Licences, digest, licences
 from app.storage.schema import newest, prepare
 from tests.stack import missing
 
@@ -105,6 +105,68 @@ def test_the_file_is_for_its_owner_alone(tmp_path):
 def test_a_database_that_cannot_be_opened_is_told_as_such():
     with pytest.raises(DatabaseTrouble):
         Database("sqlite:////proc/self/nowhere/tokens.db").version()
+
+
+@pytest.mark.parametrize("off_hub", [False, True])
+def test_a_file_that_is_no_database_is_told_as_such(tmp_path, off_hub):
+    place = tmp_path / "tokens.db"
+    place.write_bytes(b"this was a shopping list" * 100)
+    database = Database(f"sqlite:///{place}", off_hub=off_hub)
+
+    with pytest.raises(DatabaseTrouble) as trouble:
+        Licences(database).by_digest("x")
+    assert trouble.value.status == 503 and "sqlite" not in str(trouble.value).lower()
+
+
+def test_a_database_that_was_never_prepared_is_told_as_such(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/tokens.db")
+
+    assert database.version() is None
+    with pytest.raises(DatabaseTrouble):
+        Licences(database).all()
+
+
+def test_work_that_fails_leaves_nothing_behind(database):
+    def fail(connection):
+        connection.execute(licences.insert().values(name="n", digest="d", created_at=1))
+        raise KeyError("in the middle")
+
+    with pytest.raises(KeyError):
+        database.write(fail)
+    assert Licences(database).all() == []
+
+
+def test_two_licences_of_one_digest_there_cannot_be(database):
+    """R-124."""
+    row = {"name": "n", "digest": "d", "created_at": 1}
+    database.write(lambda connection: connection.execute(licences.insert().values(row)))
+
+    with pytest.raises(DatabaseTrouble):
+        database.write(
+            lambda connection: connection.execute(licences.insert().values(row | {"name": "m"}))
+        )
+
+
+def test_licences_are_words_nobody_guesses_and_listed_in_order(database):
+    table = Licences(database)
+    made = [table.add(float(i), label=f"第{i}") for i in range(5)]
+
+    assert len({words for words, _ in made}) == 5
+    assert all(words.startswith("tok-") and len(words) == 47 for words, _ in made)
+    assert table.all() == [one for _, one in made]
+    assert [one.label for one in table.all()] == [f"第{i}" for i in range(5)]
+
+
+def test_what_one_connection_writes_another_reads_at_once(tmp_path):
+    url = f"sqlite:///{tmp_path}/tokens.db"
+    prepare(Database(url))
+    writer, reader = Licences(Database(url)), Licences(Database(url, off_hub=True))
+
+    _, made = writer.add(1.0)
+    assert reader.find(made.name) == made
+    writer.revoke(made, 2.0)
+    found = reader.find(made.name)
+    assert found is not None and found.revoked_at == 2
 
 
 def test_a_held_lock_does_not_freeze_other_greenlets(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +62,69 @@ def test_one_byte_at_a_time_gives_the_same_frames(stream):
     assert read(wire, list(range(len(wire)))) == frames
 
 
+# ---------------------------------------------------------------- beside the standard's own words
+
+
+def by_the_book(wire: bytes) -> list[tuple[bytes, bytes]]:
+    """The standard's way to interpret a stream, a line at a time; the last event needs no blank line."""
+    frames, event, data = [], b"", []
+    for line in [*re.split(rb"\r\n|\n|\r", wire.removeprefix(b"\xef\xbb\xbf")), b""]:
+        if not line:
+            if data:
+                frames.append((event, b"\n".join(data)))
+            event, data = b"", []
+            continue
+        name, _, value = line.partition(b":")
+        value = value[1:] if value[:1] == b" " else value
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            event = value
+    return frames
+
+
+SCRAPS = st.sampled_from(
+    [b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"data: ", b"data:", b"data", b"event: ", b":", b" "]
+    + [b"x", b'{"a":1}', b"[DONE]", b"id: 1", b"\xe4\xbd\xa0", b"\xef\xbb\xbf", b"\xe2\x80\xa8"]
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(SCRAPS, max_size=30), st.lists(st.integers(0, 90), max_size=12))
+def test_any_bytes_cut_anywhere_mean_what_the_standard_says(scraps, places):
+    """R-005, R-007: mixed line ends, a pair cut in two, fields without data, fields without colons."""
+    wire = b"".join(scraps)
+
+    assert read(wire, [min(place, len(wire)) for place in places]) == by_the_book(wire)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_a_line_end_cut_in_two_is_one_line_end(end, size):
+    """R-005: every piece of the CR-only stream may end in a CR."""
+    wire = end.join(
+        [b"event: a", b"data: 1", b"", b"data: 2", b"data: 3", b"", b"data: 4", b"", b""]
+    )
+
+    frames = read(wire, list(range(0, len(wire), size)))
+
+    assert frames == [(b"a", b"1"), (b"", b"2\n3"), (b"", b"4")]
+
+
+def test_half_a_byte_order_mark_is_waited_for_and_a_whole_one_taken_off_once():
+    wire = b"\xef\xbb\xbfdata: \xef\xbb\xbf1\n\n"
+
+    assert read(wire, [1, 2]) == read(wire, []) == [(b"", b"\xef\xbb\xbf1")]
+
+
+def test_a_frame_is_given_as_soon_as_its_blank_line_is_there():
+    frames = Frames()
+
+    assert frames.feed(b"data: 1\n") == [] and frames.pending
+    assert frames.feed(b"\n") == [(b"", b"1")] and not frames.pending
+    assert frames.feed(b"data: 2\r\n\r\n") == [(b"", b"2")]
+
+
 @pytest.mark.parametrize("char", "\u2028\u2029\x85\x0b\x0c\x1c\x1d")
 def test_line_ends_of_unicode_do_not_end_a_line(char):
     """R-006, M-08."""
@@ -81,8 +147,26 @@ def test_a_frame_without_an_end_is_refused_at_the_cap():
         frames.feed(b"x" * 200)
 
 
-def test_a_frame_of_fifteen_megabytes_arrives():
-    """R-008."""
-    data = b"x" * (15 << 20)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_frame_of_fifteen_megabytes_arrives(end):
+    """R-008: in reads of 16 KiB, without copying what is there at each of them."""
+    frames, piece = Frames(), b"x" * (16 << 10)
+    frames.feed(b"data: 1" + end + end + b"data: ")
+    tracemalloc.start()
+    for _ in range(960):
+        assert frames.feed(piece) == []
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
 
-    assert read(frame(data), list(range(0, 15 << 20, 1 << 20))) == [(b"", data)]
+    assert frames.feed(end + end + b":") == [(b"", piece * 960)]
+    assert held < 1 << 20  # the pieces are the caller's own; nothing was joined
+
+
+def test_many_small_pieces_are_refused_at_the_cap_too():
+    """R-009: a line that never ends."""
+    frames = Frames(most_bytes=1000)
+    frames.feed(b"data: ")
+
+    with pytest.raises(BadReply):
+        for _ in range(200):
+            frames.feed(b"xxxxxx")

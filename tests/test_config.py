@@ -1,0 +1,174 @@
+"""Settings: read once from the environment, refused by name where they mean nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import BadSetting, PlatformSettings, Settings
+from app.secret import Secret
+
+
+@dataclass(frozen=True)
+class Front:
+    """A platform, as far as the settings look at one."""
+
+    name: str
+    base_url: str = "https://api.example/v1"
+    key_variables: tuple[str, ...] = ("EXAMPLE_API_KEY", "OTHER_API_KEY")
+
+
+DOORS = (Front("gemini"), Front("codex", key_variables=()))
+
+
+def read(**env: str) -> Settings:
+    return Settings.from_env(env, DOORS)
+
+
+def test_without_an_environment_everything_is_as_documented():
+    settings = read()
+
+    assert Settings.from_env({}) == Settings()
+    assert settings == Settings(
+        platforms={
+            "gemini": PlatformSettings("https://api.example/v1", ()),
+            "codex": PlatformSettings("https://api.example/v1", ()),
+        }
+    )
+
+
+def test_every_setting_says_what_it_is_about():
+    for one in fields(Settings):
+        assert one.name == "platforms" or one.metadata["about"]
+
+
+@pytest.mark.parametrize(
+    "name, text, value",
+    [
+        ("PORT", "9000", 9000),
+        ("PORT", " 9000 ", 9000),
+        ("CONNECT_SECONDS", "0.5", 0.5),
+        ("ROOT_OPEN", "TRUE", True),
+        ("ROOT_MODELS_OPEN", "0", False),
+        ("RETRY_ATTEMPT", "0", 0),
+        ("GRACE_SECONDS", "0", 0.0),
+        ("CORS_ORIGINS", " https://a , ,https://b ", ("https://a", "https://b")),
+        ("CORS_ORIGINS", "", ()),
+        ("ROOT_PLATFORM", "codex", "codex"),
+        ("LOG_FILE", "", ""),
+    ],
+)
+def test_a_value_is_read_as_what_its_default_is(name, text, value):
+    found = getattr(read(**{f"TOKENS_{name}": text}), name.lower())
+
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("PORT", ""),
+        ("PORT", "8080.5"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("WORKERS", "-1"),
+        ("WORKERS", "many"),
+        ("ROOT_OPEN", "yes"),
+        ("ROOT_OPEN", ""),
+        ("SILENCE_SECONDS", "nan"),
+        ("SILENCE_SECONDS", "inf"),
+        ("SILENCE_SECONDS", "0"),
+        ("RETRY_ATTEMPT", "-1"),
+        ("ROOT_PLATFORM", "nobody"),
+        ("GEMINI_BASE_URL", "api.example"),
+        ("GEMINI_BASE_URL", "ftp://api.example"),
+        ("GEMINI_BASE_URL", "https://"),
+        ("GEMINI_BASE_URL", "https://user:pass@api.example"),
+        ("GEMINI_BASE_URL", "https://api.example/v1?x=1"),
+        ("GEMINI_BASE_URL", "https://api.example/v1#x"),
+        ("GEMINI_BASE_URL", "https://api.example:0"),
+        ("GEMINI_BASE_URL", "https://api.example:99999"),
+        ("GEMINI_BASE_URL", "https://[::1"),
+        ("GEMINI_BASE_URL", "https://api.example/\nv1"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused_by_name(name, text):
+    with pytest.raises(BadSetting, match=f"TOKENS_{name} "):
+        read(**{f"TOKENS_{name}": text})
+
+
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("TOKENS_PROT", "; did you mean TOKENS_PORT?"),
+        ("TOKENS_GEMINI_KEY", "; did you mean TOKENS_GEMINI_KEYS?"),
+        ("TOKENS_PLATFORMS", ""),
+        ("TOKENS_", ""),
+        ("TOKENS_port", ""),
+    ],
+)
+def test_a_name_that_is_no_setting_is_a_typo(name, hint):
+    with pytest.raises(BadSetting) as refused:
+        read(**{name: "1"})
+
+    assert str(refused.value).startswith(f"there is no setting {name}")
+    assert str(refused.value).endswith(hint)
+
+
+def test_names_of_others_are_nobodys_business():
+    assert read(TOKEN_PORT="x", tokens_port="y", PORT="z") == read()
+
+
+@pytest.mark.parametrize(
+    "env, keys",
+    [
+        ({"TOKENS_GEMINI_KEYS": "a, b ,,a"}, ("a", "b", "a")),
+        ({"TOKENS_GEMINI_KEYS": "a", "EXAMPLE_API_KEY": "b"}, ("a",)),
+        ({"TOKENS_GEMINI_KEYS": "", "EXAMPLE_API_KEY": "b"}, ("b",)),
+        ({"EXAMPLE_API_KEY": "", "OTHER_API_KEY": "c"}, ("c",)),
+        ({}, ()),
+    ],
+    ids=str,
+)
+def test_keys_are_ours_or_else_the_vendors_in_the_order_written(env, keys):
+    settings = read(**env)
+
+    assert settings.platforms["gemini"].keys == tuple(map(Secret, keys))
+    assert settings.platforms["codex"].keys == ()
+
+
+def test_an_address_of_ones_own_replaces_the_vendors():
+    settings = read(TOKENS_CODEX_BASE_URL="http://127.0.0.1:9/x/")
+
+    assert settings.platforms["codex"].base_url == "http://127.0.0.1:9/x"
+
+
+def test_keys_show_themselves_nowhere():
+    assert "canary" not in repr(read(TOKENS_GEMINI_KEYS="canary-1,canary-2"))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([f"TOKENS_{one.name.upper()}" for one in fields(Settings)])
+        | st.sampled_from(["TOKENS_GEMINI_KEYS", "TOKENS_CODEX_BASE_URL", "TOKENS_X"]),
+        st.text(max_size=12) | st.sampled_from(["1e400", "١", "1_0", "http://[", "-0"]),
+        max_size=3,
+    )
+)
+def test_whatever_the_environment_holds_it_is_read_or_refused(env):
+    try:
+        read(**env)
+    except BadSetting as refused:
+        assert str(refused)
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def test_a_secret_is_equal_to_its_like_and_to_nothing_else():
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert Secret("é") == Secret("é") and Secret("a") != "a" and not Secret("")
+    assert Secret("a").reveal() == "a"
