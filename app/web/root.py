@@ -6,6 +6,7 @@ A model there is `platform/model`, or a bare name which goes to the platform the
 
 from __future__ import annotations
 
+import orjson
 from flask import Blueprint, Response, g, request
 
 from app.errors import BadRequest, ModelNotFound
@@ -118,14 +119,14 @@ def one_model(wanted: str) -> Response:
 @require_access_unless(_is_open)
 def chat_completions() -> Response:
     hub = gateway()
-    raw, body = read_json(request, hub.body_bytes)
+    body = read_json(request, hub.body_bytes)[1]
     if body.get("model") in (None, "") and hub.root.model:
         body["model"] = hub.root.model
     check(CHAT, body)
     asked = body["model"]
     platform, body["model"] = _resolved(hub, asked)
     g.asked = asked
-    return relay(hub, platform, openai_chat, raw, body)
+    return relay(hub, platform, openai_chat, orjson.dumps(body), body)
 
 
 def _resolved(hub: Gateway, asked: str) -> tuple[Platform, str]:

@@ -168,3 +168,9 @@ def test_an_open_root_takes_any_key_or_none(gateway):
 
     guarded = requests.post(f"{opened.url()}{CHAT}", json=HELLO, timeout=20)
     assert guarded.status_code == 401
+
+
+def test_a_root_model_reaches_its_platform_without_the_prefix(call):
+    answer = call("POST", "/v1/chat/completions", json=HELLO | {"model": "chatgpt/gpt-4o"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"]
