@@ -75,6 +75,9 @@ class Settings:
     grace_seconds: float = _about(
         "before a stream is opened although the platform has not answered", 20.0
     )
+    end_after_error: bool = _about(
+        "a chat stream that ends with an error still ends with `[DONE]`", True
+    )
     send_seconds: float = _about("for a caller to take what it is sent", 120.0)
     retry_attempt: int = _about("how often a failed call is repeated with another key", 5)
     close_reasoning_content: bool = _about("leave reasoning out of answers", False)

@@ -87,7 +87,16 @@ def _build(settings: Settings, clock: Clock, platforms: dict[str, Platform]) -> 
     most = settings.answer_megabytes * MEGABYTE
     return Gateway(
         access=Access(Licences(database), clock),
-        chat=ChatRelay(transport, fetcher, sources, base_urls, clock, patience, most),
+        chat=ChatRelay(
+            transport,
+            fetcher,
+            sources,
+            base_urls,
+            clock,
+            patience,
+            most,
+            ends_after_error=settings.end_after_error,
+        ),
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
         platforms=MappingProxyType(platforms),

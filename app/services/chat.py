@@ -102,6 +102,8 @@ class ChatRelay:
         clock: Clock,
         patience: Patience,
         answer_bytes: int,
+        *,
+        ends_after_error: bool = True,
     ) -> None:
         self._transport = transport
         self._fetcher = fetcher
@@ -110,6 +112,7 @@ class ChatRelay:
         self._clock = clock
         self._patience = patience
         self._answer_bytes = answer_bytes
+        self.ends_after_error = ends_after_error  # with the dialect's end marker, if it has one
 
     def serve(self, platform: Platform, call: ChatCall) -> Relayed:
         road = choose(platform, call, self._fetcher.basket)
@@ -194,6 +197,8 @@ class Exchange:
         self._source = source
         self._candidates = source.candidates()
         self._attempts = 0
+        self._credential: Credential | None = None  # of the attempt that runs
+        self._last: GatewayError = NoCredential("the platform has no credential to be called with")
         self._started = relay.clock.ticks()
         self._unsent = b""  # the beginning of a stream, made by an attempt that then failed
 
@@ -216,11 +221,15 @@ class Exchange:
 
     def stream(self) -> Relayed:
         flow = self.road.flow()
-        opening = Opening(lambda: self._begin(flow))
+        opening = self._opening(flow)
         self._keep_waiting(opening)
         headers = self._passed(opening.result()[0]) if opening.wait(0) else {}
         content_type = "application/json" if self.call.array else self.call.spoken.STREAM_TYPE
         return Relayed(200, content_type, headers, self._tell(flow, opening))
+
+    def _opening(self, flow: Flow) -> Opening[tuple[Answer, bytes]]:
+        """An accepted answer to come, and what its first event makes for the caller."""
+        return Opening(lambda: self._until_one_works(lambda answer: self._peek(answer, flow)))
 
     def _keep_waiting(self, opening: Opening[tuple[Answer, bytes]]) -> None:
         """Waits for the platform to accept, but not beyond the grace time, nor for a caller who may
@@ -229,10 +238,6 @@ class Exchange:
         left = self.relay.patience.grace
         while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not self.call.ear.closing:
             left -= TICK_SECONDS
-
-    def _begin(self, flow: Flow) -> tuple[Answer, bytes]:
-        """An accepted answer, and what its first event makes for the caller."""
-        return self._until_one_works(lambda answer: self._peek(answer, flow))
 
     def _peek(self, answer: Answer, flow: Flow) -> bytes:
         flow.restart()
@@ -252,24 +257,10 @@ class Exchange:
         """The body of a stream. Always tells how it ended: by its last event, an error event, or a
         broken transfer.
         """
-        record, answer = self.call.record, None
+        record = self.call.record
         record["outcome"] = "caller_gone"  # until we know better
         try:
-            head = flow.open()
-            while not opening.wait(PROBE_SECONDS if self.call.ear.closing else TICK_SECONDS):
-                yield head or flow.beat()
-                head = b""
-            answer, out = opening.result()
-            while True:
-                try:
-                    yield from self._pump(flow, answer, head + out)
-                    break
-                except UpstreamError as error:
-                    answer.close()
-                    if flow.spoke or self._source.only_once or error.verdict == "stop":
-                        raise
-                    head = b""
-                    answer, out = self._begin(flow)
+            yield from self._try_until_told(flow, opening)
             record["outcome"] = UpstreamError.code if flow.is_ill else "ok"
         except CallerGone:
             return
@@ -278,12 +269,33 @@ class Exchange:
             yield self._failed(flow, error)
             if isinstance(error, BrokenTransfer):
                 raise
-            yield self.call.spoken.STREAM_END
+            if self.relay.ends_after_error:
+                yield self.call.spoken.STREAM_END
         finally:
-            opening.abandon()
-            if answer is not None:
-                answer.close()
-            self._note(flow.usage)
+            if flow.spoke or record["outcome"] == "ok":
+                self._note(flow.usage)
+
+    def _try_until_told(self, flow: Flow, opening: Opening[tuple[Answer, bytes]]) -> Iterator[bytes]:
+        """One attempt after the other, until one is told to its end or has said something."""
+        head = flow.open()
+        while True:
+            answer = None
+            try:
+                while not opening.wait(PROBE_SECONDS if self.call.ear.closing else TICK_SECONDS):
+                    yield head or flow.beat()
+                    head = b""
+                answer, out = opening.result()
+                yield from self._pump(flow, answer, head + out)
+                return
+            except UpstreamError as error:
+                if flow.spoke or answer is None:
+                    raise
+                self._put_down(error)
+            finally:
+                opening.abandon()
+                if answer is not None:
+                    answer.close()
+            head, opening = b"", self._opening(flow)
 
     def _pump(self, flow: Flow, answer: Answer, out: bytes) -> Iterator[bytes]:
         """What the platform says, until it has said all."""
@@ -333,21 +345,25 @@ class Exchange:
     # ------------------------------------------------------------ attempts
 
     def _until_one_works(self, use: Callable[[Answer], T]) -> tuple[Answer, T]:
-        last: GatewayError = NoCredential("the platform has no credential to be called with")
-        for credential in self._candidates:
+        for self._credential in self._candidates:
             self._attempts += 1
             self.call.record["attempts"] = self._attempts
             try:
-                answer = self.relay.open(self, credential)
+                answer = self.relay.open(self, self._credential)
                 return answer, use(answer)
             except UpstreamError as error:
-                last = error
-                if error.verdict == "stop" or self._source.only_once:
-                    break
-                self._source.report(credential, error)
-                if error.verdict == "retry" and self._attempts <= self.call.attempts:
-                    self.relay.pause(self._attempts)
-        raise last
+                self._put_down(error)
+        raise self._last
+
+    def _put_down(self, error: UpstreamError) -> None:
+        """The attempt has failed and another may follow; where none may, raises the error."""
+        if error.verdict == "stop" or self._source.only_once:
+            raise error
+        self._last = error
+        assert self._credential is not None
+        self._source.report(self._credential, error)
+        if error.verdict == "retry" and self._attempts <= self.call.attempts:
+            self.relay.pause(self._attempts)
 
     def _passed(self, answer: Answer) -> dict[str, str]:
         """The platform's headers that mean something to a caller of its own dialect (S-029)."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.platforms.callers import Heard
+from tests.platforms.callers import CALLERS, Heard
 from tests.platforms.conftest import ONCE, Pair
+from tests.stack import Stack
 
 WORDS = 12
 ALL = " ".join(f"word{number}" for number in range(1, WORDS + 1))
@@ -56,6 +59,16 @@ def test_an_error_in_the_middle_becomes_an_error_event_of_the_callers_dialect(
     assert len(pair.asked) == 1
     if pair.caller.name == "openai_chat":
         assert heard.content.endswith(b"data: [DONE]\n\n") and not heard.broken
+
+
+def test_the_end_marker_after_an_error_can_be_switched_off(gateway: Callable[..., Stack]) -> None:
+    """C-109."""
+    stack = gateway(TOKENS_END_AFTER_ERROR="false")
+    pair = Pair("claude_api", CALLERS[0], stack)
+    heard = pair.call(_prompt("error after=2"), stream=True, query=ONCE)
+
+    assert heard.status == 200 and _told_to_have_failed(pair, heard) and not heard.broken
+    assert b"[DONE]" not in heard.content
 
 
 def test_an_event_that_cannot_be_read_ends_a_translated_stream_and_passes_through_a_raw_one(

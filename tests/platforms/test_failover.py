@@ -109,3 +109,23 @@ def test_an_error_before_the_stream_keeps_its_status(pair: Pair, kind: str) -> N
 
     assert (heard.status, heard.headers["content-type"]) == (502, "application/json")
     assert pair.caller.message(heard.json)
+
+
+@pytest.mark.parametrize("mishap", ["error", "garble", "cut"])
+def test_what_fails_each_time_before_the_first_word_is_told_as_what_it_was(
+    pair: Pair, mishap: str
+) -> None:
+    """C-124, R-012: the last failure is the reason, not that the attempts are used up; and nothing
+    was said.
+    """
+    if pair.is_raw:
+        return  # the first byte that passes untouched has begun the answer
+    heard = pair.call(f"simulate: {mishap}\n{SAY}", stream=True, query="retry_attempt=1")
+    line = pair.stack.line(heard.headers["x-request-id"])
+
+    assert len(pair.asked) == line["attempts"] == 2
+    assert line["outcome"].startswith("upstream_")
+    told = pair.caller.failure(heard) if heard.status == 200 else heard.json
+    assert told is not None
+    assert b"no_available_key" not in heard.content and b"overloaded" not in heard.content
+    assert not line.get("tokens_out")
