@@ -1,8 +1,9 @@
 """What an operator may change, and where it is read: once, here, at start.
 
 Every setting is an environment variable `TOKENS_<FIELD>`; each platform has two more,
-`TOKENS_<PLATFORM>_KEYS` and `TOKENS_<PLATFORM>_BASE_URL`. A `TOKENS_` name that is none of these
-stops the process: it is usually a typo.
+`TOKENS_<PLATFORM>_KEYS` and `TOKENS_<PLATFORM>_BASE_URL`, and where its vendor has beta features
+`TOKENS_<PLATFORM>_BETAS`. A `TOKENS_` name that is none of these stops the process: it is usually a
+typo.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class Door(Protocol):
     @property
     def key_variables(self) -> tuple[str, ...]: ...
 
+    @property
+    def beta_header(self) -> str: ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlatformSettings:
@@ -40,6 +44,7 @@ class PlatformSettings:
 
     base_url: str
     keys: tuple[Secret, ...]
+    betas: tuple[str, ...] = ()
 
 
 def _about(text: str, default: Any) -> Any:
@@ -114,7 +119,11 @@ class Settings:
 
 
 def _door_names(doors: Sequence[Door]) -> list[str]:
-    return [f"TOKENS_{door.name.upper()}_{end}" for door in doors for end in ("KEYS", "BASE_URL")]
+    return [
+        f"TOKENS_{door.name.upper()}_{end}"
+        for door in doors
+        for end in ("KEYS", "BASE_URL", *(("BETAS",) if door.beta_header else ()))
+    ]
 
 
 def _strange(name: str, known: list[str]) -> str:
@@ -123,7 +132,7 @@ def _strange(name: str, known: list[str]) -> str:
 
 
 def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> PlatformSettings:
-    """Takes the platform's two names out of `given`; the vendor's own variable is the second
+    """Takes the platform's names out of `given`; the vendor's own variable is the second
     choice.
     """
     prefix = f"TOKENS_{door.name.upper()}_"
@@ -133,7 +142,8 @@ def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> Pla
     base_url = given.pop(f"{prefix}BASE_URL", "") or door.base_url
     _check_url(f"{prefix}BASE_URL", base_url)
     tokens = tuple(Secret(key.strip()) for key in keys.split(",") if key.strip())
-    return PlatformSettings(base_url.rstrip("/"), tokens)
+    betas = given.pop(f"{prefix}BETAS", "") if door.beta_header else ""
+    return PlatformSettings(base_url.rstrip("/"), tokens, _read("", (), betas))
 
 
 def _check_url(name: str, url: str) -> None:

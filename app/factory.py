@@ -100,6 +100,7 @@ def _build(settings: Settings, clock: Clock, platforms: dict[str, Platform]) -> 
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
         platforms=MappingProxyType(platforms),
+        betas={name: one.betas for name, one in settings.platforms.items()},
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

@@ -19,6 +19,7 @@ class Front:
     name: str
     base_url: str = "https://api.example/v1"
     key_variables: tuple[str, ...] = ("EXAMPLE_API_KEY", "OTHER_API_KEY")
+    beta_header: str = ""
 
 
 DOORS = (Front("gemini"), Front("codex", key_variables=()))
@@ -172,3 +173,13 @@ def test_a_secret_is_equal_to_its_like_and_to_nothing_else():
     assert Secret("a") == Secret("a") != Secret("b")
     assert Secret("é") == Secret("é") and Secret("a") != "a" and not Secret("")
     assert Secret("a").reveal() == "a"
+
+
+def test_beta_features_can_be_added_only_where_the_vendor_has_them() -> None:
+    """C-216."""
+    given = {"TOKENS_CLAUDE_BETAS": "a-1, b-2,", "TOKENS_ROOT_PLATFORM": "claude"}
+    settings = Settings.from_env(given, [Front("claude", beta_header="anthropic-beta")])
+
+    assert settings.platforms["claude"].betas == ("a-1", "b-2")
+    with pytest.raises(BadSetting, match="TOKENS_CLAUDE_BETAS"):
+        Settings.from_env(given, [Front("claude")])

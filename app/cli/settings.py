@@ -48,6 +48,11 @@ def rows(chosen: Settings) -> list[dict[str, Any]]:
         listed.append(
             {"setting": f"{prefix}_BASE_URL", "value": one.base_url, "about": f"address of {title}"}
         )
+        if header := PLATFORMS[name].beta_header:
+            about = f"added to the callers' `{header}`"
+            listed.append(
+                {"setting": f"{prefix}_BETAS", "value": _shown(one.betas), "about": about}
+            )
     return listed
 
 
@@ -79,4 +84,7 @@ def markdown() -> str:
         lines.append(
             f"| `{prefix}_BASE_URL` | `{platform.base_url}` | address of {platform.title} |"
         )
+        if platform.beta_header:
+            about = f"beta features added to the callers' `{platform.beta_header}`, comma-separated"
+            lines.append(f"| `{prefix}_BETAS` | empty | {about} |")
     return "\n".join(lines)

@@ -54,6 +54,7 @@ PLATFORM = Platform(
         always={"anthropic-version": API_VERSION},
     ),
     catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
+    beta_header="anthropic-beta",
 )
 
 bp = blueprint(PLATFORM)

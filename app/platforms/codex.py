@@ -36,6 +36,7 @@ PLATFORM = Platform(
         follow=_follow,
         probe="/models",
         forwards=frozenset({"openai-beta", "session-id", "thread-id", "x-client-request-id"}),
+        switches={"x-tokens-disable-codex-image-generation": "image_generation"},
     ),
     catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
 )

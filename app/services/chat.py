@@ -275,7 +275,9 @@ class Exchange:
             if flow.spoke or record["outcome"] == "ok":
                 self._note(flow.usage)
 
-    def _try_until_told(self, flow: Flow, opening: Opening[tuple[Answer, bytes]]) -> Iterator[bytes]:
+    def _try_until_told(
+        self, flow: Flow, opening: Opening[tuple[Answer, bytes]]
+    ) -> Iterator[bytes]:
         """One attempt after the other, until one is told to its end or has said something."""
         head = flow.open()
         while True:

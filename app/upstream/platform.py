@@ -105,11 +105,16 @@ class Chat:
     always: Mapping[str, str] = field(
         default_factory=dict
     )  # sent where the caller's own header says nothing
+    switches: Mapping[str, str] = field(
+        default_factory=dict
+    )  # headers by which a caller takes one kind of the vendor's tools out of its own requests
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """`key_variables` are the vendor's own names for an API key in the environment."""
+    """`key_variables` are the vendor's own names for an API key in the environment. `beta_header`
+    is where its beta features are switched on; the operator may add to it.
+    """
 
     name: str
     title: str
@@ -118,3 +123,4 @@ class Platform:
     owner: str
     chat: Chat
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
+    beta_header: str = ""

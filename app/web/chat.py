@@ -102,6 +102,10 @@ def relay(
     if NAMES & body.keys():
         body = {name: value for name, value in body.items() if name not in NAMES}
         raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
+    for header, kind in platform.chat.switches.items():
+        if request.headers.get(header, "").lower() == "true" and "tools" in body:
+            body = without_tool(body, kind)
+            raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     model = body["model"]
     check_scope(g.caller, platform.name, model)
     stream = body.get("stream") is True
@@ -128,7 +132,7 @@ def relay(
         say=_speaker(request.headers.get("Accept-Language", "")),
         array=array,
         thinking_budget=wishes.thinking_budget,
-        headers=forwarded(platform, spoken),
+        headers=forwarded(hub, platform, spoken),
         leash=leash,
         ear=ear,
         record=_described(platform, spoken, model, stream),
@@ -204,13 +208,32 @@ def stop(ear: SocketEar | Deaf) -> None:
         ear.stop()
 
 
-def forwarded(platform: Platform, spoken: Dialect) -> dict[str, str]:
+def without_tool(body: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The body without tools of this kind, and without the demand to use one (C-223)."""
+    tools = body["tools"]
+    if not isinstance(tools, list):
+        return body
+    body = body | {"tools": [tool for tool in tools if not _is_of(kind, tool)]}
+    if _is_of(kind, body.get("tool_choice")):
+        del body["tool_choice"]
+    return body
+
+
+def _is_of(kind: str, tool: Any) -> bool:
+    return isinstance(tool, dict) and tool.get("type") == kind
+
+
+def forwarded(hub: Gateway, platform: Platform, spoken: Dialect) -> dict[str, str]:
     """The caller's headers that the platform documents for its own dialect, which the caller must
-    be speaking.
+    be speaking; with the operator's beta features among them (C-216).
     """
     chat = platform.chat
-    if spoken is not chat.dialect or not chat.forwards:
-        return dict(chat.always)
-    given = request.headers
-    found = {name: value for name in chat.forwards if (value := given.get(name))}
-    return {**chat.always, **found}
+    headers = dict(chat.always)
+    if spoken is chat.dialect and chat.forwards:
+        given = request.headers
+        headers |= {name: value for name in chat.forwards if (value := given.get(name))}
+    if betas := hub.betas.get(platform.name):
+        theirs = headers.get(platform.beta_header, "").split(",")
+        wanted = dict.fromkeys([one.strip() for one in theirs if one.strip()] + list(betas))
+        headers[platform.beta_header] = ",".join(wanted)
+    return headers

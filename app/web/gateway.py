@@ -46,6 +46,7 @@ class Gateway:
     passage: Passage
     sources: Sources
     platforms: Mapping[str, Platform]
+    betas: Mapping[str, tuple[str, ...]]
     database: Database
     clock: Clock
     log: AccessLog

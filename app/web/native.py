@@ -37,7 +37,7 @@ def mount_passage(
         ]
         if query:
             path += "?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in query)
-        headers: dict[str, Any] = forwarded(platform, spoken)
+        headers: dict[str, Any] = forwarded(hub, platform, spoken)
         if body is not None:
             headers["content-type"] = "application/json"
         g.record.update(platform=platform.name, road="passage", licence=g.caller.name)

@@ -14,7 +14,8 @@ HEADERS = ", ".join(
     anthropic-beta openai-organization openai-project openai-beta idempotency-key http-referer x-title
     x-stainless-arch x-stainless-async x-stainless-lang x-stainless-os x-stainless-package-version
     x-stainless-retry-count x-stainless-runtime x-stainless-runtime-version x-stainless-timeout
-    x-stainless-read-timeout x-stainless-helper-method x-session-id x-tokens-custom-group""".split()
+    x-stainless-read-timeout x-stainless-helper-method x-session-id x-tokens-custom-group
+    x-tokens-disable-codex-image-generation""".split()
 )
 EXPOSED = ", ".join("""x-request-id retry-after retry-after-ms x-should-retry content-disposition
     x-ratelimit-limit-requests x-ratelimit-remaining-requests x-ratelimit-reset-requests

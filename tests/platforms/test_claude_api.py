@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
 from tests.models import MODELS
-from tests.platforms.callers import Messages
+from tests.platforms.callers import CALLERS, Caller, Messages
 from tests.platforms.conftest import Pair
 from tests.stack import Json, Stack
 
@@ -38,6 +39,24 @@ def test_a_body_passes_untouched_with_every_field_in_it(claude: Pair) -> None:
     heard = claude.caller.call(claude.base, (path, body), claude.stack.licence)
 
     assert (heard.status, claude.asked[-1]["body"]) == (200, body)
+
+
+@pytest.mark.parametrize(
+    "given, sent", [(None, "b-2,c-3"), ("a-1, b-2", "a-1,b-2,c-3")], ids=["none", "some"]
+)
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
+def test_the_operators_beta_features_join_the_callers(
+    caller: Caller, given: str | None, sent: str, gateway: Callable[..., Stack]
+) -> None:
+    """C-216: no value twice, the caller's own first; callers of other dialects have none."""
+    claude = Pair("claude_api", caller, gateway(TOKENS_CLAUDE_API_BETAS="b-2, c-3"))
+    claude.simulators.clear("claude_api")
+    headers = {"anthropic-beta": given} if given else {}
+
+    assert claude.call("hello", headers=headers).status == 200
+    assert _headers(claude)["anthropic-beta"] == (
+        sent if caller.name == "anthropic_messages" else "b-2,c-3"
+    )
 
 
 @pytest.mark.parametrize(

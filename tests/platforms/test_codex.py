@@ -9,7 +9,7 @@ import requests
 
 from tests.platforms.callers import Responses
 from tests.platforms.conftest import Pair
-from tests.stack import Stack
+from tests.stack import Json, Stack
 
 
 @pytest.fixture
@@ -37,6 +37,23 @@ def test_a_body_passes_untouched_with_every_field_in_it(codex: Pair) -> None:
     heard = codex.caller.call(codex.base, (path, body), codex.stack.licence)
 
     assert (heard.status, codex.asked[-1]["body"]) == (200, body)
+
+
+def test_image_generation_can_be_switched_off_by_a_header(codex: Pair) -> None:
+    """C-223."""
+    drawing: Json = {"type": "image_generation"}
+    search = {"type": "web_search"}
+    _, body = codex.ask("hello", tools=[drawing, search], tool_choice=drawing)
+    for word in ("true", "false"):
+        headers = {"x-tokens-disable-codex-image-generation": word}
+        heard = codex.caller.call(
+            codex.base, ("/v1/responses", body), codex.stack.licence, headers=headers
+        )
+        assert heard.status == 200, heard.content
+    off, on = (entry["body"] for entry in codex.asked)
+
+    assert (off["tools"], "tool_choice" in off) == ([search], False)
+    assert on == body
 
 
 def test_a_stored_response_can_be_read_continued_and_deleted(codex: Pair) -> None:
