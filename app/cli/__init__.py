@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
+from app.cli.parser import Parser, Version
 from app.cli.words import Complaint
 
 COMMANDS = {
@@ -37,11 +38,13 @@ class Command(Protocol):
 def main(words: list[str] | None = None) -> int:
     """Runs one command. 0 = done, 1 = it could not be done, 2 = the command line makes no sense."""
     words = sys.argv[1:] if words is None else words
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokens",
         description="One OpenAI-shaped address for many AI platforms.",
         epilog="`tokens COMMAND --help` tells more. Settings are environment variables: `tokens settings`.",
     )
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version")
+    parser.check(words)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, about in COMMANDS.items():
         sub = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import OURS, TOKENS
+from tests.stack import TOKENS, clean_environ
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -18,8 +17,7 @@ Call = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """An environment without settings of anybody else's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return kept | {"TOKENS_DATABASE_URL": f"sqlite:///{tmp_path}/tokens.db"}
+    return clean_environ() | {"TOKENS_DATABASE_URL": f"sqlite:///{tmp_path}/tokens.db"}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from app.cli import COMMANDS
 from app.cli.settings import rows
 from app.config import Settings
 from app.platforms import PLATFORMS
+from tests.stack import ROOT
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -23,9 +25,32 @@ def test_every_command_has_help(tokens, command):
     assert COMMANDS[command][1:] in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("words", [(), ("dance",), ("licence",), ("licence", "dance")])
-def test_a_line_that_makes_no_sense_is_refused_with_2(tokens, words):
-    assert tokens(*words).returncode == 2
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ((), "COMMAND; see `tokens --help`"),
+        (("dance",), "'dance'"),
+        (("licence",), "VERB; see `tokens licence --help`"),
+        (("licence", "dance"), "'dance'"),
+        (("licence", "add", "--expires"), "--expires"),
+        (("licence", "extend", "3", "-3d"), "-3d begins with a minus"),
+        (("licence", "add", "--expires", "-3d"), "-3d begins with a minus"),
+        (("licence", "add", "--label", "\udcff"), "cannot be read"),
+        (("licence", "add", "--label", "two\nlines"), "cannot be read"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_refused_with_2_and_one_sentence(tokens, words, says):
+    done = tokens(*words)
+
+    assert done.returncode == 2
+    assert says in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_version_is_the_one_of_the_package(tokens):
+    package = configparser.ConfigParser()
+    package.read(ROOT / "setup.cfg")
+
+    assert tokens("--version").stdout == f"tokens {package['metadata']['version']}\n"
 
 
 def test_a_misspelt_setting_is_refused_and_the_right_one_is_named(tokens):
