@@ -1,33 +1,53 @@
-"""The database as commands open it: made and brought up to date where that is still to do."""
+"""The database as commands use it: made and brought up to date where that is still to do."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from app.cli.words import Complaint
 from app.config import Settings
-from app.errors import GatewayError
-from app.storage.database import HEAD, Database
+from app.storage.database import HEAD, Database, DatabaseTrouble
 
 
-def opened(settings: Settings) -> Database:
-    """The database these settings name, at the newest migration."""
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """The database these settings name, at the newest migration. Its troubles become complaints."""
+    database = named(settings)
     try:
-        database = Database(settings.database_url)
-        database.make_place()
-        if database.version() != HEAD:
-            importlib.import_module("app.storage.schema").prepare(database)
-        return database
-    except (GatewayError, OSError) as error:
-        raise Complaint(_why(settings, error)) from error
+        _prepare(database)
+        yield database
+    except DatabaseTrouble as trouble:
+        raise _complaint(database, trouble) from trouble
+    finally:
+        database.close()
+
+
+def named(settings: Settings, *, read_only: bool = False) -> Database:
+    """The database these settings name, as it is."""
+    try:
+        return Database(settings.database_url, read_only=read_only)
     except ValueError as error:
-        raise Complaint(f"TOKENS_DATABASE_URL cannot be used: {error}") from error
+        raise Complaint(f"TOKENS_DATABASE_URL {error}") from error
 
 
-def _why(settings: Settings, error: Exception) -> str:
+def why(error: BaseException) -> str:
+    """What the database or the system said, in one line."""
     cause = error.__cause__ or error
-    words = str(getattr(cause, "orig", None) or getattr(cause, "strerror", None) or cause).strip()
-    where = (
-        "the folder of TOKENS_DATABASE_URL" if settings.database_url.startswith("sqlite") else "it"
-    )
-    return f"the database cannot be opened ({words.splitlines()[0]}); check that {where} can be written"
+    words = str(getattr(cause, "orig", None) or getattr(cause, "strerror", None) or cause)
+    return words.strip().splitlines()[0]
+
+
+def _prepare(database: Database) -> None:
+    try:
+        database.make_place()
+    except OSError as error:
+        raise _complaint(database, error) from error
+    if database.version() != HEAD:
+        importlib.import_module("app.storage.schema").prepare(database)
+
+
+def _complaint(database: Database, error: Exception) -> Complaint:
+    can = f"{database.file} can be written" if database.file else "TOKENS_DATABASE_URL is right"
+    return Complaint(f"the database cannot be used ({why(error)}); check that {can}")

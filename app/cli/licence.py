@@ -14,46 +14,73 @@ from app.cli.words import Complaint, moment, settings, show
 from app.platforms import PLATFORMS
 from app.storage.licences import Licence, Licences
 
-_SPAN = re.compile(r"^(\d+)([smhdwy])$")
+_SPAN = re.compile(r"(0*[1-9][0-9]*)([smhdwy])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+_LONGEST_YEARS = 100
+_LONGEST_LABEL = 200  # characters, what the column holds
+_SPANS = "30d, 12h, 90m, 2w or 1y"
+
+VERBS = {
+    "add": "make a licence and show it, this once",
+    "list": "list all licences",
+    "show": "show one licence (not its words: those are not kept)",
+    "revoke": "end a licence for good; every worker knows within 2 seconds",
+    "extend": "let a licence last longer",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    add = verbs.add_parser("add", help="make a licence and show it, this once")
+    made = {
+        name: verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        for name, about in VERBS.items()
+    }
+    add, extend = made["add"], made["extend"]
     add.add_argument("--label", default="", help="whom or what it is for")
     add.add_argument(
-        "--expires", default="", metavar="SPAN", help="for example 30d, 12h; never if left out"
+        "--expires",
+        default="",
+        metavar="SPAN",
+        help=f"how long it lasts, not a date: {_SPANS}, at most {_LONGEST_YEARS}y; without end if left out",
     )
-    add.add_argument("--platforms", default="", help="comma-separated; all if left out")
     add.add_argument(
-        "--models", default="", help="comma-separated names or patterns; all if left out"
+        "--platforms",
+        default="",
+        metavar="NAMES",
+        help=f"what it may call, comma-separated: {', '.join(PLATFORMS)}; all if left out",
     )
-    listing = verbs.add_parser("list", help="list all licences")
-    shown = verbs.add_parser("show", help="show one licence (not its words: those are not kept)")
-    revoke = verbs.add_parser(
-        "revoke", help="end a licence for good; every worker knows within 2 seconds"
+    add.add_argument(
+        "--models",
+        default="",
+        metavar="NAMES",
+        help="what it may ask for, comma-separated, patterns such as 'gpt-*' too; all if left out",
     )
-    extend = verbs.add_parser("extend", help="give a licence another end")
-    for verb in (shown, revoke, extend):
-        verb.add_argument("name", metavar="NAME", help="its name or number from the list")
-    extend.add_argument("span", metavar="SPAN", help="from now, as 30d; `never` = without end")
-    for verb in (add, listing, shown, revoke, extend):
+    for name in ("show", "revoke", "extend"):
+        made[name].add_argument("name", metavar="NAME", help="its name or number from the list")
+    extend.add_argument(
+        "span",
+        metavar="SPAN",
+        help=f"how much longer: {_SPANS}, counted from its end, or from now if that is past; "
+        "`never` = without end",
+    )
+    for verb in made.values():
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    database = opened(settings())
-    try:
+    with opened(settings()) as database:
         table = Licences(database)
         if options.verb == "add":
             return _add(table, options)
         if options.verb == "list":
-            show([_row(licence) for licence in table.all()], as_json=options.json)
-            return 0
+            return _list(table, options)
         return _change(table, options)
-    finally:
-        database.close()
+
+
+def _list(table: Licences, options: argparse.Namespace) -> int:
+    rows = [_row(licence) for licence in table.all()]
+    show(rows, as_json=options.json, if_none="no licence yet; `tokens licence add` makes one")
+    return 0
 
 
 def _add(table: Licences, options: argparse.Namespace) -> int:
@@ -61,9 +88,12 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
     if unknown := [name for name in platforms if name not in PLATFORMS]:
         known = ", ".join(sorted(PLATFORMS))
         raise Complaint(f"there is no platform {unknown[0]}; there are {known}")
-    expires_at = _ending(options.expires) if options.expires else None
+    if len(options.label) > _LONGEST_LABEL:
+        raise Complaint(f"a label has at most {_LONGEST_LABEL} characters")
+    now = time.time()
+    expires_at = _end(options.expires, now, now) if options.expires else None
     words, licence = table.add(
-        time.time(),
+        now,
         label=options.label,
         platforms=platforms,
         models=_names(options.models),
@@ -84,8 +114,7 @@ def _change(table: Licences, options: argparse.Namespace) -> int:
     if options.verb == "revoke":
         licence = table.revoke(licence, time.time())
     elif options.verb == "extend":
-        end = None if options.span == "never" else _ending(options.span)
-        licence = table.extend(licence, end)
+        licence = table.extend(licence, _later_end(licence, options.span, time.time()))
     show([_row(licence)], as_json=options.json)
     return 0
 
@@ -94,11 +123,28 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _ending(span: str) -> int:
-    found = _SPAN.match(span)
+def _later_end(licence: Licence, span: str, now: float) -> int | None:
+    """The end after extending, which never comes sooner than the present one."""
+    if licence.revoked_at is not None:
+        raise Complaint(
+            f"licence {licence.name} is revoked for good; `tokens licence add` makes another"
+        )
+    if licence.expires_at is None:
+        raise Complaint(
+            f"licence {licence.name} never expires, so there is nothing to extend; "
+            "to limit it, revoke it and add another"
+        )
+    return None if span == "never" else _end(span, max(now, licence.expires_at), now)
+
+
+def _end(span: str, begin: float, now: float) -> int:
+    found = _SPAN.fullmatch(span)
     if found is None:
-        raise Complaint(f"{span!r} is not a span of time; write 30d, 12h, 90m, 2w or 1y")
-    return int(time.time()) + int(found[1]) * _SECONDS[found[2]]
+        raise Complaint(f"{span!r} is not a span of time that lies ahead; write {_SPANS}")
+    seconds = float(found[1]) * _SECONDS[found[2]]  # infinite where an int would be endless
+    if begin + seconds > now + _LONGEST_YEARS * _SECONDS["y"]:
+        raise Complaint(f"a licence may end at most {_LONGEST_YEARS}y from now")
+    return int(begin + seconds)
 
 
 def _row(licence: Licence) -> dict[str, Any]:

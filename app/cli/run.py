@@ -73,23 +73,21 @@ def _stop(number: int, frame: object) -> None:
 
 def _licence(chosen: Settings) -> str:
     """The licence for trying things out: the one from last time if it is still good."""
-    database = opened(chosen)
     try:
-        table, kept = Licences(database), _licence_file(chosen)
-        if kept.exists():
-            words = kept.read_text().strip()
-            licence = table.by_digest(digest(words))
-            if licence is not None and licence.is_live(time.time()):
-                return words
-        words, _ = table.add(time.time(), label="made by tokens run")
-        descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(words + "\n")
-        return words
+        with opened(chosen) as database:
+            table, kept = Licences(database), _licence_file(chosen)
+            if kept.exists():
+                words = kept.read_text().strip()
+                licence = table.by_digest(digest(words))
+                if licence is not None and licence.is_live(time.time()):
+                    return words
+            words, _ = table.add(time.time(), label="made by tokens run")
+            descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w") as file:
+                file.write(words + "\n")
+            return words
     except OSError as error:
         raise Complaint(f"cannot write {error.filename}: {error.strerror}") from error
-    finally:
-        database.close()
 
 
 def _licence_file(chosen: Settings) -> Path:

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     chosen = settings()
-    opened(chosen).close()
+    with opened(chosen):
+        pass  # only to have it at the newest migration
     check_port(chosen)
     os.execv(sys.executable, gunicorn_command())
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from app.config import BadSetting, Settings
 
+CALENDAR_END = 253402300799  # Python knows no year after 9999
+
 
 class Complaint(Exception):
     """Says in one sentence why a command cannot be done, and what to do about it."""
@@ -26,13 +28,15 @@ def settings() -> Settings:
         raise Complaint(str(error)) from error
 
 
-def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+def show(
+    rows: Sequence[dict[str, Any]], *, as_json: bool, if_none: str = "nothing to show"
+) -> None:
     """Prints rows: as JSON for programs, as a table for people."""
     if as_json:
         print(json.dumps(list(rows), indent=2, ensure_ascii=False))
         return
     if not rows:
-        print("nothing to show", file=sys.stderr)
+        print(if_none, file=sys.stderr)
         return
     heads = list(rows[0])
     cells = [heads, *([_cell(row[head]) for head in heads] for row in rows)]
@@ -52,5 +56,7 @@ def _cell(value: Any) -> str:
 
 
 def moment(seconds: int | None) -> str | None:
-    """Unix seconds as people write them."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+    """Unix seconds as people write them; the calendar's end for what lies beyond it."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(min(seconds, CALENDAR_END), UTC).isoformat()

@@ -34,22 +34,27 @@ class DatabaseTrouble(GatewayError):
 
 
 class Database:
-    """Runs a function with a connection: `read` without, `write` with an immediate transaction."""
+    """Runs a function with a connection: `read` without, `write` with an immediate transaction. An
+    address it cannot use is a ValueError.
+    """
 
-    def __init__(self, url: str, *, off_hub: bool = False) -> None:
-        self.url = sa.make_url(url)
+    def __init__(self, url: str, *, off_hub: bool = False, read_only: bool = False) -> None:
+        self.url = _usable(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._engine = sa.create_engine(self.url, poolclass=NullPool)
-            sa.event.listen(self._engine, "connect", _set_pragmas)
+            sa.event.listen(self._engine, "connect", _stay_out if read_only else _set_pragmas)
             sa.event.listen(self._engine, "begin", _begin_immediate)
         else:
-            if self.url.get_backend_name() == "postgresql":
-                self.url = self.url.set(drivername="postgresql+psycopg")
             self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
         # One thread: SQLAlchemy's locks are gevent's by then, and gevent's lose wake-ups between threads.
         self._pool = ThreadPool(1, hub=get_hub()) if off_hub and self.is_sqlite else None
         self._is_warm = False
+
+    @property
+    def file(self) -> Path | None:
+        """Where SQLite keeps everything; None on PostgreSQL."""
+        return Path(self.url.database or "") if self.is_sqlite else None
 
     @property
     def engine(self) -> sa.Engine:
@@ -97,8 +102,7 @@ class Database:
 
     def make_place(self) -> None:
         """The folder of a SQLite file, readable by nobody else."""
-        if self.is_sqlite and self.url.database and self.url.database != ":memory:":
-            path = Path(self.url.database)
+        if path := self.file:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -109,6 +113,20 @@ class Database:
             self._pool.kill()
 
 
+def _usable(url: str) -> sa.URL:
+    """The address with the driver of ours. One database for every connection: none in memory."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        parsed = sa.URL.create("unknown")
+    backend = parsed.get_backend_name()
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite")
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ValueError("should be sqlite:///FILE or postgresql://USER@HOST/NAME")
+
+
 def _set_pragmas(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see below
     cursor = connection.cursor()
@@ -116,6 +134,13 @@ def _set_pragmas(connection: sa.engine.interfaces.DBAPIConnection, _: object) ->
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _stay_out(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+    """Not even the journal mode is changed."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
     cursor.close()
 
 

@@ -112,7 +112,7 @@ class Licences:
         return self._one(licences.c.id == licence.id)
 
     def extend(self, licence: Licence, expires_at: int | None) -> Licence:
-        """Gives a licence another end, or none."""
+        """Gives a licence another end, or none. A revoked one stays revoked."""
         change = licences.update().where(licences.c.id == licence.id).values(expires_at=expires_at)
         self._database.write(lambda connection: connection.execute(change))
         return self._one(licences.c.id == licence.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -32,6 +33,9 @@ def prepare(database: Database) -> None:
     """Creates or upgrades the tables. Does nothing where that has been done."""
     database.make_place()
     config = _config()
-    with database.engine.begin() as connection:
+
+    def upgrade(connection: sa.Connection) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+    database.write(upgrade)

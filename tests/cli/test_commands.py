@@ -129,6 +129,18 @@ def test_a_taken_port_is_one_clear_sentence(tokens):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://name:canary@host/db", "sqlite://", "sqlite:///:memory:"]
+)
+def test_an_address_of_no_database_is_one_clear_sentence(tokens, url):
+    for words in (("licence", "list"), ("serve",)):
+        done = tokens(*words, TOKENS_DATABASE_URL=url)
+
+        assert done.returncode == 1
+        assert "TOKENS_DATABASE_URL should be sqlite:///FILE or postgresql://" in done.stderr
+        assert "canary" not in done.stderr and done.stderr.count("\n") == 1
+
+
 @pytest.mark.skipif(
     sys.platform != "linux" or not os.path.isdir("/proc/self"), reason="needs /proc"
 )
@@ -136,4 +148,4 @@ def test_an_unwritable_place_for_the_database_is_one_clear_sentence(tokens):
     done = tokens("serve", TOKENS_DATABASE_URL="sqlite:////proc/self/tokens.db")
 
     assert done.returncode == 1
-    assert "the database cannot be opened" in done.stderr and "Traceback" not in done.stderr
+    assert "the database cannot be used" in done.stderr and "Traceback" not in done.stderr

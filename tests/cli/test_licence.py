@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -37,9 +38,107 @@ def test_revoking_is_for_good_and_extending_moves_the_end(tokens):
     (endless,) = json.loads(tokens("licence", "extend", made["name"], "never", "--json").stdout)
     (revoked,) = json.loads(tokens("licence", "revoke", made["name"], "--json").stdout)
 
-    assert extended["expires"] > made["expires"]
+    assert later(extended, made) == timedelta(days=30)
     assert endless["expires"] is None
     assert revoked["state"] == "revoked"
+
+
+def later(one, other):
+    return datetime.fromisoformat(one["expires"]) - datetime.fromisoformat(other["expires"])
+
+
+@pytest.fixture
+def stored(tokens, tmp_path):
+    """Makes a licence, then writes into its row what no command writes today."""
+
+    def store(expires_at):
+        made = json.loads(tokens("licence", "add", "--json").stdout)
+        database = sqlite3.connect(tmp_path / "tokens.db")
+        with database:
+            change = "UPDATE licences SET expires_at = ? WHERE id = ?"
+            database.execute(change, (expires_at, made["id"]))
+        database.close()
+        return made["name"]
+
+    return store
+
+
+def test_an_expired_licence_is_extended_from_now(tokens, stored):
+    name = stored(1000)
+
+    (expired,) = json.loads(tokens("licence", "show", name, "--json").stdout)
+    (extended,) = json.loads(tokens("licence", "extend", name, "1h", "--json").stdout)
+
+    assert (expired["state"], extended["state"]) == ("expired", "live")
+    assert datetime.fromisoformat(extended["expires"]).year > 2000
+
+
+def test_a_licence_lasts_a_century_at_most(tokens):
+    done = tokens("licence", "add", "--expires", "100y", "--json")
+    made = json.loads(done.stdout)
+
+    again = tokens("licence", "extend", made["name"], "1d")
+
+    assert again.returncode == 1
+    assert "100y" in again.stderr and again.stderr.count("\n") == 1
+
+
+def test_an_end_beyond_the_calendar_is_listed_as_the_calendars_end(tokens, stored):
+    name = stored(99999999999 * 86400)
+
+    for words in (("list",), ("show", name)):
+        (row,) = json.loads(tokens("licence", *words, "--json").stdout)
+        assert row["expires"] == "9999-12-31T23:59:59+00:00"
+        assert row["state"] == "live"
+
+
+@pytest.mark.parametrize(
+    "verb, says",
+    [("revoke", "is revoked for good"), ("show", "never expires, so there is nothing to extend")],
+)
+def test_what_cannot_be_extended_stays_as_it_is(tokens, verb, says):
+    name = json.loads(tokens("licence", "add", "--json").stdout)["name"]
+    before = tokens("licence", verb, name).stdout
+
+    done = tokens("licence", "extend", name, "30d")
+
+    assert done.returncode == 1 and done.stdout == ""
+    assert says in done.stderr and done.stderr.count("\n") == 1
+    assert tokens("licence", "show", name).stdout == before
+
+
+def test_an_empty_list_says_how_to_begin(tokens):
+    done = tokens("licence", "list")
+
+    assert done.returncode == 0 and done.stdout == ""
+    assert "`tokens licence add` makes one" in done.stderr
+    assert json.loads(tokens("licence", "list", "--json").stdout) == []
+
+
+def test_a_database_that_is_not_one_is_one_clear_sentence(tokens, tmp_path):
+    """Tables of somebody else's, which no migration of ours has made."""
+    database = sqlite3.connect(tmp_path / "tokens.db")
+    database.execute("CREATE TABLE licences (shopping TEXT)")
+    database.close()
+
+    done = tokens("licence", "list")
+
+    assert done.returncode == 1
+    assert "the database cannot be used" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_database_that_fails_halfway_is_one_clear_sentence(tokens, tmp_path):
+    tokens("licence", "list")
+    database = sqlite3.connect(tmp_path / "tokens.db")
+    database.execute("DROP TABLE licences")
+    database.close()
+
+    done = tokens("licence", "add")
+
+    assert done.returncode == 1
+    assert "the database cannot be used" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -47,6 +146,12 @@ def test_revoking_is_for_good_and_extending_moves_the_end(tokens):
     [
         (("licence", "show", "nobody"), "there is no licence nobody"),
         (("licence", "add", "--expires", "soon"), "'soon' is not a span of time"),
+        (("licence", "add", "--expires", "2030-01-01"), "write 30d, 12h, 90m, 2w or 1y"),
+        (("licence", "add", "--expires", "0d"), "'0d' is not a span of time"),
+        (("licence", "add", "--expires=-3d"), "'-3d' is not a span of time"),
+        (("licence", "add", "--expires", "99999999999d"), "at most 100y"),
+        (("licence", "add", "--expires", "9" * 5000 + "d"), "at most 100y"),
+        (("licence", "add", "--label", "long" * 51), "at most 200 characters"),
         (("licence", "add", "--platforms", "chatgtp"), "there is no platform chatgtp"),
     ],
 )
