@@ -1,4 +1,4 @@
-"""`tokens doctor`: what is wrong, and what to do about it."""
+"""`tokens doctor`: what is wrong, and what to do about it. It looks and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from app.cli.database import named, why
 from app.cli.serve import check_port
 from app.cli.words import Complaint, settings, show
 from app.config import Settings
 from app.credential import Credential
 from app.errors import GatewayError
 from app.platforms import PLATFORMS
-from app.storage.database import HEAD, Database
+from app.storage.database import HEAD, Database, DatabaseTrouble
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
 
@@ -57,51 +58,62 @@ def run(options: argparse.Namespace) -> int:
 def examine(chosen: Settings, *, offline: bool = False) -> Iterator[Finding]:
     """Looks at everything a gateway with these settings needs."""
     yield Finding("settings", "ok", "all names and values make sense")
-    yield _database(chosen)
-    yield _disk(chosen)
+    yield from _database(chosen)
     yield _port(chosen)
-    if not any(one.keys for one in chosen.platforms.values()):
-        yield Finding(
-            "keys",
-            "wrong",
-            "no platform has a key",
-            "set TOKENS_<PLATFORM>_KEYS, or use `tokens run`",
-        )
+    yield from _keys(chosen)
     if not offline:
         yield from _platforms(chosen)
 
 
-def _database(chosen: Settings) -> Finding:
-    do = "check TOKENS_DATABASE_URL and who may write there"
+def _database(chosen: Settings) -> Iterator[Finding]:
+    """How the database stands, and whether there is room for it. Nothing is made or changed."""
     try:
-        database = Database(chosen.database_url)
-        database.make_place()
+        database = named(chosen, read_only=True)
+    except Complaint as complaint:
+        yield Finding("database", "wrong", str(complaint), "correct the environment variable")
+        return
+    yield _version(database)
+    yield _place(database.file)
+    database.close()
+
+
+def _version(database: Database) -> Finding:
+    if database.file and not os.path.exists(database.file):
+        do = "nothing: `tokens serve` or `tokens licence add` creates it"
+        return Finding("database", "note", f"{database.file} is not there yet", do)
+    try:
         version = database.version()
-        database.close()
-    except (GatewayError, OSError, ValueError) as error:
-        return Finding("database", "wrong", f"cannot be opened: {error.__cause__ or error}", do)
+    except DatabaseTrouble as trouble:
+        do = "check TOKENS_DATABASE_URL, and that what it names is there and may be used"
+        return Finding("database", "wrong", f"cannot be used: {why(trouble)}", do)
+    do = "nothing: `tokens serve` will do it"
     if version is None:
-        return Finding("database", "note", "not prepared yet", "`tokens serve` will do it")
+        return Finding("database", "note", "not prepared yet", do)
     if version != HEAD:
-        return Finding(
-            "database", "note", f"at {version}, newest is {HEAD}", "`tokens serve` will do it"
-        )
+        return Finding("database", "note", f"at {version}, newest is {HEAD}", do)
     return Finding("database", "ok", f"at migration {version}")
 
 
-def _disk(chosen: Settings) -> Finding:
-    if not chosen.database_url.startswith("sqlite:///"):
+def _place(file: Path | None) -> Finding:
+    if file is None:
         return Finding("write access", "ok", "nothing is kept on this machine")
-    folder = Path(chosen.database_url.removeprefix("sqlite:///")).resolve().parent
-    if not os.access(folder, os.W_OK):
+    folder = file.resolve().parent
+    there = next(one for one in (folder, *folder.parents) if os.path.exists(one))
+    if not there.is_dir():
         return Finding(
-            "write access", "wrong", f"{folder} cannot be written", f"chown it to {_user()}"
+            "write access", "wrong", f"{there} is not a folder", "correct TOKENS_DATABASE_URL"
         )
-    room = os.statvfs(folder)
+    for place in (there, file.resolve()):
+        if os.path.exists(place) and not os.access(place, os.W_OK):
+            return Finding(
+                "write access", "wrong", f"{place} cannot be written", f"chown it to {_user()}"
+            )
+    room = os.statvfs(there)
     free = room.f_bavail * room.f_frsize >> 20
     if free < LEAST_MEGABYTES:
-        return Finding("write access", "wrong", f"{free} MB free in {folder}", "make room")
-    return Finding("write access", "ok", f"{free} MB free in {folder}")
+        return Finding("write access", "wrong", f"{free} MB free in {there}", "make room")
+    can = "" if there == folder else f"{folder} can be made, "
+    return Finding("write access", "ok", f"{can}{free} MB free in {there}")
 
 
 def _user() -> str:
@@ -119,14 +131,23 @@ def _port(chosen: Settings) -> Finding:
 # ---------------------------------------------------------------- platforms
 
 
+def _keys(chosen: Settings) -> Iterator[Finding]:
+    """The platforms that have no key and therefore are not called."""
+    keyless = [name for name, one in sorted(chosen.platforms.items()) if not one.keys]
+    if len(keyless) == len(chosen.platforms):
+        do = "set one for a platform; `make run` needs none: it plays every platform by a simulator"
+        yield Finding("keys", "wrong", "no platform has a key", do)
+    for name in keyless:
+        settings = [f"TOKENS_{name.upper()}_KEYS", *PLATFORMS[name].key_variables]
+        yield Finding(name, "note", "no key", f"set {' or '.join(settings)} to use it")
+
+
 def _platforms(chosen: Settings) -> Iterator[Finding]:
     deadlines = Deadlines(connect_seconds=chosen.connect_seconds, first_byte_seconds=15)
     transport = Transport(deadlines, proxy=chosen.upstream_proxy, ca_file=chosen.upstream_ca_file)
     clocks: list[float] = []
     try:
         for name, one in sorted(chosen.platforms.items()):
-            if not one.keys:
-                yield Finding(name, "note", "no key", f"set TOKENS_{name.upper()}_KEYS to use it")
             for place, key in enumerate(one.keys, 1):
                 credential = Credential(f"{name}#{place}", key)
                 yield _platform(PLATFORMS[name], one.base_url, credential, transport, clocks.append)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
+from pathlib import Path
 
 import pytest
 
+from app.cli.doctor import examine
+from app.config import Settings
+from app.platforms import PLATFORMS
 from tests.stack import Simulators
 
 
@@ -15,6 +21,14 @@ def found(done):
 
 def base_urls(simulators: Simulators) -> dict[str, str]:
     return {f"TOKENS_{name.upper()}_BASE_URL": url for name, url in simulators.bases.items()}
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything below a folder: when it was changed, and what is in it."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in [folder, *folder.rglob("*")]
+    }
 
 
 def test_a_good_installation_passes(tokens, simulators):
@@ -59,3 +73,97 @@ def test_what_is_missing_is_wrong_and_says_what_to_do(tokens, settings, check):
     state, _, do = found(done)[check]
     assert done.returncode == 1
     assert state == "wrong" and do
+
+
+def test_a_folder_that_is_not_there_is_told_and_not_made(tokens, tmp_path):
+    url = f"sqlite:///{tmp_path}/not/there/tokens.db"
+
+    findings = found(tokens("doctor", "--json", "--offline", TOKENS_DATABASE_URL=url))
+
+    assert list(tmp_path.iterdir()) == []
+    state, what, do = findings["database"]
+    assert state == "note" and what == f"{tmp_path}/not/there/tokens.db is not there yet"
+    assert "`tokens serve` or `tokens licence add`" in do
+    state, what, _ = findings["write access"]
+    assert state == "ok" and what.startswith(f"{tmp_path}/not/there can be made")
+
+
+def test_a_folder_that_cannot_be_made_is_wrong(tokens, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    url = f"sqlite:///{tmp_path}/file/below/tokens.db"
+
+    done = tokens("doctor", "--json", "--offline", TOKENS_DATABASE_URL=url)
+
+    state, what, _ = found(done)["write access"]
+    assert (state, what) == ("wrong", f"{tmp_path}/file is not a folder")
+
+
+@pytest.mark.parametrize("closed", ["", "tokens.db"])
+def test_what_cannot_be_written_is_wrong(tmp_path, monkeypatch, closed):
+    """Told by the system's own answer, which root never hears."""
+    (tmp_path / "tokens.db").touch()
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / closed)
+    doors = list(PLATFORMS.values())
+    chosen = Settings.from_env({"TOKENS_DATABASE_URL": f"sqlite:///{tmp_path}/tokens.db"}, doors)
+
+    told = {one.check: one for one in examine(chosen, offline=True)}["write access"]
+
+    assert told.state == "wrong" and told.what == f"{tmp_path / closed} cannot be written"
+    assert told.do.startswith("chown it to ")
+
+
+@pytest.mark.parametrize("kind", ["prepared", "empty", "foreign"])
+def test_nothing_is_changed(tokens, tmp_path, kind):
+    database = tmp_path / "tokens.db"
+    if kind == "prepared":
+        tokens("licence", "add")
+    elif kind == "empty":
+        database.touch()
+    else:
+        with sqlite3.connect(database) as foreign:
+            foreign.execute("CREATE TABLE shopping (list TEXT)")
+        foreign.close()
+    before = contents(database.parent)
+
+    findings = found(tokens("doctor", "--json", "--offline"))
+
+    assert findings["database"][0] == ("ok" if kind == "prepared" else "note")
+    after = contents(database.parent)
+    before.pop(str(tmp_path)), after.pop(str(tmp_path))  # SQLite's own -shm comes and goes
+    assert after == before
+
+
+@pytest.mark.parametrize("content", [b"this was a shopping list" * 100, None])
+def test_a_database_that_cannot_be_used_is_told_in_one_line(tokens, tmp_path, content):
+    if content:
+        (tmp_path / "tokens.db").write_bytes(content)
+    else:
+        (tmp_path / "tokens.db").mkdir()
+
+    state, what, do = found(tokens("doctor", "--json", "--offline"))["database"]
+
+    assert state == "wrong" and do
+    assert what.startswith("cannot be used: ") and "\n" not in what and "sqlalche" not in what
+
+
+def test_an_address_of_no_database_is_wrong(tokens):
+    done = tokens(
+        "doctor", "--json", "--offline", TOKENS_DATABASE_URL="mysql://name:canary@host/db"
+    )
+
+    state, what, do = found(done)["database"]
+    assert done.returncode == 1 and "canary" not in done.stdout + done.stderr
+    assert state == "wrong" and "TOKENS_DATABASE_URL should be sqlite:///FILE" in what and do
+
+
+@pytest.mark.parametrize("more", [(), ("--offline",)])
+def test_a_platform_without_a_key_is_not_called_and_its_settings_are_named(tokens, more):
+    nowhere = {f"TOKENS_{name.upper()}_BASE_URL": "http://127.0.0.1:9" for name in PLATFORMS}
+
+    findings = found(tokens("doctor", "--json", *more, **nowhere))
+
+    for name, platform in PLATFORMS.items():
+        state, what, do = findings[name]
+        assert (state, what) == ("note", "no key")
+        assert all(one in do for one in (f"TOKENS_{name.upper()}_KEYS", *platform.key_variables))
+    assert "`make run` needs none" in findings["keys"][2]
