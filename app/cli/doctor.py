@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from app.cli.database import named, why
-from app.cli.serve import check_port
+from app.cli.serve import check_log, check_port
 from app.cli.words import Complaint, settings, show
 from app.config import Settings
 from app.credential import Credential
@@ -59,6 +59,7 @@ def examine(chosen: Settings, *, offline: bool = False) -> Iterator[Finding]:
     """Looks at everything a gateway with these settings needs."""
     yield Finding("settings", "ok", "all names and values make sense")
     yield from _database(chosen)
+    yield _log(chosen)
     yield _port(chosen)
     yield from _keys(chosen)
     if not offline:
@@ -120,11 +121,22 @@ def _user() -> str:
     return os.environ.get("USER", str(os.getuid()))
 
 
+def _log(chosen: Settings) -> Finding:
+    try:
+        check_log(chosen)
+    except Complaint as complaint:
+        what, _, do = str(complaint).partition("; ")
+        return Finding("access log", "wrong", what, do)
+    where = "standard output" if chosen.log_file == "-" else chosen.log_file
+    return Finding("access log", "ok", f"goes to {where}")
+
+
 def _port(chosen: Settings) -> Finding:
     try:
         check_port(chosen)
     except Complaint as complaint:
-        return Finding("port", "note", str(complaint), "nothing, if it is the gateway itself")
+        what, _, do = str(complaint).partition("; ")
+        return Finding("port", "note", what, f"nothing if it is the gateway itself; otherwise {do}")
     return Finding("port", "ok", f"{chosen.host}:{chosen.port} is free")
 
 
@@ -135,7 +147,7 @@ def _keys(chosen: Settings) -> Iterator[Finding]:
     """The platforms that have no key and therefore are not called."""
     keyless = [name for name, one in sorted(chosen.platforms.items()) if not one.keys]
     if len(keyless) == len(chosen.platforms):
-        do = "set one for a platform; `make run` needs none: it plays every platform by a simulator"
+        do = "set one for a platform; `make run` needs none: it plays every platform with a simulator"
         yield Finding("keys", "wrong", "no platform has a key", do)
     for name in keyless:
         settings = [f"TOKENS_{name.upper()}_KEYS", *PLATFORMS[name].key_variables]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.database import opened
-from app.cli.serve import check_port, gunicorn_command
+from app.cli.serve import check_log, check_port, gunicorn_command
 from app.cli.words import Complaint, settings
 from app.config import Settings
 from app.platforms import PLATFORMS
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     chosen = settings()
+    check_log(chosen)
     check_port(chosen)
     licence = _licence(chosen)
     children: list[subprocess.Popen[Any]] = []

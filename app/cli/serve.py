@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     with opened(chosen):
         pass  # only to have it at the newest migration
+    check_log(chosen)
     check_port(chosen)
     os.execv(sys.executable, gunicorn_command())
 
@@ -41,6 +42,19 @@ def gunicorn_command() -> list[str]:
         str(HOME),
     ]
     return [sys.executable, "-m", *start]
+
+
+def check_log(chosen: Settings) -> None:
+    """Complains where every worker would end with a traceback."""
+    if chosen.log_file == "-":
+        return
+    file = Path(chosen.log_file)
+    place = file if file.exists() else file.parent
+    if file.is_dir() or not os.access(place, os.W_OK):
+        raise Complaint(
+            f"the access log cannot be written to {file}; "
+            "make its folder, or set TOKENS_LOG_FILE to another file"
+        )
 
 
 def check_port(chosen: Settings) -> None:

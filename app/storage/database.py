@@ -35,7 +35,7 @@ class DatabaseTrouble(GatewayError):
 
 class Database:
     """Runs a function with a connection: `read` without, `write` with an immediate transaction. An
-    address it cannot use is a ValueError.
+    address it cannot use is a ValueError; a SQLite file opened `read_only` stays as it is.
     """
 
     def __init__(self, url: str, *, off_hub: bool = False, read_only: bool = False) -> None:

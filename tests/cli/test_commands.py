@@ -129,6 +129,16 @@ def test_a_taken_port_is_one_clear_sentence(tokens):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("place", ["not/there/access.log", "."])
+def test_an_access_log_that_cannot_be_is_one_clear_sentence(tokens, tmp_path, place):
+    for command in ("serve", "run"):
+        done = tokens(command, TOKENS_LOG_FILE=str(tmp_path / place))
+
+        assert done.returncode == 1
+        assert "the access log" in done.stderr and "TOKENS_LOG_FILE" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "url", ["nonsense", "mysql://name:canary@host/db", "sqlite://", "sqlite:///:memory:"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -167,3 +168,22 @@ def test_a_platform_without_a_key_is_not_called_and_its_settings_are_named(token
         assert (state, what) == ("note", "no key")
         assert all(one in do for one in (f"TOKENS_{name.upper()}_KEYS", *platform.key_variables))
     assert "`make run` needs none" in findings["keys"][2]
+
+
+def test_a_port_that_is_taken_is_no_fault_while_it_may_be_ours(tokens):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        state, what, do = found(tokens("doctor", "--json", "--offline", TOKENS_PORT=port))["port"]
+
+    assert state == "note" and f"cannot listen on 127.0.0.1:{port}" in what
+    assert do.startswith("nothing if it is the gateway itself; otherwise end what listens there")
+
+
+def test_an_access_log_that_cannot_be_is_wrong_and_not_made(tokens, tmp_path):
+    log = tmp_path / "not/there/access.log"
+
+    done = tokens("doctor", "--json", "--offline", TOKENS_LOG_FILE=str(log))
+
+    state, what, do = found(done)["access log"]
+    assert done.returncode == 1 and not log.parent.exists()
+    assert state == "wrong" and str(log) in what and "TOKENS_LOG_FILE" in do

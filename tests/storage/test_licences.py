@@ -107,6 +107,25 @@ def test_a_database_that_cannot_be_opened_is_told_as_such():
         Database("sqlite:////proc/self/nowhere/tokens.db").version()
 
 
+def test_a_database_opened_only_to_read_is_not_written(tmp_path):
+    place = tmp_path / "tokens.db"
+    place.touch()
+    database = Database(f"sqlite:///{place}", read_only=True)
+
+    assert database.version() is None
+    with pytest.raises(DatabaseTrouble):
+        database.write(lambda connection: connection.execute(sa.text("CREATE TABLE t (a)")))
+    assert place.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", "postgresql://h:p/x"]
+)
+def test_an_address_of_no_database_is_a_value_error(url):
+    with pytest.raises(ValueError, match="should be sqlite:///FILE or postgresql://"):
+        Database(url)
+
+
 @pytest.mark.parametrize("off_hub", [False, True])
 def test_a_file_that_is_no_database_is_told_as_such(tmp_path, off_hub):
     place = tmp_path / "tokens.db"
