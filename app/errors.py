@@ -13,12 +13,12 @@
     │   ├── WrongMedia              the body has a coding or type we do not read
     │   └── CallerGone              nobody is listening any more
     ├── NoCredential                the platform has no credential that may be tried
-    └── UpstreamError               the platform's doing; `verdict` says what to do next
+    └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
         ├── RequestRefused          the platform finds fault with the request itself
         │   └── ContextTooLong      the conversation does not fit the model
         ├── Throttled               too fast; `retry_after` may say how long
         ├── CredentialRefused       the platform does not like the credential
-        ├── Unreachable             no connection, or a 5xx
+        ├── Unreachable             no connection, or a reset before the answer
         ├── TimedOut                no answer in time
         └── BadReply                an answer that makes no sense
             ├── BrokenTransfer      an answer that stops before its end
@@ -160,7 +160,9 @@ class NoCredential(GatewayError):
 
 
 class UpstreamError(GatewayError):
-    """The platform failed us; `verdict` tells what it means for the credential that met it."""
+    """The platform failed: an error of its own, if nothing below says it closer. `verdict` tells what
+    that means for the credential that met it.
+    """
 
     status = 502
     type = "upstream_error"
@@ -219,7 +221,7 @@ class CredentialRefused(UpstreamError):
 
 
 class Unreachable(UpstreamError):
-    """No connection, a reset before the answer, or a 5xx."""
+    """No connection, or a reset before the answer."""
 
     code = "upstream_unreachable"
 

@@ -14,7 +14,6 @@ from app.errors import (
     RequestRefused,
     Throttled,
     TimedOut,
-    Unreachable,
     UpstreamError,
 )
 
@@ -52,7 +51,9 @@ def refusal(
     if status == 504:
         return TimedOut("the platform took too long to answer")
     if status in (408, 409, 425) or status >= 500:
-        return Unreachable("the platform answered with status {status}", status=status).after(wait)
+        return UpstreamError("the platform answered with status {status}", status=status).after(
+            wait
+        )
     if 400 <= status < 500:
         return _fault(status, trouble, words, model)
     return BadReply("the platform answered with status {status}", status=status)
@@ -65,7 +66,7 @@ def from_stream(trouble: Trouble, *, model: str) -> UpstreamError:
     if _blames_key(trouble):
         return _key_refused()
     words = trouble.message[:LONGEST_WORDS]
-    return Unreachable("the platform broke off with an error: {words}", words=words)
+    return UpstreamError("the platform broke off with an error: {words}", words=words)
 
 
 def _blames_key(trouble: Trouble) -> bool:

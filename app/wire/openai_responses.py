@@ -21,7 +21,6 @@ from app.errors import (
     ContextTooLong,
     RequestRefused,
     Throttled,
-    Unreachable,
     UpstreamError,
 )
 from app.wire import openai_chat_stream
@@ -108,7 +107,7 @@ def _refusal(trouble: Trouble) -> UpstreamError:
         return RequestRefused("{words}", code=trouble.code, words=words)
     if trouble.status == 429:
         return Throttled("the platform asks for fewer requests").after(trouble.retry_after)
-    return Unreachable("the platform broke off with an error: {words}", words=words)
+    return UpstreamError("the platform broke off with an error: {words}", words=words)
 
 
 def write_reply(reply: ChatReply, telling: Telling) -> dict[str, Any]:

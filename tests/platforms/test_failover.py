@@ -64,7 +64,7 @@ def test_retry_attempt_counts_the_repetitions(pair: Pair, stream: bool) -> None:
 
     assert (heard.status, len(pair.asked)) == (502, 2)
     wanted = {"anthropic_messages": "api_error", "gemini_generate": "INTERNAL"}
-    assert pair.caller.code(heard.json) == wanted.get(pair.caller.name, "upstream_unreachable")
+    assert pair.caller.code(heard.json) == wanted.get(pair.caller.name, "upstream_error")
 
 
 def test_throttling_is_told_with_the_time_to_wait_when_no_key_is_left(

@@ -17,7 +17,6 @@ from app.errors import (
     RequestRefused,
     Throttled,
     TimedOut,
-    Unreachable,
     UpstreamError,
 )
 from app.upstream.refusals import from_stream, refusal, retry_after
@@ -58,12 +57,12 @@ def refused(status, message="", code="", headers=None, **more) -> UpstreamError:
         (400, "API key expired. Please renew the API key.", "", CredentialRefused, "retire"),
         (429, "", "", Throttled, "rest"),
         (429, "", "insufficient_quota", Throttled, "rest"),
-        (408, "", "", Unreachable, "retry"),
-        (409, "", "", Unreachable, "retry"),
-        (425, "", "", Unreachable, "retry"),
-        (500, "", "", Unreachable, "retry"),
-        (503, "", "", Unreachable, "retry"),
-        (529, "", "", Unreachable, "retry"),
+        (408, "", "", UpstreamError, "retry"),
+        (409, "", "", UpstreamError, "retry"),
+        (425, "", "", UpstreamError, "retry"),
+        (500, "", "", UpstreamError, "retry"),
+        (503, "", "", UpstreamError, "retry"),
+        (529, "", "", UpstreamError, "retry"),
         (504, "", "", TimedOut, "retry"),
         (302, "", "", BadReply, "retry"),
         (100, "", "", BadReply, "retry"),
@@ -172,7 +171,7 @@ def test_any_header_is_a_wait_or_none(text):
 @pytest.mark.parametrize(
     "trouble, made",
     [
-        (Trouble("overloaded"), Unreachable),
+        (Trouble("overloaded"), UpstreamError),
         (Trouble("", 429), Throttled),
         (Trouble("", 401), CredentialRefused),
         (Trouble("bad", 400), RequestRefused),

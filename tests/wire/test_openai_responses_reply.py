@@ -30,7 +30,7 @@ from app.errors import (
     GatewayError,
     RequestRefused,
     Throttled,
-    Unreachable,
+    UpstreamError,
 )
 from app.wire.dialect import Telling
 from app.wire.openai_responses import (
@@ -233,9 +233,9 @@ def test_an_answer_without_output_is_read_as_it_is() -> None:
         ("context_length_exceeded", "Too long", ContextTooLong),
         ("invalid_prompt", "Bad", RequestRefused),
         ("invalid_image_format", "Bad", RequestRefused),
-        ("server_error", "Oops", Unreachable),
-        ("brand_new", "Oops", Unreachable),
-        (None, None, Unreachable),
+        ("server_error", "Oops", UpstreamError),
+        ("brand_new", "Oops", UpstreamError),
+        (None, None, UpstreamError),
     ],
 )
 def test_a_failed_answer_is_an_error(code: Any, message: Any, error: type[GatewayError]) -> None:
