@@ -21,6 +21,7 @@ CHINESE: dict[str, str] = {
     "{field} names a platform but no model": "{field} 只写了平台，没有写模型",
     # bodies
     "the request cannot be read": "无法读取该请求",
+    "the head of the request is too large": "请求头过大",
     "the body is too large": "请求体过大",
     "the body is larger than {most} MB": "请求体超过 {most} MB",
     "the body is shorter than its declared length": "请求体比声明的长度短",
@@ -36,6 +37,7 @@ CHINESE: dict[str, str] = {
     "{field} must not be empty": "{field} 不能为空",
     "{field} must be a string": "{field} 必须是字符串",
     "{field} must be a number": "{field} 必须是数字",
+    "{field} is too large": "{field} 过大",
     "{field} must be a whole number": "{field} 必须是整数",
     "{field} must be a whole number from 0 to {most}": "{field} 必须是 0 到 {most} 之间的整数",
     "{field} must be at least {least}": "{field} 不能小于 {least}",

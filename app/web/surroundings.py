@@ -54,6 +54,7 @@ def register_surroundings(app: Flask) -> None:
 def _preflight() -> Response:
     """Browsers ask before they call, on any path and without a licence (K-007)."""
     response = Response(status=204)
+    del response.headers["Content-Type"]  # of nothing
     asked = request.headers.get("Access-Control-Request-Headers", "")
     response.headers["Access-Control-Allow-Methods"] = METHODS
     response.headers["Access-Control-Allow-Headers"] = asked or HEADERS

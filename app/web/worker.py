@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker, with a cheaper way to send.
+"""gunicorn's gevent worker, with a cheaper way to send and our words for what it refuses.
 
 gevent's `sendall` asks the kernel for the size of the send buffer and keeps a deadline, each time.
 Nearly always the kernel takes everything at once, so that is tried first; what it does not take
@@ -7,10 +7,19 @@ goes the thorough way.
 
 from __future__ import annotations
 
+import os
+from http import HTTPStatus
 from typing import Any
 
-from gevent import socket
+import orjson
+from gevent import GreenletExit, socket
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
+
+from app.canonical.events import Trouble
+from app.errors import BadRequest, GatewayError, TooLarge
+from app.wire import openai_chat
 
 
 class LeanSocket(socket.socket):  # type: ignore[misc]
@@ -36,3 +45,47 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
                 LeanSocket  # the same object with another `sendall`; TLS sockets stay as they are
             )
         super().handle(listener, client, addr)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answers what never becomes a request of ours in JSON (C-181). Only the kind of error is
+        logged: its words quote what was sent, which may be a licence (C-039).
+        """
+        if isinstance(exc, GreenletExit):
+            return  # the worker ends, and nobody is waiting for an answer here
+        request_id = "req_" + os.urandom(12).hex()
+        if isinstance(exc, ParseException):
+            self.log.warning("cannot read a request (%s): %s", request_id, type(exc).__name__)
+        else:
+            self.log.error("request failed (%s)", request_id, exc_info=exc)
+        try:
+            write_nonblock(client, written(meaning(exc), request_id))
+        except OSError as error:
+            self.log.debug("nobody took the answer to %s: %s", request_id, error)
+
+
+def meaning(exc: BaseException) -> GatewayError:
+    """Our error for what gunicorn raised."""
+    if isinstance(exc, (LimitRequestHeaders, LimitRequestLine)):
+        error = TooLarge("the head of the request is too large")
+        error.status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        return error
+    if isinstance(exc, ParseException):
+        return BadRequest("the request cannot be read")
+    return GatewayError()
+
+
+def written(error: GatewayError, request_id: str) -> bytes:
+    """The error as a whole HTTP answer. Nothing is known of the caller, so it is told in the way
+    that most understand.
+    """
+    trouble = Trouble(str(error), error.status, error.code, error.type)
+    body = orjson.dumps(openai_chat.write_error(trouble) | {"request_id": request_id})
+    head = (
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        f"x-request-id: {request_id}",
+        "x-should-retry: false",
+    )
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body

@@ -60,8 +60,10 @@ def optional_number(body: Mapping[str, Any], name: str) -> float | None:
         value = _number(value, name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MOST:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise BadRequest("{field} must be a number", param=name, field=name)
+    if abs(value) > _MOST:
+        raise _too_large(name)
     return value
 
 
@@ -90,9 +92,15 @@ def _number(value: str, param: str) -> float:
         number = float(value)
     except ValueError:
         raise BadRequest("{field} must be a number", param=param, field=param) from None
-    if not abs(number) < _MOST:  # which is also true of what is not a number at all
+    if number != number:  # "nan" is the one thing that is not itself
         raise BadRequest("{field} must be a number", param=param, field=param)
+    if abs(number) > _MOST:
+        raise _too_large(param)
     return int(number) if number == int(number) else number
+
+
+def _too_large(param: str) -> BadRequest:
+    return BadRequest("{field} is too large", param=param, field=param)
 
 
 def is_count(value: Any) -> bool:

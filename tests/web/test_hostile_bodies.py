@@ -104,6 +104,53 @@ def test_a_wrong_field_is_400_and_named(call, change, param):
     assert answer.json()["error"]["param"] == param
 
 
+@pytest.mark.parametrize("value", [10**30, 1e308, "1e30", -(10**30)], ids=str)
+def test_a_number_beyond_all_bounds_is_called_too_large(call, value):
+    body = HELLO | {"model": "claude-sonnet-5", "max_tokens": value}
+    answer = call("POST", "/claude_api/v1/chat/completions", data=json.dumps(body))
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "max_tokens is too large"
+
+
+LICENCE = "a-licence-in-a-broken-head"
+BROKEN_HEADS = {
+    "a negative length": (400, f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n"),
+    "two lengths": (
+        400,
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    ),
+    "an unknown coding": (
+        400,
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: magic\r\n\r\n",
+    ),
+    "no request line": (400, f"hello?key={LICENCE}\r\n\r\n"),
+    "a method that is none": (400, f"G@T /?key={LICENCE} HTTP/1.1\r\n\r\n"),
+    "another protocol": (400, "GET / HTTP/9.9\r\n\r\n"),
+    "a header without a colon": (400, f"GET / HTTP/1.1\r\nAuthorization {LICENCE}\r\n\r\n"),
+    "a header name that is none": (400, f"GET / HTTP/1.1\r\nA b: {LICENCE}\r\n\r\n"),
+    "a line that is too long": (431, f"GET /{'x' * 9000} HTTP/1.1\r\n\r\n"),
+    "a header that is too long": (431, f"GET / HTTP/1.1\r\nA: {'x' * 17000}\r\n\r\n"),
+    "too many headers": (431, "GET / HTTP/1.1\r\n" + "A: b\r\n" * 101 + "\r\n"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(BROKEN_HEADS))
+def test_what_never_becomes_a_request_is_refused_in_json(raw, stack, what):
+    """C-025, C-039, C-181, C-187, C-188."""
+    status, sent = BROKEN_HEADS[what]
+    head, _, body = raw(sent.encode()).partition(b"\r\n\r\n")
+    error = json.loads(body)
+    lines = head.decode().split("\r\n")
+
+    assert lines[0].startswith(f"HTTP/1.1 {status} ")
+    assert "Content-Type: application/json" in lines
+    assert f"x-request-id: {error['request_id']}" in lines
+    assert error["error"]["type"] == "invalid_request_error"
+    assert error["request_id"] in stack.noise
+    assert LICENCE not in stack.noise + body.decode()
+
+
 def test_a_compressed_body_is_415(call):
     """R-095, S-043."""
     body = gzip.compress(json.dumps(HELLO).encode())

@@ -127,6 +127,7 @@ def test_browsers_are_answered_before_they_call(call, path):
     answer = call("OPTIONS", path, licence=None, headers=headers)
 
     assert answer.status_code == 204
+    assert "content-type" not in answer.headers and answer.content == b""
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-allow-headers"] == asked
     assert "PATCH" in answer.headers["access-control-allow-methods"]
