@@ -25,9 +25,11 @@ from app.storage.database import Database
 from app.storage.licences import Licences
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
+from app.web.elsewhere import register_elsewhere
 from app.web.failures import register_failures
 from app.web.gateway import KEY, Defaults, Gateway, Root
 from app.web.logs import AccessLog, set_up_logging
+from app.web.models import ModelName
 from app.web.paths import Paths
 from app.web.root import root
 from app.web.surroundings import register_surroundings
@@ -49,7 +51,9 @@ def create_app(
     app.extensions[KEY] = _build(settings, clock or SystemClock(), known)
     app.url_map.merge_slashes = False  # `Paths` has seen to that, without a redirect
     app.config["MAX_CONTENT_LENGTH"] = settings.body_megabytes * MEGABYTE
+    app.url_map.converters["model"] = ModelName
     register_surroundings(app)
+    register_elsewhere(app)
     register_failures(app)
     for blueprint in (root, *blueprints):
         app.register_blueprint(blueprint)

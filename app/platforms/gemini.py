@@ -37,16 +37,23 @@ PLATFORM = Platform(
     base_url="https://generativelanguage.googleapis.com",
     key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     owner="google",
-    chat=Chat(dialect=gemini_generate, address=_address, follow=_follow, probe="/v1beta/models"),
+    chat=Chat(
+        dialect=gemini_generate,
+        address=_address,
+        follow=_follow,
+        probe="/v1beta/models",
+        gemini_calls=("countTokens",),
+    ),
     catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
 )
 
 bp = blueprint(PLATFORM)
 for version in ("v1beta", "v1"):
-    mount_passage(
-        bp,
-        PLATFORM,
-        f"/{version}/models/<path:model>:countTokens",
-        "/v1beta/models/{model}:countTokens",
-        ["POST"],
-    )
+    for call in PLATFORM.chat.gemini_calls:
+        mount_passage(
+            bp,
+            PLATFORM,
+            f"/{version}/models/<path:model>:{call}",
+            f"/v1beta/models/{{model}}:{call}",
+            ["POST"],
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any, Literal
 from app.canonical.model import ModelFacts
 from app.secret import Secret
 from app.wire.dialect import Dialect
+
+UNKNOWN_RELEASE = (
+    "2026-07-01"  # of models that nobody dates: all came out in 2026, and clients want a day
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model worth listing; 0 = not known."""
+    """A model worth listing. `created` is the day of its release."""
 
     id: str
     name: str
@@ -64,13 +69,9 @@ class Catalogue:
 
 
 def _model(one: dict[str, Any]) -> Model:
-    return Model(
-        one["id"],
-        one.get("name", one["id"]),
-        one.get("context", 0),
-        one.get("max_output", 0),
-        one.get("created", 0),
-    )
+    day = date.fromisoformat(one.get("released", UNKNOWN_RELEASE))
+    created = int(datetime.combine(day, time.min, UTC).timestamp())
+    return Model(one["id"], one["name"], one["context"], one["max_output"], created)
 
 
 def _facts(values: dict[str, Any]) -> ModelFacts:
@@ -94,13 +95,15 @@ class Chat:
     its dialect.
 
     `follow` signs any other path of the vendor's API, for the native routes that pass through;
-    `probe` is one that costs nothing and needs a good key.
+    `probe` is one that costs nothing and needs a good key. `gemini_calls` are the calls on a model,
+    besides generating, that pass through.
     """
 
     dialect: Dialect
     address: Address
     follow: Callable[[str, Secret], Send]
     probe: str
+    gemini_calls: tuple[str, ...] = ()
     forwards: frozenset[str] = frozenset()
     always: Mapping[str, str] = field(
         default_factory=dict

@@ -9,25 +9,33 @@ from typing import Any
 from flask import Response, g, request
 
 from app.access.caller import Caller, check_scope
+from app.errors import NoAccess
 from app.web.gateway import Gateway, gateway
+from app.web.spoken import spoken
+from app.wire import gemini_generate
 
 View = Callable[..., Response]
 GUARD = "audience"  # the attribute by which a view says who may see it; a test walks all routes
 
 
-def require_access(platform: str = "", *, native: bool = False) -> Callable[[View], View]:
-    """Only callers with a licence that covers `platform` get through. Native Gemini routes also
-    read `?key=`.
+def admit(platform: str = "") -> None:
+    """Lets in a caller with a licence that covers `platform`, as `g.caller`. Where Google's dialect
+    is spoken, Google's places for a key are looked at too.
     """
+    native = spoken(request) is gemini_generate
+    query_key = request.args.get("key", "") if native else ""
+    g.caller = gateway().access.admit(request.headers, query_key, native=native)
+    if platform:
+        check_scope(g.caller, platform)
+
+
+def require_access(platform: str = "") -> Callable[[View], View]:
+    """Only callers with a licence that covers `platform` get through."""
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Response:
-            g.caller = gateway().access.admit(
-                request.headers, request.args.get("key", "") if native else "", native=native
-            )
-            if platform:
-                check_scope(g.caller, platform)
+            admit(platform)
             return view(*args, **kwargs)
 
         setattr(guarded, GUARD, "licence")
@@ -55,6 +63,14 @@ def require_access_unless(is_open: Callable[[Gateway], bool]) -> Callable[[View]
         return guarded
 
     return decorate
+
+
+def recognised() -> Caller:
+    """Whoever shows a good licence is known by it, also where none is asked for."""
+    try:
+        return gateway().access.admit(request.headers)
+    except NoAccess:
+        return Caller(None)
 
 
 def open_to_all(view: View) -> View:

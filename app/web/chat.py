@@ -20,7 +20,7 @@ from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
 from app.web.ear import SocketEar
-from app.web.failures import in_trouble, speaks
+from app.web.failures import in_trouble
 from app.web.gateway import Gateway, gateway
 from app.web.intake import read_json
 from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
@@ -38,19 +38,16 @@ def mount_chat(bp: Blueprint, platform: Platform) -> None:
     """Chat Completions, Messages, Responses and generateContent below the platform's prefix."""
 
     @bp.post("/v1/chat/completions")
-    @speaks(openai_chat)
     @require_access(platform.name)
     def chat_completions() -> Response:
         return answer(platform, openai_chat, CHAT)
 
     @bp.post("/v1/messages")
-    @speaks(anthropic_messages)
     @require_access(platform.name)
     def messages() -> Response:
         return answer(platform, anthropic_messages, CHAT)
 
     @bp.post("/v1/responses")
-    @speaks(openai_responses)
     @require_access(platform.name)
     def responses() -> Response:
         return answer(platform, openai_responses, RESPONSES)
@@ -66,8 +63,7 @@ def mount_chat(bp: Blueprint, platform: Platform) -> None:
 
 
 def _gemini_view(platform: Platform, stream: bool) -> Any:
-    @speaks(gemini_generate)
-    @require_access(platform.name, native=True)
+    @require_access(platform.name)
     def generate(model: str) -> Response:
         return answer(platform, gemini_generate, CONTENTS, {"model": model, "stream": stream})
 

@@ -38,6 +38,8 @@ CHINESE: dict[str, str] = {
     "{field} must be a string": "{field} 必须是字符串",
     "{field} must be a number": "{field} 必须是数字",
     "{field} is too large": "{field} 过大",
+    "{field} must be a whole number from 1 to {most}": "{field} 必须是 1 到 {most} 之间的整数",
+    "{field} names no entry of this list": "{field} 不是此列表中的条目",
     "{field} must be a whole number": "{field} 必须是整数",
     "{field} must be a whole number from 0 to {most}": "{field} 必须是 0 到 {most} 之间的整数",
     "{field} must be at least {least}": "{field} 不能小于 {least}",

@@ -1,35 +1,34 @@
-"""Paths of ours that a platform has nothing behind: a clear refusal instead of a riddle (C-027)."""
+"""Paths that vendors have and a platform here does not: a clear refusal instead of a riddle
+(C-027).
+"""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+import re
+
+from flask import Flask, request
+from werkzeug.exceptions import NotFound
 
 from app.errors import NotOffered
-from app.upstream.platform import Platform
-from app.web.access import require_access
-from app.web.failures import speaks
-from app.wire import openai_chat
+from app.web.access import admit
+from app.web.gateway import gateway
+from app.web.spoken import GEMINI_VERB
 
-METHODS = ["GET", "POST", "DELETE"]
-PATHS = (
-    "/v1/alpha/search",
-    "/v1/audio/<path:rest>",
-    "/v1/characters",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/images/<path:rest>",
-    "/v1/videos",
-    "/v1/videos/<path:rest>",
+ENDPOINTS = re.compile(
+    r"/v1/(?:alpha/search|audio|batches|characters|chat/completions|completions|conversations"
+    r"|embeddings|files|images|messages|moderations|responses|uploads|videos)(?:/|$)"
+    r"|/v1beta/(?:batches|cachedContents|files|interactions)(?:/|$)"
+    rf"|/v1(?:beta)?/models/.+{GEMINI_VERB}$"
 )
 
 
-def mount_elsewhere(bp: Blueprint, platform: Platform) -> None:
-    """Answers for every path that clients try and this platform does not have."""
-
-    @speaks(openai_chat)
-    @require_access(platform.name)
-    def not_offered(rest: str = "") -> Response:
-        raise NotOffered("{platform} does not offer this endpoint", platform=platform.name)
-
-    for path in PATHS:
-        bp.add_url_rule(path, f"not_offered_{PATHS.index(path)}", not_offered, methods=METHODS)
+def register_elsewhere(app: Flask) -> None:
+    @app.before_request
+    def refuse() -> None:
+        """Whoever may call the platform is told that it has no such thing."""
+        if not isinstance(request.routing_exception, NotFound):
+            return
+        platform, slash, rest = request.path[1:].partition("/")
+        if platform in gateway().platforms and ENDPOINTS.match(slash + rest):
+            admit(platform)
+            raise NotOffered("{platform} does not offer this endpoint", platform=platform)

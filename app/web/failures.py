@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
 import orjson
 from flask import Flask, Response, g, request
@@ -17,25 +14,9 @@ from app.canonical.events import Trouble
 from app.errors import GatewayError
 from app.services.chat import PASSED_HEADERS, Verbatim
 from app.web.chinese import CHINESE
-from app.wire import openai_chat
-from app.wire.dialect import Dialect
+from app.web.spoken import spoken
 
 log = logging.getLogger(__name__)
-View = Callable[..., Response]
-
-
-def speaks(dialect: Dialect) -> Callable[[View], View]:
-    """Goes outside `require_access`, so that even a refusal is told in the right dialect."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def spoken(*args: Any, **kwargs: Any) -> Response:
-            g.spoken = dialect
-            return view(*args, **kwargs)
-
-        return spoken
-
-    return decorate
 
 
 def prefers_chinese(accept: str) -> bool:
@@ -109,8 +90,9 @@ def register_failures(app: Flask) -> None:
 
 def told(error: GatewayError) -> Response:
     """The error as an answer."""
-    dialect: Dialect = g.get("spoken", openai_chat)
-    body = dialect.write_error(in_trouble(error, request.headers.get("Accept-Language", "")))
+    body = spoken(request).write_error(
+        in_trouble(error, request.headers.get("Accept-Language", ""))
+    )
     body["request_id"] = g.get("request_id", "")
     response = Response(orjson.dumps(body), error.status, content_type="application/json")
     if error.retry_after is not None:

@@ -2,112 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
+from werkzeug.routing import PathConverter
 
+from app.access.caller import check_scope
 from app.errors import ModelNotFound
 from app.upstream.platform import Model, Platform
 from app.web.access import require_access
-from app.web.failures import speaks
-from app.wire import gemini_generate, openai_chat
+from app.web.chat import GEMINI_CALLS
+from app.web.pages import anthropic_page, gemini_page
+from app.web.spoken import GEMINI_VERB, spoken
+from app.wire import anthropic_messages, gemini_generate
+
+Json = dict[str, Any]
+
+
+class ModelName(PathConverter):
+    """A model in a path. With one of Google's calls behind it, it is no longer one."""
+
+    regex = rf"(?!.*{GEMINI_VERB}$)[^/].*?"
 
 
 def mount_models(bp: Blueprint, platform: Platform) -> None:
     """Lists and single models below the platform's prefix, in three vendors' shapes."""
 
-    @bp.get("/v1/models")
-    @speaks(openai_chat)
-    @require_access(platform.name)
-    def list_models() -> Response:
-        if "anthropic-version" in request.headers:
-            return as_json(anthropic_list(platform))
-        return as_json(openai_list(entry(model, platform) for model in platform.catalogue.models))
+    for version in ("v1", "v1beta"):
 
-    @bp.get("/v1/models/<path:wanted>")
-    @speaks(openai_chat)
-    @require_access(platform.name)
-    def one_model(wanted: str) -> Response:
-        model = _known(platform, wanted)
-        if "anthropic-version" in request.headers:
-            return as_json(anthropic_entry(model))
-        return as_json(entry(model, platform))
+        @bp.get(f"/{version}/models", endpoint=f"list_models_{version}")
+        @require_access(platform.name)
+        def list_models() -> Response:
+            return as_json(_listed(platform, allowed(platform)))
 
-    @bp.get("/v1beta/models")
-    @speaks(gemini_generate)
-    @require_access(platform.name, native=True)
-    def list_gemini_models() -> Response:
-        models = [gemini_entry(model) for model in platform.catalogue.models]
-        return as_json({"models": models})
-
-    @bp.get("/v1beta/models/<path:wanted>")
-    @speaks(gemini_generate)
-    @require_access(platform.name, native=True)
-    def one_gemini_model(wanted: str) -> Response:
-        return as_json(gemini_entry(_known(platform, wanted)))
+        @bp.get(f"/{version}/models/<model:wanted>", endpoint=f"one_model_{version}")
+        @require_access(platform.name)
+        def one_model(wanted: str) -> Response:
+            return as_json(_described(platform, found(platform, wanted)))
 
 
-def _known(platform: Platform, wanted: str) -> Model:
+def allowed(platform: Platform) -> Sequence[Model]:
+    """The platform's models, as far as the caller may ask them."""
+    if not g.caller.may_use(platform.name):
+        return ()
+    return [model for model in platform.catalogue.models if g.caller.may_ask(model.id)]
+
+
+def found(platform: Platform, wanted: str) -> Model:
+    """The model of that name, if there is one and the caller may ask it."""
     model = platform.catalogue.model(wanted)
     if model is None:
         raise ModelNotFound("there is no model {model} here", param="model", model=wanted[:200])
+    check_scope(g.caller, platform.name, model.id)
     return model
 
 
-def as_json(body: dict[str, Any]) -> Response:
+def _listed(platform: Platform, models: Sequence[Model]) -> Json:
+    dialect = spoken(request)
+    if dialect is anthropic_messages:
+        page = anthropic_page(models, request.args)
+        ids = [model.id for model in page.models]
+        return {
+            "data": [_described(platform, model) for model in page.models],
+            "has_more": page.more,
+            "first_id": ids[0] if ids else None,
+            "last_id": ids[-1] if ids else None,
+        }
+    if dialect is gemini_generate:
+        page = gemini_page(models, request.args)
+        bookmark = {"nextPageToken": page.models[-1].id} if page.more else {}
+        return {"models": [_described(platform, model) for model in page.models]} | bookmark
+    return openai_list(openai_entry(model, platform) for model in models)
+
+
+def _described(platform: Platform, model: Model) -> Json:
+    dialect = spoken(request)
+    if dialect is anthropic_messages:
+        return anthropic_entry(model)
+    if dialect is gemini_generate:
+        return gemini_entry(model, platform)
+    return openai_entry(model, platform)
+
+
+def as_json(body: Json) -> Response:
     return Response(orjson.dumps(body), content_type="application/json")
 
 
-def openai_list(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def openai_list(entries: Iterable[Json]) -> Json:
     return {"object": "list", "data": list(entries)}
 
 
-def entry(model: Model, platform: Platform, prefix: str = "") -> dict[str, Any]:
+def openai_entry(model: Model, platform: Platform, prefix: str = "") -> Json:
     """Never null and never of a wrong type: strict clients drop the whole list for one bad field
     (K-027).
     """
-    written: dict[str, Any] = {
+    return {
         "id": prefix + model.id,
         "object": "model",
         "created": model.created,
         "owned_by": platform.owner,
         "name": model.name,
-    }
-    if model.context:
-        written["context_length"] = model.context
-    if model.max_output:
-        written["max_output_tokens"] = model.max_output
-    return written
-
-
-def anthropic_list(platform: Platform) -> dict[str, Any]:
-    data = [anthropic_entry(model) for model in platform.catalogue.models]
-    return {
-        "data": data,
-        "has_more": False,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
+        "context_length": model.context,
+        "max_output_tokens": model.max_output,
     }
 
 
-def anthropic_entry(model: Model) -> dict[str, Any]:
+def anthropic_entry(model: Model) -> Json:
     return {
         "type": "model",
         "id": model.id,
         "display_name": model.name,
-        "created_at": "1970-01-01T00:00:00Z",
-        "lifecycle": {"status": "active"},
+        "created_at": datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "max_input_tokens": model.context,
+        "max_tokens": model.max_output,
     }
 
 
-def gemini_entry(model: Model) -> dict[str, Any]:
+def gemini_entry(model: Model, platform: Platform) -> Json:
     return {
         "name": f"models/{model.id}",
         "displayName": model.name,
         "version": "1",
         "inputTokenLimit": model.context,
         "outputTokenLimit": model.max_output,
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+        "supportedGenerationMethods": [*GEMINI_CALLS, *platform.chat.gemini_calls],
     }

@@ -11,7 +11,6 @@ from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
 from app.web.chat import forwarded, listen, stop
-from app.web.failures import speaks
 from app.web.gateway import gateway
 from app.web.intake import read_body
 
@@ -24,10 +23,8 @@ def mount_passage(
     """Passes `rule` on to `upstream`, a path below the platform's base address with the same
     placeholders.
     """
-    spoken = platform.chat.dialect
 
-    @speaks(spoken)
-    @require_access(platform.name, native="v1beta" in rule)
+    @require_access(platform.name)
     def passed(**names: str) -> Response:
         hub = gateway()
         body = read_body(request, hub.body_bytes) if request.method == "POST" else None
@@ -37,7 +34,7 @@ def mount_passage(
         ]
         if query:
             path += "?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in query)
-        headers: dict[str, Any] = forwarded(hub, platform, spoken)
+        headers: dict[str, Any] = forwarded(hub, platform, platform.chat.dialect)
         if body is not None:
             headers["content-type"] = "application/json"
         g.record.update(platform=platform.name, road="passage", licence=g.caller.name)

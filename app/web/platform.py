@@ -6,7 +6,6 @@ from flask import Blueprint
 
 from app.upstream.platform import Platform
 from app.web.chat import mount_chat
-from app.web.elsewhere import mount_elsewhere
 from app.web.models import mount_models
 
 
@@ -15,5 +14,4 @@ def blueprint(platform: Platform) -> Blueprint:
     bp = Blueprint(platform.name, __name__, url_prefix=f"/{platform.name}")
     mount_chat(bp, platform)
     mount_models(bp, platform)
-    mount_elsewhere(bp, platform)
     return bp

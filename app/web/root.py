@@ -9,15 +9,14 @@ from __future__ import annotations
 import orjson
 from flask import Blueprint, Response, g, request
 
-from app.errors import BadRequest, ModelNotFound
+from app.errors import BadRequest
 from app.storage.database import DatabaseTrouble
 from app.upstream.platform import Platform
-from app.web.access import open_to_all, require_access_unless
+from app.web.access import open_to_all, recognised, require_access_unless
 from app.web.chat import CHAT, relay
-from app.web.failures import speaks
 from app.web.gateway import Gateway, gateway
 from app.web.intake import read_json
-from app.web.models import as_json, entry, openai_list
+from app.web.models import allowed, as_json, found, openai_entry, openai_list
 from app.web.schemas import check
 from app.wire import openai_chat
 
@@ -87,35 +86,29 @@ def _state(hub: Gateway, name: str) -> str:
 
 
 @root.get("/v1/models")
-@speaks(openai_chat)
 @require_access_unless(_models_are_open)
 def all_models() -> Response:
-    hub = gateway()
-    platforms = [platform for _, platform in sorted(hub.platforms.items())]
+    g.caller = recognised()
+    platforms = [platform for _, platform in sorted(gateway().platforms.items())]
     return as_json(
         openai_list(
-            entry(model, platform, f"{platform.name}/")
+            openai_entry(model, platform, f"{platform.name}/")
             for platform in platforms
-            if g.caller.may_use(platform.name)
-            for model in platform.catalogue.models
+            for model in allowed(platform)
         )
     )
 
 
 @root.get("/v1/models/<path:wanted>")
-@speaks(openai_chat)
 @require_access_unless(_models_are_open)
 def one_model(wanted: str) -> Response:
+    g.caller = recognised()
     platform, name = _resolved(gateway(), wanted)
-    model = platform.catalogue.model(name)
-    if model is None:
-        raise ModelNotFound("there is no model {model} here", param="model", model=wanted[:200])
     prefix = f"{platform.name}/" if name != wanted else ""
-    return as_json(entry(model, platform, prefix))
+    return as_json(openai_entry(found(platform, name), platform, prefix))
 
 
 @root.post("/v1/chat/completions")
-@speaks(openai_chat)
 @require_access_unless(_is_open)
 def chat_completions() -> Response:
     hub = gateway()

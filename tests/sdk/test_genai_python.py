@@ -221,8 +221,30 @@ def test_a_stream_that_breaks_off_raises(client: genai.Client, door: Door, promp
     assert not any(c.candidates and c.candidates[0].finish_reason for c in chunks) and chunks
 
 
-def test_the_sdk_lists_the_models(client: genai.Client, door: Door) -> None:
-    """C-227."""
-    names = [model.name for model in client.models.list()]
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_the_sdk_lists_the_models(door: Door, version: str) -> None:
+    """C-034, C-227: page by page, and one by one."""
+    client = client_of(door, version=version)
+    names = [model.name for model in client.models.list(config={"page_size": 4})]
+    one = client.models.get(model=door.models.plain)
 
-    assert f"models/{door.models.plain}" in names
+    assert len(names) == len(set(names)) > 4 and one.name in names
+    assert one.name == f"models/{door.models.plain}"
+    assert one.input_token_limit and one.output_token_limit
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_the_sdk_counts_tokens_where_the_model_says_so(door: Door, version: str) -> None:
+    """C-027."""
+    client = client_of(door, version=version)
+    model = client.models.get(model=door.models.plain)
+
+    def count() -> types.CountTokensResponse:
+        return client.models.count_tokens(model=door.models.plain, contents=scenes.SAY)
+
+    if "countTokens" in (model.supported_actions or ()):
+        assert count().total_tokens
+    else:
+        with pytest.raises(errors.ClientError) as caught:
+            count()
+        assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
