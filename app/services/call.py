@@ -33,9 +33,9 @@ class Deaf:
 class ChatCall:
     """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
 
-    `raw` are the bytes of `body`, without what the path said. `array` asks for the framing that is
-    a JSON array. `say` words an error for this caller. `record` collects what the access log will
-    say.
+    `sets` is what parameters in its name ask for. `raw` are the bytes of `body`, without what the
+    path said. `array` asks for the framing that is a JSON array. `say` words an error for this
+    caller. `record` collects what the access log will say.
     """
 
     caller: Caller
@@ -49,6 +49,7 @@ class ChatCall:
     say: Callable[[GatewayError], Trouble]
     array: bool = False
     thinking_budget: int | None = None
+    sets: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     leash: Leash = field(default_factory=Leash)
     ear: Ear = field(default_factory=Deaf)

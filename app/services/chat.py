@@ -33,10 +33,11 @@ from app.services.call import ChatCall
 from app.services.flows import Flow
 from app.services.roads import Road, choose
 from app.services.sources import Source, Sources
+from app.upstream.answer import Answering
 from app.upstream.opening import Opening
-from app.upstream.platform import Platform
+from app.upstream.platform import Attempt, Platform
 from app.upstream.refusals import from_stream, refusal
-from app.upstream.transport import Answer, Transport
+from app.upstream.transport import Transport
 
 T = TypeVar("T")
 
@@ -121,29 +122,30 @@ class ChatRelay:
         exchange = Exchange(self, platform, call, road, source)
         return exchange.stream() if call.stream else exchange.whole()
 
-    def open(self, exchange: Exchange, credential: Credential) -> Answer:
+    def open(self, exchange: Exchange, credential: Credential) -> Answering:
         """One attempt, up to the platform's acceptance."""
-        call, platform, patience = exchange.call, exchange.platform, self._patience
-        send = platform.chat.address(
-            self._base_urls[platform.name], credential.token, call.model, exchange.road.framing
-        )
-        seconds = patience.first_byte if call.stream else patience.answer
-        answer = self._transport.open(
-            "POST",
-            send.url,
-            {**call.headers, **send.headers, "content-type": "application/json"},
-            exchange.road.payload,
+        call, road, patience = exchange.call, exchange.road, self._patience
+        attempt = Attempt(
+            base_url=self._base_urls[exchange.platform.name],
+            credential=credential,
+            caller=call.caller.name,
+            model=call.model,
+            framing=road.framing,
+            headers=call.headers,
+            payload=road.payload,
             leash=call.leash,
-            first_byte_seconds=seconds,
-            repeat_stale=call.caller.brought is None,
+            seconds=patience.first_byte if call.stream else patience.answer,
+            repeated=call.caller.brought is None,
         )
+        opener = road.chat.opener or road.chat.post
+        answer = opener(self._transport, attempt)
         if 200 <= answer.status < 300:
             return answer
         raise self._refused(exchange, answer)
 
-    def _refused(self, exchange: Exchange, answer: Answer) -> GatewayError:
+    def _refused(self, exchange: Exchange, answer: Answering) -> GatewayError:
         """The error that an answer other than success stands for."""
-        call, dialect = exchange.call, exchange.platform.chat.dialect
+        call, dialect = exchange.call, exchange.road.chat.dialect
         try:
             if 300 <= answer.status < 400:
                 return BadReply("the platform answered with status {status}", status=answer.status)
@@ -209,7 +211,7 @@ class Exchange:
         self._note(usage)
         return Relayed(200, "application/json", self._passed(answer), body)
 
-    def _read(self, answer: Answer) -> tuple[bytes, Usage]:
+    def _read(self, answer: Answering) -> tuple[bytes, Usage]:
         try:
             body = answer.read(self.relay.answer_bytes, self.relay.patience.answer)
         finally:
@@ -227,11 +229,11 @@ class Exchange:
         content_type = "application/json" if self.call.array else self.call.spoken.STREAM_TYPE
         return Relayed(200, content_type, headers, self._tell(flow, opening))
 
-    def _opening(self, flow: Flow) -> Opening[tuple[Answer, bytes]]:
+    def _opening(self, flow: Flow) -> Opening[tuple[Answering, bytes]]:
         """An accepted answer to come, and what its first event makes for the caller."""
         return Opening(lambda: self._until_one_works(lambda answer: self._peek(answer, flow)))
 
-    def _keep_waiting(self, opening: Opening[tuple[Answer, bytes]]) -> None:
+    def _keep_waiting(self, opening: Opening[tuple[Answering, bytes]]) -> None:
         """Waits for the platform to accept, but not beyond the grace time, nor for a caller who may
         have gone.
         """
@@ -239,7 +241,7 @@ class Exchange:
         while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not self.call.ear.closing:
             left -= TICK_SECONDS
 
-    def _peek(self, answer: Answer, flow: Flow) -> bytes:
+    def _peek(self, answer: Answering, flow: Flow) -> bytes:
         flow.restart()
         try:
             data = answer.next(PEEK_SECONDS)
@@ -253,7 +255,7 @@ class Exchange:
         out, self._unsent = self._unsent, b""
         return out
 
-    def _tell(self, flow: Flow, opening: Opening[tuple[Answer, bytes]]) -> Iterator[bytes]:
+    def _tell(self, flow: Flow, opening: Opening[tuple[Answering, bytes]]) -> Iterator[bytes]:
         """The body of a stream. Always tells how it ended: by its last event, an error event, or a
         broken transfer.
         """
@@ -276,7 +278,7 @@ class Exchange:
                 self._note(flow.usage)
 
     def _try_until_told(
-        self, flow: Flow, opening: Opening[tuple[Answer, bytes]]
+        self, flow: Flow, opening: Opening[tuple[Answering, bytes]]
     ) -> Iterator[bytes]:
         """One attempt after the other, until one is told to its end or has said something."""
         head = flow.open()
@@ -299,7 +301,7 @@ class Exchange:
                     answer.close()
             head, opening = b"", self._opening(flow)
 
-    def _pump(self, flow: Flow, answer: Answer, out: bytes) -> Iterator[bytes]:
+    def _pump(self, flow: Flow, answer: Answering, out: bytes) -> Iterator[bytes]:
         """What the platform says, until it has said all."""
         record, next_piece, feed = self.call.record, answer.next, flow.feed
         if out:
@@ -346,7 +348,7 @@ class Exchange:
 
     # ------------------------------------------------------------ attempts
 
-    def _until_one_works(self, use: Callable[[Answer], T]) -> tuple[Answer, T]:
+    def _until_one_works(self, use: Callable[[Answering], T]) -> tuple[Answering, T]:
         for self._credential in self._candidates:
             self._attempts += 1
             self.call.record["attempts"] = self._attempts
@@ -367,7 +369,7 @@ class Exchange:
         if error.verdict == "retry" and self._attempts <= self.call.attempts:
             self.relay.pause(self._attempts)
 
-    def _passed(self, answer: Answer) -> dict[str, str]:
+    def _passed(self, answer: Answering) -> dict[str, str]:
         """The platform's headers that mean something to a caller of its own dialect (S-029)."""
         if self.road.name != "raw":
             return {}

@@ -27,7 +27,7 @@ from app.services.attachments import inlined
 from app.services.call import ChatCall
 from app.services.flows import Flow, PatchedFlow, RawFlow, TranslatedFlow
 from app.services.meter import estimated
-from app.upstream.platform import Framing, Platform
+from app.upstream.platform import Chat, Framing, Platform
 from app.wire import openai_chat
 from app.wire.dialect import Dialect, StreamWriter
 from app.wire.names import given_twice
@@ -38,6 +38,7 @@ SMALL = 65536  # bytes; above, looking through the caller's costs as much as wri
 
 class Road(Protocol):
     name: str
+    chat: Chat
     framing: Framing
 
     @property
@@ -51,18 +52,19 @@ class Road(Protocol):
 
 def choose(platform: Platform, call: ChatCall, basket: Callable[[], Basket]) -> Road:
     """The shortest road that can carry this call."""
-    upstream = platform.chat.dialect
+    chat, wanted = platform.chat, None
+    if platform.pick is not None:
+        wanted = call.spoken.read_request(call.body)
+        chat = platform.pick(wanted, call.sets)
     facts = platform.catalogue.facts(call.model)
-    if upstream is call.spoken and upstream is not openai_chat:
-        return RawRoad(call, upstream)
-    if (
-        upstream is call.spoken
-        and call.telling.reasoning == "field"
-        and call.thinking_budget is None
-    ):
+    is_same = chat.dialect is call.spoken and not call.sets
+    if is_same and chat.dialect is not openai_chat:
+        return RawRoad(call, chat)
+    if is_same and call.telling.reasoning == "field" and call.thinking_budget is None:
         if (body := patch_request(call.body, call.model, facts)) is not None:
-            return PatchedRoad(call, body)
-    return TranslatedRoad(call, upstream, facts, basket)
+            return PatchedRoad(call, chat, body)
+    wanted = wanted or call.spoken.read_request(call.body)
+    return TranslatedRoad(call, chat, wanted, facts, basket)
 
 
 # ---------------------------------------------------------------- raw
@@ -71,9 +73,10 @@ def choose(platform: Platform, call: ChatCall, basket: Callable[[], Basket]) -> 
 class RawRoad:
     name = "raw"
 
-    def __init__(self, call: ChatCall, dialect: Dialect) -> None:
+    def __init__(self, call: ChatCall, chat: Chat) -> None:
+        self.chat = chat
         self._call = call
-        self._dialect = dialect
+        self._dialect = chat.dialect
         if twice := given_twice(call.raw):
             raise BadRequest("{field} is given twice", param=twice, field=twice)
         self.payload = call.raw
@@ -104,7 +107,8 @@ def make_writer(call: ChatCall) -> StreamWriter:
 class PatchedRoad:
     name = "patched"
 
-    def __init__(self, call: ChatCall, body: dict[str, Any]) -> None:
+    def __init__(self, call: ChatCall, chat: Chat, body: dict[str, Any]) -> None:
+        self.chat = chat
         self._call = call
         is_same = len(call.raw) < SMALL and body == call.body and not given_twice(call.raw)
         self.payload = call.raw if is_same else orjson.dumps(body)
@@ -134,14 +138,20 @@ class TranslatedRoad:
     name = "translated"
 
     def __init__(
-        self, call: ChatCall, upstream: Dialect, facts: ModelFacts, basket: Callable[[], Basket]
+        self,
+        call: ChatCall,
+        chat: Chat,
+        request: ChatRequest,
+        facts: ModelFacts,
+        basket: Callable[[], Basket],
     ) -> None:
-        request = call.spoken.read_request(call.body)
+        upstream = chat.dialect
         if request.variants > 1:
             raise BadRequest(
                 "{field} must be 1 here: the platform gives one answer a call", param="n", field="n"
             )
         request = inlined(_with_budget(request, call), upstream, basket)
+        self.chat = chat
         self._call = call
         self._upstream = upstream
         self._stops = _stops_to_cut(request, upstream, facts)

@@ -35,6 +35,21 @@ class Body(Protocol):
     def close(self) -> None: ...
 
 
+class Answering(Protocol):
+    """What can be read like a platform's answer. `next` gives what has arrived, `b""` at a clean end
+    and None when nothing came for a while.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+
+    def next(self, seconds: float) -> bytes | None: ...
+
+    def read(self, limit: int, seconds: float) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
 class Answer:
     """`complete_by` says how the end is known: `length`, `chunked`, or `close`, which proves
     nothing.

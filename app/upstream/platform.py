@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.canonical.model import ModelFacts
+from app.canonical.request import ChatRequest
+from app.credential import Credential
 from app.secret import Secret
+from app.upstream.answer import Answering
+from app.upstream.leash import Leash
+from app.upstream.transport import Transport
 from app.wire.dialect import Dialect
 
 UNKNOWN_RELEASE = (
@@ -89,20 +94,43 @@ Framing = Literal[
 Address = Callable[[str, Secret, str, Framing], Send]  # base URL, token, model
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at a chat. `seconds` is how long the platform may take to accept it; a call that
+    must not be `repeated` may not even be sent again on a fresh connection.
+    """
+
+    base_url: str
+    credential: Credential
+    caller: str  # the licence's name
+    model: str
+    framing: Framing
+    headers: Mapping[str, str]
+    payload: bytes
+    leash: Leash
+    seconds: float
+    repeated: bool
+
+
+Opener = Callable[[Transport, Attempt], Answering]
+
+
 @dataclass(frozen=True, slots=True)
 class Chat:
     """How a platform chats. `forwards` are the caller's own headers that the vendor documents for
     its dialect.
 
     `follow` signs any other path of the vendor's API, for the native routes that pass through;
-    `probe` is one that costs nothing and needs a good key. `gemini_calls` are the calls on a model,
-    besides generating, that pass through.
+    `probe` is one that costs nothing and needs a good key. `opener` is for chats that are not one
+    call: it makes as many as it takes, and gives what can be read like an answer. `gemini_calls`
+    are the calls on a model, besides generating, that pass through.
     """
 
     dialect: Dialect
     address: Address
     follow: Callable[[str, Secret], Send]
     probe: str
+    opener: Opener | None = None
     gemini_calls: tuple[str, ...] = ()
     forwards: frozenset[str] = frozenset()
     always: Mapping[str, str] = field(
@@ -112,11 +140,27 @@ class Chat:
         default_factory=dict
     )  # headers by which a caller takes one kind of the vendor's tools out of its own requests
 
+    def post(self, transport: Transport, attempt: Attempt) -> Answering:
+        """The usual opening: one call."""
+        send = self.address(
+            attempt.base_url, attempt.credential.token, attempt.model, attempt.framing
+        )
+        return transport.open(
+            "POST",
+            send.url,
+            {**attempt.headers, **send.headers, "content-type": "application/json"},
+            attempt.payload,
+            leash=attempt.leash,
+            first_byte_seconds=attempt.seconds,
+            repeat_stale=attempt.repeated,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
     """`key_variables` are the vendor's own names for an API key in the environment. `beta_header`
-    is where its beta features are switched on; the operator may add to it.
+    is where its beta features are switched on; the operator may add to it. Where there is more than
+    one way to chat, `pick` chooses by what is asked and by what the model's name asks for.
     """
 
     name: str
@@ -127,3 +171,4 @@ class Platform:
     chat: Chat
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
     beta_header: str = ""
+    pick: Callable[[ChatRequest, Mapping[str, Any]], Chat] | None = None
