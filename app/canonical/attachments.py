@@ -15,6 +15,7 @@ from app.canonical.parts import Inline, Link
 from app.errors import BadAttachment
 
 _SPACE = re.compile(r"\s+")
+_SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _HEAD = 96  # base64 characters that hold every magic number we look at
 
 
@@ -26,6 +27,10 @@ def source(text: str, *, param: str, named: str = "") -> Inline | Link:
         return Link(text.strip())
     if text[:5].lower() == "data:":
         return _data_url(text, param)
+    if _SCHEME.match(text):  # base64 has no colon
+        raise BadAttachment(
+            "{field}: only http, https and data addresses are taken", param=param, field=param
+        )
     data = _checked(text, param)
     return Inline(sniff(_head(data)) or named or _unknown(param), data)
 

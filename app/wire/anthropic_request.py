@@ -110,8 +110,8 @@ def _read_message(message: Any, param: str) -> Turn:
             field=f"{param}.role",
             choices="user, assistant, system",
         )
-    content = message.get("content")
-    return Turn(role, read_blocks("" if content is None else content, f"{param}.content"))
+    param = f"{param}.content"
+    return Turn(role, read_blocks(fields.required(message, "content", param), param))
 
 
 def _read_system(given: Any) -> tuple[Text, ...]:

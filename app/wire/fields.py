@@ -15,11 +15,11 @@ from app.errors import BadRequest
 _MOST = 2**53  # beyond this, JSON numbers are not exact
 
 
-def required(body: Mapping[str, Any], name: str) -> Any:
+def required(body: Mapping[str, Any], name: str, param: str = "") -> Any:
     """The field's value; it must be there and not null."""
     value = body.get(name)
     if value is None:
-        raise BadRequest("{field} is required", param=name, field=name)
+        raise BadRequest("{field} is required", param=param or name, field=param or name)
     return value
 
 

@@ -192,10 +192,12 @@ class _Contents:
                 field=f"{param}.role",
                 choices="user, model",
             )
-        given = content.get("parts")
-        given = [given] if isinstance(given, (str, Mapping)) else given
-        parts = fields.a_list([] if given is None else given, f"{param}.parts")
-        read = tuple(self._part(part, f"{param}.parts[{i}]") for i, part in enumerate(parts))
+        param = f"{param}.parts"
+        given = fields.required(content, "parts", param)
+        parts = [given] if isinstance(given, (str, Mapping)) else fields.a_list(given, param)
+        if not parts:
+            raise BadRequest("{field} must not be empty", param=param, field=param)
+        read = tuple(self._part(part, f"{param}[{i}]") for i, part in enumerate(parts))
         return Turn("assistant" if role == "model" else "user", read)
 
     def _part(self, part: Any, param: str) -> Part:
@@ -313,9 +315,12 @@ def _read_file(given: Any, opaque: Opaque | None, param: str) -> Media:
     data = camel(fields.an_object(given, param))
     uri = fields.text(data.get("fileUri"), f"{param}.fileUri")
     media_type = fields.optional_text(data, "mimeType", f"{param}.mimeType").lower()
-    is_link = uri[:8].lower().startswith(("http://", "https://"))
-    found = Link(uri, media_type) if is_link else Stored(NAME, uri)
-    return _by_type(found, media_type, opaque)
+    if ":" not in uri or uri.startswith("gs:"):
+        return _by_type(Stored(NAME, uri), media_type, opaque)
+    found = source(uri, param=f"{param}.fileUri", named=media_type)
+    if isinstance(found, Link):
+        found = Link(uri, media_type)
+    return _by_type(found, media_type or found.media_type, opaque)
 
 
 # ---------------------------------------------------------------- writing

@@ -143,6 +143,8 @@ def _of_choice(config: dict[str, Any]) -> set[str]:
 
 
 def _read_system(system: Any) -> tuple[Text, ...]:
+    if isinstance(system, Mapping) and not system.get("parts"):
+        return ()
     turns = read_contents(system, "systemInstruction")
     return tuple(part for turn in turns for part in turn.parts if isinstance(part, Text))
 

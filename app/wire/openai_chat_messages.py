@@ -33,6 +33,9 @@ from app.wire.openai_chat_seals import read_call_seal, read_details
 
 NAME = "openai_chat"
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+INSTEAD = (  # what an assistant may have said instead of content
+    "tool_calls function_call refusal audio reasoning_content reasoning reasoning_details".split()
+)
 
 
 # ---------------------------------------------------------------- reading
@@ -52,6 +55,8 @@ def read_messages(messages: list[Any]) -> list[Turn]:
                 field=f"{param}.role",
                 choices=", ".join(sorted(ROLES)),
             )
+        if role != "function" and not (role == "assistant" and any(map(message.get, INSTEAD))):
+            fields.required(message, "content", f"{param}.content")
         name = fields.optional_text(message, "name", f"{param}.name")
         if role in ("tool", "function"):
             turns.append(Turn("user", (_read_result(message, role, legacy, param),)))
@@ -201,13 +206,14 @@ def _read_audio(part: Mapping[str, Any], param: str) -> Audio:
 
 
 def write_messages(request: ChatRequest) -> list[dict[str, Any]]:
+    """The messages; where nobody said anything, that (C-068): there must be one."""
     messages: list[dict[str, Any]] = []
     if request.system:
         words = "\n\n".join(part.text for part in request.system)
         messages.append({"role": "system", "content": words})
     for turn in request.turns:
         messages.extend(_write_turn(turn))
-    return messages
+    return messages or [{"role": "user", "content": ""}]
 
 
 def _write_turn(turn: Turn) -> list[dict[str, Any]]:

@@ -97,8 +97,10 @@ def _is_plain(message: Any) -> bool:
     content, calls = message.get("content"), message.get("tool_calls") or []
     if not isinstance(calls, list) or not all(map(_is_plain_call, calls)):
         return False
-    if isinstance(content, str) or (content is None and calls):
+    if isinstance(content, str):
         return True
+    if content is None:
+        return bool(calls) and message.get("role") == "assistant"
     return isinstance(content, list) and bool(content) and all(map(_is_plain_part, content))
 
 

@@ -175,7 +175,8 @@ def _read_message(item: Mapping[str, Any], param: str, made: _Conversation) -> N
             field=f"{param}.role",
             choices=", ".join(sorted(ROLES)),
         )
-    parts = _read_content(item.get("content"), f"{param}.content")
+    content = fields.required(item, "content", f"{param}.content")
+    parts = _read_content(content, f"{param}.content")
     if role == "assistant":
         phase = fields.optional_text(item, "phase", f"{param}.phase")
         mark = Opaque(NAME, {"phase": phase}) if phase else None

@@ -260,6 +260,8 @@ def _write_conversation(request: ChatRequest, *, stored: bool) -> dict[str, Any]
     if not items and words:
         content = [{"type": "input_text", "text": words}]
         return {"input": [{"role": "developer", "content": content}]}
+    if not items:  # empty content is still content (C-068)
+        items = [{"role": "user", "content": ""}]
     return {"instructions": words, "input": items} if words else {"input": items}
 
 

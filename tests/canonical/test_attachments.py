@@ -54,6 +54,15 @@ def test_anything_else_is_refused_by_its_place(text):
     assert refused.value.param == "messages[0].content[1]"
 
 
+@pytest.mark.parametrize(
+    "text", ["file:///etc/passwd", "FTP://x/y.png", " gopher://x", "git+ssh://x", "https:/x"]
+)
+def test_an_address_of_another_kind_is_told_apart_from_bad_base64(text):
+    """C-064, C-066."""
+    with pytest.raises(BadAttachment, match="p: only http, https and data addresses are taken"):
+        source(text, param="p")
+
+
 def test_bytes_that_show_no_type_are_what_the_field_says():
     assert source("AAAA", param="p", named="audio/wav") == Inline("audio/wav", "AAAA")
 

@@ -311,6 +311,23 @@ def test_a_body_that_is_not_json_is_400_in_the_callers_dialect(pair: Pair) -> No
     assert (heard.headers["x-should-retry"], pair.asked) == ("false", [])
 
 
+def test_a_message_without_content_is_told_before_the_platform_is_asked(
+    pair: Pair, stream: bool
+) -> None:
+    """C-052. On its own routes a platform is to judge for itself (C-215, C-221)."""
+    path, body = pair.ask("hello", stream=stream)
+    said = next(body[name] for name in ("messages", "contents", "input") if name in body)
+    if isinstance(said, str):
+        said = body["input"] = [{"role": "user", "content": said}]
+    del said[0]["parts" if "contents" in body else "content"]
+    heard = pair.caller.call(pair.base, (path, body), pair.stack.licence)
+    place = {"openai_responses": "input[0].content", "gemini_generate": "contents[0].parts"}
+
+    assert (heard.status, len(pair.asked)) == (400, int(pair.is_raw))
+    if not pair.is_raw:
+        assert place.get(pair.caller.name, "messages[0].content") in heard.content.decode()
+
+
 def test_every_answer_has_a_request_id(pair: Pair, stream: bool) -> None:
     """C-188, K-091."""
     ids = {pair.call("hello", stream=stream).headers["x-request-id"] for _ in range(2)}

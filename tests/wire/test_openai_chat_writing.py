@@ -224,8 +224,10 @@ def test_attachments_of_a_result_follow_in_a_message_of_the_user():
 
 
 def test_thoughts_and_what_is_others_own_are_left_out():
-    assert messages(Thinking("hm"), role="assistant") == []
-    assert messages(Opaque("other", {}), Text("")) == []
+    nothing = [{"role": "user", "content": ""}]
+
+    assert messages(Thinking("hm"), role="assistant") == nothing
+    assert messages(Opaque("other", {}), Text("")) == nothing
     assert messages(Thinking("hm"), Refusal("no"), ToolCall("c", "f", ""), role="assistant") == [
         {
             "role": "assistant",
