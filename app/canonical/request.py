@@ -65,12 +65,13 @@ class Sampling:
 @dataclass(frozen=True, slots=True)
 class Reasoning:
     """How hard to think, in either of the two currencies; `visible` asks for the thoughts in
-    words.
+    words. `told` False = the caller does not expect any in the answer, not even sealed ones.
     """
 
     effort: Effort | None = None
     budget: int | None = None  # tokens; -1 leaves it to the model
     visible: bool | None = None
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from app.canonical.events import (
     Trouble,
     Usage,
 )
+from app.canonical.sieve import Sieve
 from app.errors import BrokenTransfer, EmptyReply
 from app.services.meter import estimated
 from app.wire import openai_chat
@@ -194,8 +195,15 @@ class TranslatedFlow:
     is_ill = False
 
     def __init__(
-        self, upstream: Dialect, writer: StreamWriter, stops: tuple[str, ...], request_bytes: int
+        self,
+        upstream: Dialect,
+        writer: StreamWriter,
+        stops: tuple[str, ...],
+        request_bytes: int,
+        *,
+        sieve: Callable[[], Sieve | None] = lambda: None,
     ) -> None:
+        self._make_sieve = sieve
         self._upstream = upstream
         self._writer = writer
         self._stops = stops
@@ -207,6 +215,7 @@ class TranslatedFlow:
     def restart(self) -> None:
         self._reader = self._upstream.read_stream()
         self._order = InOrder()
+        self._sieve = self._make_sieve()
         self._cut = Cut(self._stops) if self._stops else None
         self._said = 0
         self._held: Opened | None = None
@@ -234,6 +243,8 @@ class TranslatedFlow:
 
     def _tell(self, events: list[Event]) -> bytes:
         self._order.check(events)
+        if self._sieve is not None:
+            events = self._sieve.pass_on(events)
         if self._cut is not None:
             events = self._cut.pass_on(events)
         told: list[Event] = []

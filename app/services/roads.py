@@ -21,6 +21,7 @@ from app.canonical.events import Delta, Usage
 from app.canonical.model import ModelFacts
 from app.canonical.reply import fold, unfold
 from app.canonical.request import ChatRequest
+from app.canonical.sieve import Sieve
 from app.errors import BadReply, BadRequest, EmptyReply
 from app.media.inbound import Basket
 from app.services.attachments import inlined
@@ -29,7 +30,7 @@ from app.services.flows import Flow, PatchedFlow, RawFlow, TranslatedFlow
 from app.services.meter import estimated
 from app.upstream.platform import Chat, Framing, Platform
 from app.wire import openai_chat
-from app.wire.dialect import Dialect, StreamWriter
+from app.wire.dialect import Dialect, StreamWriter, Telling
 from app.wire.names import given_twice
 from app.wire.openai_chat_patch import patch_reply, patch_request
 
@@ -87,17 +88,17 @@ class RawRoad:
         return body, usage or estimated(len(self.payload), len(body))
 
     def flow(self) -> Flow:
-        writer = make_writer(self._call)
+        writer = make_writer(self._call, self._call.telling)
         make = getattr(self._dialect, "array_tap", None) if self._call.array else None
         verbatim = self._call.caller.brought is not None
         return RawFlow(make or self._dialect.tap, writer, array=self._call.array, verbatim=verbatim)
 
 
-def make_writer(call: ChatCall) -> StreamWriter:
+def make_writer(call: ChatCall, telling: Telling) -> StreamWriter:
     """The caller's kind of stream; one dialect has two framings."""
     spoken: Any = call.spoken
     write = spoken.write_array_stream if call.array else spoken.write_stream
-    writer: StreamWriter = write(call.telling)
+    writer: StreamWriter = write(telling)
     return writer
 
 
@@ -150,10 +151,15 @@ class TranslatedRoad:
             raise BadRequest(
                 "{field} must be 1 here: the platform gives one answer a call", param="n", field="n"
             )
-        request = inlined(_with_budget(request, call), upstream, basket)
+        request = inlined(_with_budget(_quietened(request, call), call), upstream, basket)
         self.chat = chat
         self._call = call
         self._upstream = upstream
+        self._telling = call.telling
+        if not request.reasoning.told:
+            self._telling = replace(call.telling, reasoning="none")
+        choice = request.tool_choice
+        self._one_call = choice is not None and choice.parallel is False
         self._stops = _stops_to_cut(request, upstream, facts)
         if self._stops:
             request = replace(request, sampling=replace(request.sampling, stop=()))
@@ -165,6 +171,8 @@ class TranslatedRoad:
 
     def answer(self, body: bytes) -> tuple[bytes, Usage]:
         events = unfold(self._upstream.read_reply(_parsed(body)))
+        if (sieve := self._sieve()) is not None:
+            events = sieve.pass_on(events)
         if self._stops:
             events = Cut(self._stops).pass_on(events)
         reply = fold(events)
@@ -174,12 +182,28 @@ class TranslatedRoad:
             said = sum(len(event.text) for event in events if isinstance(event, Delta))
             reply = replace(reply, usage=estimated(len(self.payload), said))
         assert reply.usage is not None
-        written = self._call.spoken.write_reply(reply, self._call.telling)
+        written = self._call.spoken.write_reply(reply, self._telling)
         return orjson.dumps(written), reply.usage
 
     def flow(self) -> Flow:
-        writer = make_writer(self._call)
-        return TranslatedFlow(self._upstream, writer, self._stops, len(self.payload))
+        writer = make_writer(self._call, self._telling)
+        return TranslatedFlow(
+            self._upstream, writer, self._stops, len(self.payload), sieve=self._sieve
+        )
+
+    def _sieve(self) -> Sieve | None:
+        """What takes out of the answer what the caller does not want; mostly there is nothing."""
+        thoughts = self._telling.reasoning != "none"
+        if thoughts and not self._one_call:
+            return None
+        return Sieve(thoughts=thoughts, one_call=self._one_call)
+
+
+def _quietened(request: ChatRequest, call: ChatCall) -> ChatRequest:
+    """Thoughts the caller has closed off need not be asked for (C-127)."""
+    if call.telling.reasoning != "none":
+        return request
+    return replace(request, reasoning=replace(request.reasoning, told=False))
 
 
 def _with_budget(request: ChatRequest, call: ChatCall) -> ChatRequest:

@@ -170,7 +170,7 @@ def _write_part(part: Part, telling: Telling) -> list[dict[str, Any]]:
     match part:
         case Text(text, opaque):
             block = {"type": "text", "text": text}
-            return [block, *_sealed("", opaque)] if text else []
+            return [block, *(() if quiet else _sealed("", opaque))] if text else []
         case Refusal(text):
             return [{"type": "text", "text": text}] if text else []
         case Image(Inline(media_type, data)):
@@ -180,7 +180,7 @@ def _write_part(part: Part, telling: Telling) -> list[dict[str, Any]]:
             return [redacted(opaque) or thought]
         case ToolCall():
             call_id = fitting_id(part.call_id)
-            return [*_sealed(call_id, part.opaque), write_call(part)]
+            return [*(() if quiet else _sealed(call_id, part.opaque)), write_call(part)]
         case Opaque():
             block = dict(own(part))
             return [block] if "type" in block and not quiet else []

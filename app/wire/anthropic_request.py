@@ -179,11 +179,11 @@ def _read_tool_choice(given: Any) -> ToolChoice | None:
 
 def _read_reasoning(given: Any, effort: Any) -> Reasoning:
     effort = effort if effort in EFFORTS else None
-    if given is None:
-        return Reasoning(effort=effort)
+    if given is None:  # clients do not expect thoughts they have not asked for
+        return Reasoning(effort=effort, told=False)
     thinking = fields.an_object(given, "thinking")
     if thinking.get("type") == "disabled":
-        return Reasoning(effort="none", visible=False)
+        return Reasoning(effort="none", visible=False, told=False)
     display = thinking.get("display")
     visible = None if display is None else display != "omitted"
     budget = fields.optional_int(thinking, "budget_tokens", least=0)
@@ -297,7 +297,7 @@ def _write_thinking(request: ChatRequest, facts: ModelFacts) -> tuple[dict[str, 
         return ({"type": "disabled"}, None) if facts.can_disable else ({}, _known("low", facts))
     if not wants:
         return {}, None
-    display = "omitted" if asked.visible is False else "summarized"
+    display = "summarized" if asked.told and asked.visible is not False else "omitted"
     return {"type": "adaptive", "display": display}, effort
 
 

@@ -238,6 +238,8 @@ class MessagesWriter:
 
     def _carry(self, seal: str, out: list[bytes]) -> None:
         """An empty thought beside a block, with what the block has no place for."""
+        if self._quiet:
+            return
         self._start({"type": "thinking", "thinking": "", "signature": ""}, out, "")
         self._more({"type": "signature_delta", "signature": seal}, out)
         out.append(_event("content_block_stop", index=self._index))

@@ -351,7 +351,7 @@ def _write_thinking(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
     elif wants and (level := _level(asked, facts)):
         thinking["thinkingLevel"] = level
     if asked.visible is not None or (is_known and thinking.get("thinkingBudget") != 0):
-        thinking["includeThoughts"] = asked.visible is not False
+        thinking["includeThoughts"] = asked.told and asked.visible is not False
     return thinking
 
 

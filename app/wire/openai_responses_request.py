@@ -276,7 +276,7 @@ def _write_reasoning(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
         thinking["effort"] = effort
     if facts.thinks == "never":
         thinking = {}
-    elif SEALED_THOUGHTS not in include:
+    elif request.reasoning.told and SEALED_THOUGHTS not in include:
         include.append(SEALED_THOUGHTS)
     if _wants_words(request.reasoning, facts) and effort != "none":
         thinking.setdefault("summary", "auto")
@@ -291,7 +291,7 @@ def _own_extra(request: ChatRequest, name: str) -> Any:
 
 def _wants_words(reasoning: Reasoning, facts: ModelFacts) -> bool:
     """Asked for, or not refused and the model is known to think."""
-    if facts.thinks == "never" or reasoning.visible is False:
+    if facts.thinks == "never" or reasoning.visible is False or not reasoning.told:
         return False
     return reasoning.visible is True or bool(facts.efforts)
 

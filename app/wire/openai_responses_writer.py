@@ -230,7 +230,7 @@ class ResponsesWriter:
         call_id = event.call_id or f"call_{self._telling.id}_{self._items}"
         opaque = event.opaque
         if opaque is not None and opaque.dialect != NAME:
-            self._whole(self._sealed(seal(opaque, call_id)))
+            self._carry(seal(opaque, call_id))
         told: Json = {"call_id": call_id, "name": event.name}
         if namespace := own(opaque).get("namespace"):
             told["namespace"] = namespace
@@ -347,7 +347,7 @@ class ResponsesWriter:
             status = "completed" if _is_json(text) else "incomplete"
             self._end(item | {"arguments": text, "status": status})
         if block.opaque is not None and block.opaque.dialect != NAME:
-            self._whole(self._sealed(seal(block.opaque, item["call_id"])))
+            self._carry(seal(block.opaque, item["call_id"]))
 
     def _close_message(self) -> None:
         message, self._message, self._complete = self._message, None, False
@@ -356,12 +356,14 @@ class ResponsesWriter:
         self._end(message | {"status": "completed"})
         envelopes, self._envelopes = self._envelopes, []
         for envelope in envelopes:
-            self._whole(self._sealed(envelope))
+            self._carry(envelope)
 
-    def _sealed(self, envelope: str) -> Json:
+    def _carry(self, envelope: str) -> None:
         """A wordless thought that carries the signature of something else."""
+        if self._telling.reasoning == "none":
+            return
         name = f"rs_{self._telling.id}_{self._items}"
-        return {"id": name, "type": "reasoning", "summary": [], "encrypted_content": envelope}
+        self._whole({"id": name, "type": "reasoning", "summary": [], "encrypted_content": envelope})
 
     def _whole(self, item: Json) -> None:
         """An item that needs no filling."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
 from app.canonical.events import Usage
+from app.canonical.sieve import Sieve
 from app.errors import BrokenTransfer, EmptyReply
 from app.services.flows import PatchedFlow, RawFlow, TranslatedFlow
 from app.wire import anthropic_messages, openai_chat
@@ -92,6 +95,25 @@ def test_stop_sequences_are_cut_and_the_platform_is_left_alone_after_them():
     assert flow.done
     assert "".join(choice["delta"].get("content", "") for choice in told) == "one "
     assert told[-1]["finish_reason"] == "stop"
+
+
+def test_thoughts_that_the_caller_is_not_told_are_no_answer():
+    """C-113, C-124, C-127: so they neither keep off another attempt nor make an answer."""
+    flow = TranslatedFlow(
+        openai_chat,
+        anthropic_messages.write_stream(replace(TELLING, reasoning="none")),
+        (),
+        10,
+        sieve=lambda: Sieve(thoughts=False, one_call=False),
+    )
+    for _ in range(2):
+        flow.restart()
+        assert b"hm" not in flow.feed(chunk({"reasoning_content": "hm"})) and not flow.spoke
+        with pytest.raises(EmptyReply):
+            flow.feed(chunk({}, "stop") + b"data: [DONE]\n\n")
+            flow.finish()
+    flow.restart()
+    assert b"said" in flow.feed(chunk({"content": "said"})) and flow.spoke
 
 
 def test_a_second_attempt_begins_as_if_there_had_been_no_first():

@@ -182,9 +182,9 @@ def test_a_block_is_read_as_what_it_is(block: dict[str, Any], part: Any) -> None
 @pytest.mark.parametrize(
     "thinking, effort, read",
     [
-        (None, None, Reasoning()),
-        (None, "high", Reasoning("high")),
-        ({"type": "disabled"}, "high", Reasoning("none", visible=False)),
+        (None, None, Reasoning(told=False)),
+        (None, "high", Reasoning("high", told=False)),
+        ({"type": "disabled"}, "high", Reasoning("none", visible=False, told=False)),
         ({"type": "enabled", "budget_tokens": 2000}, None, Reasoning(budget=2000)),
         ({"type": "adaptive"}, None, Reasoning(budget=-1)),
         ({"type": "adaptive", "display": "omitted"}, "max", Reasoning("max", visible=False)),

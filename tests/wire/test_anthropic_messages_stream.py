@@ -422,6 +422,13 @@ def test_no_thoughts_means_none_at_all() -> None:
     assert write_reply(fold(events), QUIET)["content"] == [{"type": "text", "text": "Hi"}]
 
 
+def test_no_thoughts_means_none_for_a_strangers_seal_either() -> None:
+    events = answer(Text("Hi", FOREIGN), ToolCall("c", "f", "{}", opaque=FOREIGN))
+    kinds = ["text", "tool_use"]
+    assert [b.type for b in as_the_sdk_sees(told(events, QUIET)).content] == kinds
+    assert [b["type"] for b in write_reply(fold(events), QUIET)["content"]] == kinds
+
+
 def test_a_thought_nobody_signed_comes_back_unsigned() -> None:
     block = as_the_sdk_sees(told(answer(Thinking("hm"), Text("x")))).content[0].model_dump()
     assert block["signature"]

@@ -239,6 +239,7 @@ def test_a_file_of_another_platform_cannot_be_used() -> None:
     ("model", "reasoning", "thinking"),
     [
         ("gemini-2.5-flash", Reasoning(), {"includeThoughts": True}),
+        ("gemini-2.5-flash", Reasoning(told=False), {"includeThoughts": False}),
         ("gemini-2.5-flash", Reasoning("none"), {"thinkingBudget": 0}),
         (
             "gemini-2.5-flash",

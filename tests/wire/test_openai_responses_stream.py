@@ -396,8 +396,12 @@ def test_a_sign_of_life_is_an_event_only_in_a_stream_of_ours() -> None:
 def test_thoughts_are_left_out_where_nobody_wants_them() -> None:
     """C-127."""
     quiet = Telling("abc", "m", 1, reasoning="none")
+    sealed: list[Event] = []
+    for event in RICH:
+        sealed += [Sealed(event.index, FOREIGN)] if isinstance(event, Closed) else []
+        sealed.append(event)
 
-    sent = documents(told(RICH, quiet))
+    sent = documents(told(sealed, quiet))
 
     assert not any("reasoning" in one["type"] for one in sent)
     assert [item["type"] for item in sent[-1]["response"]["output"]] == [

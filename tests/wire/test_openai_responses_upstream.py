@@ -211,6 +211,11 @@ SEALED_ONLY = {"include": ["reasoning.encrypted_content"]}
         ("gpt-6-sol", {}, {"reasoning": {"summary": "auto"}, **SEALED_ONLY}),
         (
             "gpt-6-sol",
+            {"reasoning": Reasoning("low", told=False)},
+            {"reasoning": {"effort": "low"}},
+        ),
+        (
+            "gpt-6-sol",
             {"sampling": Sampling(temperature=0.3, logprobs=True, top_logprobs=1)},
             {"reasoning": {"summary": "auto"}, **SEALED_ONLY},
         ),

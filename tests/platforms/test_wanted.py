@@ -1,0 +1,121 @@
+"""What a caller does not want told is not told, whichever platform answers in whatever dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.platforms import PLATFORMS
+from tests.models import MODELS
+from tests.platforms.callers import NATIVE, Caller, Heard
+from tests.platforms.conftest import Pair
+from tests.stack import Json, Stack
+
+SCHEMA: Json = {"type": "object", "properties": {"city": {"type": "string"}}}
+NAMES = ("get_weather", "get_time")
+
+
+def chat_tools() -> Json:
+    tools = [{"type": "function", "function": {"name": n, "parameters": SCHEMA}} for n in NAMES]
+    return {"tools": tools, "parallel_tool_calls": False}
+
+
+def responses_tools() -> Json:
+    tools = [{"type": "function", "name": name, "parameters": SCHEMA} for name in NAMES]
+    return {"tools": tools, "parallel_tool_calls": False}
+
+
+def messages_tools() -> Json:
+    tools = [{"name": name, "input_schema": SCHEMA} for name in NAMES]
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    return {"tools": tools, "tool_choice": choice}
+
+
+TOOLS: dict[str, Callable[[], Json]] = {  # two tools, one call at a time
+    "openai_chat": chat_tools,
+    "openai_responses": responses_tools,
+    "anthropic_messages": messages_tools,
+}
+
+
+def calls(caller: Caller, heard: Heard) -> list[str]:
+    """The names of the tools that are called, streamed or whole."""
+    told = heard.data or [heard.json]
+    match caller.name:
+        case "openai_chat":
+            said = [c.get("message") or c["delta"] for one in told for c in one["choices"][:1]]
+            made = [call["function"] for one in said for call in one.get("tool_calls") or ()]
+        case "openai_responses":
+            made = (told[-1].get("response") or told[-1])["output"]
+        case _:
+            made = [one["content_block"] for one in told if "content_block" in one]
+            made = made or told[0]["content"]
+    return [one["name"] for one in made if one.get("name")]
+
+
+@pytest.mark.parametrize("dialect", TOOLS)
+def test_one_call_at_a_time_is_one_call_on_every_platform(
+    platform: str, dialect: str, stack: Stack, stream: bool
+) -> None:
+    """C-075: also where the platform has no such switch."""
+    pair = Pair(platform, NATIVE[dialect], stack)
+    text = "Tell me with get_weather and get_time about Oslo."
+    asked = pair.ask(text, stream=stream, **TOOLS[dialect]())
+    heard = pair.caller.call(pair.base, asked, stack.licence)
+
+    assert heard.status == 200, heard.content
+    assert calls(pair.caller, heard) == ["get_weather"]
+
+
+# Thoughts.
+
+ASKED: dict[str, Json] = {  # how the native dialects ask for thoughts in words
+    "openai_responses": {"reasoning": {"effort": "medium", "summary": "auto"}},
+    "anthropic_messages": {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+    "gemini_generate": {
+        "generationConfig": {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": 2000}}
+    },
+}
+THOUGHTFUL = sorted(name for name in PLATFORMS if MODELS[name].shows_thoughts)
+
+
+def thinks(heard: Heard) -> bool:
+    """Whether anything of a thought is in the answer, sealed ones included."""
+    marks = (b'"type":"thinking"', b'"type":"reasoning"', b"reasoning_summary", b'"thought":true')
+    return any(mark in heard.content.replace(b": ", b":") for mark in marks)
+
+
+@pytest.mark.parametrize("name", THOUGHTFUL)
+@pytest.mark.parametrize("dialect", ASKED)
+def test_thoughts_are_closed_off_in_native_dialects_too(
+    name: str, dialect: str, stack: Stack, stream: bool
+) -> None:
+    """C-127; where bytes pass untouched, they stay (C-215, C-221)."""
+    caller = NATIVE[dialect]
+    pair = Pair(name, caller, stack)
+    model = MODELS[name].thinking
+    asked = caller.ask(model, "simulate: say Hi", stream=stream, **ASKED[dialect])
+    told = caller.call(pair.base, asked, stack.licence)
+    closed = caller.call(pair.base, asked, stack.licence, query="close_reasoning_content=true")
+
+    assert (told.status, closed.status) == (200, 200), closed.content
+    assert thinks(told)
+    assert thinks(closed) is pair.is_raw
+    assert (caller.texts(closed) if stream else caller.text(closed.json)) == "Hi"
+
+
+@pytest.mark.parametrize("name", THOUGHTFUL)
+def test_a_caller_who_never_asked_for_thinking_gets_no_thoughts(
+    name: str, stack: Stack, stream: bool
+) -> None:
+    """Anthropic's clients expect them only where they switched thinking on."""
+    pair = Pair(name, NATIVE["anthropic_messages"], stack)
+    heard = pair.caller.call(
+        pair.base,
+        pair.caller.ask(MODELS[name].thinking, "simulate: say Hi", stream=stream),
+        stack.licence,
+    )
+
+    assert heard.status == 200 and not thinks(heard)
+    assert (pair.caller.texts(heard) if stream else pair.caller.text(heard.json)) == "Hi"
