@@ -112,6 +112,7 @@ def relay(
         created=int(hub.clock.now()),
         reasoning=wishes.reasoning,
         usage=isinstance(options, dict) and options.get("include_usage") is True,
+        asked=body,
     )
     array = spoken is gemini_generate and stream and request.args.get("alt") != "sse"
     leash = Leash()

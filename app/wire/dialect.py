@@ -10,7 +10,7 @@ or a dice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from app.canonical.events import Event, Trouble, Usage
@@ -28,7 +28,7 @@ class Telling:
     front.
 
     `model` is the name the caller asked for. `usage` says whether the caller wants usage in a chat
-    stream.
+    stream. `asked` is the request as the caller made it, for a dialect whose answer repeats it.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Telling:
     created: int
     reasoning: ReasoningPlace = "field"
     usage: bool = False
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 class StreamReader(Protocol):

@@ -11,6 +11,7 @@ An error is told twice: some clients only read the `error` event, others only `r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,43 @@ CODES = frozenset(
     """bio_policy context_length_exceeded cyber_policy insufficient_quota
         invalid_prompt rate_limit_exceeded server_error server_is_overloaded slow_down""".split()
 )  # what clients know how to react to; anything else they try again
+
+REPEATED: Json = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "safety_identifier": None,
+    "temperature": 1.0,
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}  # what an answer says of its request, and the vendor's defaults where the request said nothing
+NESTED: dict[str, Json] = {
+    "reasoning": {"effort": None, "summary": None},
+    "text": {"format": {"type": "text"}, "verbosity": "medium"},
+}  # the same, of objects: each of their fields has its own default
+
+
+def repeated(asked: Mapping[str, Any]) -> Json:
+    """The fields of a request that the answer to it repeats."""
+    told = {name: _said(asked, name, default) for name, default in REPEATED.items()}
+    for name, defaults in NESTED.items():
+        given = _said(asked, name, {})
+        given = given if isinstance(given, dict) else {}  # what passes raw is not read by us
+        told[name] = given | {one: _said(given, one, least) for one, least in defaults.items()}
+    return told
+
+
+def _said(asked: Mapping[str, Any], name: str, default: Any) -> Any:
+    value = asked.get(name)
+    return default if value is None else value
 
 
 def write_usage(usage: Usage) -> Json:
@@ -98,6 +136,7 @@ class ResponsesWriter:
         "_envelopes",
         "_block",
         "_usage",
+        "_repeated",
         "response",
     )
 
@@ -114,6 +153,7 @@ class ResponsesWriter:
         self._envelopes: list[str] = []  # signatures that follow the message
         self._block: _Block | None = None
         self._usage: Usage | None = None
+        self._repeated = repeated(telling.asked)
         self.response = self._respond("in_progress")
 
     def open(self) -> bytes:
@@ -406,21 +446,10 @@ class ResponsesWriter:
             "status": status,
             "background": False,
             "incomplete_details": cut,
-            "instructions": None,
-            "max_output_tokens": None,
-            "metadata": {},
             "model": telling.model,
             "output": list(self._output) if status != "in_progress" else [],
-            "parallel_tool_calls": True,
-            "previous_response_id": None,
-            "reasoning": {"effort": None, "summary": None},
             "store": False,
-            "temperature": None,
-            "text": {"format": {"type": "text"}},
-            "tool_choice": "auto",
-            "tools": [],
-            "top_p": None,
-            "truncation": "disabled",
+            **self._repeated,
             "usage": write_usage(usage) if usage and status != "in_progress" else None,
         }
 

@@ -239,6 +239,21 @@ def test_a_response_stream_has_the_documented_events(responses: Pair) -> None:
     assert (final["status"], final["model"]) == ("completed", responses.model)
 
 
+def test_a_response_repeats_its_request(responses: Pair, stream: bool) -> None:
+    """C-220."""
+    more = {"instructions": "Be brief.", "max_output_tokens": 99, "metadata": {"a": "b"}}
+    more |= {"parallel_tool_calls": False, "temperature": 0.5, "top_p": 0.75, "user": "u"}
+    asked = responses.ask("simulate: say Hi there", stream=stream, **more)
+    heard = responses.caller.call(responses.base, asked, responses.stack.licence)
+    told = [each["response"] for each in heard.data if "response" in each] or [heard.json]
+
+    assert len(told) == (3 if stream else 1)
+    for response in told:
+        assert {name: response[name] for name in more} == more
+        assert (response["tools"], response["tool_choice"]) == ([], "auto")
+        assert (response["truncation"], response["previous_response_id"]) == ("disabled", None)
+
+
 def test_generated_content_has_the_documented_shape(generate: Pair) -> None:
     """C-224."""
     reply = generate.call("simulate: say Hi there").json

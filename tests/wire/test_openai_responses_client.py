@@ -14,6 +14,7 @@ from app.canonical.reply import unfold
 from app.wire import openai_responses
 from app.wire.dialect import Dialect, Telling
 from app.wire.openai_responses import read_reply, write_reply, write_stream
+from app.wire.sse import Frames
 
 REASONING: dict[str, Any] = {
     "type": "reasoning",
@@ -145,6 +146,60 @@ def test_the_vendors_client_reads_a_whole_answer() -> None:
         "Hello",
         "completed",
     )
+
+
+ASKED: dict[str, Any] = {
+    "instructions": "Be brief.",
+    "max_output_tokens": 99,
+    "metadata": {"a": "b"},
+    "parallel_tool_calls": False,
+    "previous_response_id": None,
+    "prompt_cache_key": "k",
+    "reasoning": {"effort": "low"},
+    "safety_identifier": "s",
+    "temperature": 0.5,
+    "text": {"format": {"type": "json_object"}},
+    "tool_choice": {"type": "function", "name": "f"},
+    "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": False}],
+    "top_p": 0.9,
+    "truncation": "auto",
+    "user": "u",
+    "input": "not repeated",
+    "stream": True,
+}
+
+
+def test_an_answer_repeats_its_request_as_the_vendors_does() -> None:
+    """C-220: in the first events of a stream, in its last, and in a whole answer."""
+    told = ASKED | {
+        "max_tool_calls": None,
+        "reasoning": {"effort": "low", "summary": None},
+        "text": {"format": {"type": "json_object"}, "verbosity": "medium"},
+        "top_logprobs": 0,
+    }
+    del told["input"], told["stream"]
+    telling = Telling("abc", "gpt-6-sol", 1, asked=ASKED)
+    reply = read_reply(answer(MESSAGE))
+    writer = write_stream(telling)
+    wire = writer.open() + writer.write(unfold(reply))
+    frames = [orjson.loads(data) for _, data in Frames().feed(wire)]
+
+    for response in (
+        *(frames[i]["response"] for i in (0, 1, -1)),
+        write_reply(reply, telling),
+    ):
+        assert {name: response[name] for name in told} == told
+    client = _client(orjson.dumps(write_reply(reply, telling)), "application/json")
+    assert client.responses.create(model="m", input="x").temperature == 0.5
+
+
+def test_a_request_that_says_nothing_is_repeated_with_the_vendors_defaults() -> None:
+    for asked in ({}, {"text": None, "tools": None}, {"text": "odd", "reasoning": 7}):
+        response = write_stream(Telling("abc", "m", 1, asked=asked)).response
+        assert (response["temperature"], response["top_p"], response["tools"]) == (1.0, 1.0, [])
+        assert (response["metadata"], response["truncation"]) == ({}, "disabled")
+        assert response["text"] == {"format": {"type": "text"}, "verbosity": "medium"}
+        assert response["reasoning"] == {"effort": None, "summary": None}
 
 
 def test_the_vendors_client_raises_on_an_error_in_a_stream() -> None:
