@@ -48,7 +48,9 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """None means that the caller did not say."""
+    """None means that the caller did not say. Log probabilities are no part of our form: answers
+    have no place for them, so nobody is asked for any, and to ask does no harm (C-078).
+    """
 
     temperature: float | None = None
     top_p: float | None = None
@@ -57,8 +59,6 @@ class Sampling:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     stop: tuple[str, ...] = ()
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
     logit_bias: Mapping[str, float] | None = None
 
 

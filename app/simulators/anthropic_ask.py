@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import mimetypes
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 FILE_TOKENS = 1_500  # what an inline image or document counts as
 REMEMBERED = 1_000
 
+_JSON_ALONE = re.compile(r"\bJSON\b[^.]*\bnothing else\b|\bonly\b[^.]*\bJSON\b", re.IGNORECASE)
 _text_property = {"type": "string"}
 CLIENT_TOOLS: dict[str, Json] = {
     "bash": {"required": ["command"], "properties": {"command": _text_property}},
@@ -58,7 +60,7 @@ def ask_of(body: Json) -> Ask:
         tools={} if choice["type"] == "none" else _tools(body),
         forced=forced,
         parallel=not choice.get("disable_parallel_tool_use"),
-        schema=form["schema"] if form else None,
+        schema=form["schema"] if form else _ordered(body.get("system")),
         reasoning=thinks(body),
         attachments=_attachments(messages),
         tool_results=_results(messages),
@@ -67,6 +69,13 @@ def ask_of(body: Json) -> Ask:
         model=body["model"],
         bulk=_weight(_read_parts(body)),
     )
+
+
+def _ordered(system: Any) -> Json | None:
+    """The schema of any object where the instructions want JSON alone: a model does as it is told,
+    though nothing holds it to it.
+    """
+    return {} if _JSON_ALONE.search(text_of(system or "")) else None
 
 
 def last_user_text(messages: Any) -> str:

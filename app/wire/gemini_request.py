@@ -115,8 +115,6 @@ def _read_sampling(config: dict[str, Any]) -> Sampling:
         presence_penalty=fields.optional_number(config, "presencePenalty"),
         frequency_penalty=fields.optional_number(config, "frequencyPenalty"),
         stop=tuple(one for one in stops if one),
-        logprobs=fields.optional_bool(config, "responseLogprobs"),
-        top_logprobs=fields.optional_int(config, "logprobs"),
     )
 
 
@@ -310,8 +308,6 @@ def _write_config(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
         "seed": None if given.seed is None else _seed(given.seed),
         "presencePenalty": given.presence_penalty,
         "frequencyPenalty": given.frequency_penalty,
-        "responseLogprobs": given.logprobs,
-        "logprobs": given.top_logprobs if given.logprobs else None,
         "stopSequences": list(given.stop) or None,
         "maxOutputTokens": _limit(request, facts),
         "responseModalities": list(facts.modalities) or None,

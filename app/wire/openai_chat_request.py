@@ -90,8 +90,6 @@ def _read_sampling(body: Mapping[str, Any]) -> Sampling:
         presence_penalty=fields.optional_number(body, "presence_penalty"),
         frequency_penalty=fields.optional_number(body, "frequency_penalty"),
         stop=tuple(one for one in fields.texts(body.get("stop"), "stop") if one),
-        logprobs=fields.optional_bool(body, "logprobs"),
-        top_logprobs=fields.optional_int(body, "top_logprobs"),
         logit_bias=fields.an_object(bias, "logit_bias") if bias is not None else None,
     )
 
@@ -301,8 +299,6 @@ def _write_sampling(sampling: Sampling) -> dict[str, Any]:
         "seed",
         "presence_penalty",
         "frequency_penalty",
-        "logprobs",
-        "top_logprobs",
         "logit_bias",
     )
     body = {name: value for name in names if (value := getattr(sampling, name)) is not None}

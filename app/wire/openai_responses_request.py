@@ -41,7 +41,6 @@ TIERS = frozenset("auto default flex scale priority fast ultrafast".split())
 VERBOSITIES = frozenset({"low", "medium", "high"})
 CHOICES = ("auto", "none", "required")
 FORMATS = ("text", "json_object", "json_schema")
-LOGPROBS = "message.output_text.logprobs"
 SEALED_THOUGHTS = "reasoning.encrypted_content"
 LEAST_OUTPUT = 16
 
@@ -106,12 +105,9 @@ def _read_extras(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_sampling(body: Mapping[str, Any]) -> Sampling:
-    include = body.get("include")
     return Sampling(
         temperature=fields.optional_number(body, "temperature"),
         top_p=fields.optional_number(body, "top_p"),
-        top_logprobs=fields.optional_int(body, "top_logprobs"),
-        logprobs=True if isinstance(include, list) and LOGPROBS in include else None,
     )
 
 
@@ -268,8 +264,6 @@ def _write_conversation(request: ChatRequest, *, stored: bool) -> dict[str, Any]
 def _write_reasoning(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
     """How hard to think, and that thoughts come back in words and sealed, to be replayed."""
     include = list(_own_extra(request, "include") or ())
-    if request.sampling.logprobs and LOGPROBS not in include:
-        include.append(LOGPROBS)
     thinking = dict(_own_extra(request, "reasoning") or {})
     effort = _effort(request.reasoning, facts)
     if effort is not None:
@@ -306,7 +300,7 @@ def _effort(reasoning: Reasoning, facts: ModelFacts) -> str | None:
 
 
 def _write_sampling(sampling: Sampling) -> dict[str, Any]:
-    names = ("temperature", "top_p", "top_logprobs")
+    names = ("temperature", "top_p")
     return {name: value for name in names if (value := getattr(sampling, name)) is not None}
 
 
@@ -426,6 +420,4 @@ def _drop_refused(body: dict[str, Any], facts: ModelFacts) -> dict[str, Any]:
         refused = refused | facts.refuses_thinking
     for name in refused & body.keys():
         del body[name]
-    if "top_logprobs" in refused and LOGPROBS in body.get("include", ()):
-        body["include"] = [one for one in body["include"] if one != LOGPROBS]
     return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from app.platforms import PLATFORMS
 from tests.models import MODELS
 from tests.platforms.callers import NATIVE, Caller, Heard
 from tests.platforms.conftest import Pair
-from tests.stack import Json, Stack
+from tests.stack import Json, Stack, compact
 
 SCHEMA: Json = {"type": "object", "properties": {"city": {"type": "string"}}}
 NAMES = ("get_weather", "get_time")
@@ -66,6 +67,43 @@ def test_one_call_at_a_time_is_one_call_on_every_platform(
 
     assert heard.status == 200, heard.content
     assert calls(pair.caller, heard) == ["get_weather"]
+
+
+# JSON.
+
+
+def test_a_json_object_is_what_comes_where_one_is_wanted(
+    platform: str, stack: Stack, stream: bool
+) -> None:
+    """C-079: also where the platform can only be asked for one in words."""
+    pair = Pair(platform, NATIVE["openai_chat"], stack)
+    wanted = {"response_format": {"type": "json_object"}}
+    asked = pair.ask("Give me some JSON.", stream=stream, **wanted)
+    heard = pair.caller.call(pair.base, asked, stack.licence)
+
+    assert heard.status == 200, heard.content
+    said = pair.caller.texts(heard) if stream else pair.caller.text(heard.json)
+    assert isinstance(json.loads(said), dict)
+
+
+# Log probabilities.
+
+
+def test_to_ask_for_log_probabilities_does_no_harm(
+    platform: str, stack: Stack, stream: bool
+) -> None:
+    """C-078, K-037: whoever speaks Chat Completions gives them; the others are not asked, because
+    some of their models would refuse.
+    """
+    pair = Pair(platform, NATIVE["openai_chat"], stack)
+    stack.simulators.clear(platform)
+    asked = pair.ask("simulate: say Hi", stream=stream, logprobs=True, top_logprobs=1)
+    heard = pair.caller.call(pair.base, asked, stack.licence)
+    gives = pair.native is pair.caller
+
+    assert heard.status == 200, heard.content
+    assert (b'"logprob"' in heard.content) is gives
+    assert (b"logprobs" in compact(pair.asked[0]["body"])) is gives
 
 
 # Thoughts.

@@ -51,7 +51,7 @@ TURNS = (
 )
 SCHEMA = {"type": "object", "properties": {"n": {"type": ["integer", "null"]}}, "$defs": {}}
 TOOLS = (Tool("f", "does f", SCHEMA), Tool("g"), Tool("googleSearch"), Tool("p", kind="custom"))
-SAMPLING = Sampling(1.0, 0.9, 40, 7, 0.5, 0.5, ("END",), True, 3)
+SAMPLING = Sampling(1.0, 0.9, 40, 7, 0.5, 0.5, ("END",))
 EFFORTS: list[Effort | None] = [None, "none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 

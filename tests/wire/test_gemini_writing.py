@@ -337,7 +337,7 @@ def test_a_longer_seed_is_folded_into_what_google_takes(seed: int) -> None:
 
 
 def test_settings_the_model_refuses_are_dropped() -> None:  # C-078, C-079
-    sampling = Sampling(0.5, presence_penalty=1, frequency_penalty=1, logprobs=True, top_logprobs=2)
+    sampling = Sampling(0.5, presence_penalty=1, frequency_penalty=1)
     config = write_request(asked(sampling=sampling), NEW)["generationConfig"]
 
     assert config == {"temperature": 0.5, "thinkingConfig": {"includeThoughts": True}}

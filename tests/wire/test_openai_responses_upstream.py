@@ -200,11 +200,6 @@ SEALED_ONLY = {"include": ["reasoning.encrypted_content"]}
             },
             {},
         ),
-        (
-            "gpt-4.1",
-            {"sampling": Sampling(logprobs=True, top_logprobs=2)},
-            {"top_logprobs": 2, "include": ["message.output_text.logprobs"]},
-        ),
         ("gpt-4.1", {"reasoning": Reasoning(effort="high", visible=True)}, {}),
         ("gpt-4.1", {"max_output": 1}, {"max_output_tokens": 16}),
         ("gpt-4.1", {"max_output": 10**9}, {"max_output_tokens": 32768}),
@@ -216,7 +211,7 @@ SEALED_ONLY = {"include": ["reasoning.encrypted_content"]}
         ),
         (
             "gpt-6-sol",
-            {"sampling": Sampling(temperature=0.3, logprobs=True, top_logprobs=1)},
+            {"sampling": Sampling(temperature=0.3)},
             {"reasoning": {"summary": "auto"}, **SEALED_ONLY},
         ),
         (
