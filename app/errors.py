@@ -3,7 +3,11 @@
     GatewayError                    ours: a bug or an outage
     ├── CallerError                 the caller's doing; never retried
     │   ├── BadRequest              a field is wrong; names it
-    │   │   └── BadAttachment       an image or a file cannot be used
+    │   │   ├── BadAttachment       an image or a file cannot be used
+    │   │   ├── UnknownParameter    a model's name carries what the model does not know
+    │   │   ├── ConflictingParameters   ... or two things that exclude each other
+    │   │   ├── UnsupportedParameter    ... or what the platform's API cannot do
+    │   │   └── UnknownGroup        no credential is in the group that was chosen
     │   ├── NoAccess                no licence, or a wrong one
     │   ├── NotAllowed              the licence does not cover this
     │   ├── NotFound                no such path, model or object
@@ -86,6 +90,30 @@ class BadAttachment(BadRequest):
     """An image or a file in the request cannot be read, fetched or used."""
 
     code = "invalid_attachment"
+
+
+class UnknownParameter(BadRequest):
+    """A model's name carries a parameter that is none of the model's."""
+
+    code = "unknown_model_parameter"
+
+
+class ConflictingParameters(BadRequest):
+    """A model's name carries two parameters that exclude each other."""
+
+    code = "conflicting_model_parameters"
+
+
+class UnsupportedParameter(BadRequest):
+    """A model's name carries a parameter that the platform's documented API cannot honour."""
+
+    code = "unsupported_model_parameter"
+
+
+class UnknownGroup(BadRequest):
+    """A group was chosen that no credential here belongs to."""
+
+    code = "group_not_found"
 
 
 class NoAccess(CallerError):

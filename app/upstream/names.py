@@ -1,0 +1,163 @@
+"""Model names as callers write them: `model-parameter-parameter|[group,group]` (C-138).
+
+A name is one of the platform's, or an alias of one, with parameters hung on by hyphens and a choice
+of credentials behind a bar. Names have hyphens of their own, so the longest name that is known
+wins, and one that is known as it stands is never taken apart (C-143). A dated or preview form of a
+known name is a name of the vendor's, not a parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from app.errors import (
+    BadRequest,
+    ConflictingParameters,
+    UnknownParameter,
+    UnsupportedParameter,
+)
+
+_GROUPS = re.compile(r"(?P<name>[^|]+)\|\[(?P<groups>[^\[\]|]*)\]")
+_GROUP = re.compile(r"[\w.:-]{1,64}")
+_EDITION = re.compile(r"(?:\d{4}-\d\d-\d\d|\d\d-\d{4}|\d{3,8}|latest|preview|exp)(?=-|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Suffix:
+    """A parameter that a name may carry. `sets` is what it asks for; where it is empty the
+    documented API has nothing of the kind, and asking for it is an error (C-156).
+    """
+
+    name: str
+    kind: str
+    models: tuple[str, ...] = ("*",)
+    but: tuple[str, ...] = ()
+    sets: Mapping[str, Any] = field(default_factory=dict)
+
+    def fits(self, model: str) -> bool:
+        return _any(self.models, model) and not _any(self.but, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Another name of a model. `note` says how the engine behind it differs from what the name
+    promises.
+    """
+
+    name: str
+    model: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a name means: `model` is the platform's own, `base` the caller's word for it without
+    parameters and groups; `sets` is what the parameters ask for.
+    """
+
+    asked: str
+    base: str
+    model: str
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name as answers repeat it: with its parameters, without its groups (C-090)."""
+        return self.asked.partition("|")[0]
+
+
+class Names:
+    """The names of one platform."""
+
+    def __init__(
+        self, models: tuple[str, ...], aliases: tuple[Alias, ...], suffixes: tuple[Suffix, ...]
+    ) -> None:
+        self.aliases = aliases
+        self.suffixes = suffixes
+        self._aliases = {alias.name: alias for alias in aliases}
+        self._known = frozenset(models) | self._aliases.keys()
+
+    def read(self, asked: str) -> Named:
+        """What `asked` means; raises a `BadRequest` that names what is wrong with it."""
+        name, groups = _without_groups(asked)
+        base, pieces = self._apart(name)
+        alias = self._aliases.get(base)
+        model = alias.model if alias else base
+        sets = self._sets(base, model, pieces)
+        return Named(asked, base, model, sets, groups, alias.note if alias else "")
+
+    def _apart(self, name: str) -> tuple[str, list[str]]:
+        """The longest known name that `name` begins with, and the parameters after it; the whole
+        of a name that nobody knows.
+        """
+        end = len(name)
+        while name[:end] not in self._known:
+            end = name.rfind("-", 0, end)
+            if end < 1:
+                return name, []
+        base, rest = name[:end], name[end + 1 :]
+        while edition := _EDITION.match(rest):
+            base += "-" + edition[0]
+            rest = rest[edition.end() + 1 :]
+        return base, rest.split("-") if rest else []
+
+    def _sets(self, base: str, model: str, pieces: list[str]) -> dict[str, Any]:
+        found: dict[str, Suffix] = {}
+        sets: dict[str, Any] = {}
+        for piece in pieces:
+            suffix = self._suffix(piece, base, model)
+            other = found.setdefault(suffix.kind, suffix)
+            if other is not suffix:
+                raise ConflictingParameters(
+                    "the model parameters {one} and {other} exclude each other",
+                    param="model",
+                    one=other.name,
+                    other=suffix.name,
+                )
+            if not suffix.sets:
+                raise UnsupportedParameter(
+                    "the platform's documented API has nothing that the model parameter {name} could mean",
+                    param="model",
+                    name=suffix.name,
+                )
+            sets |= suffix.sets
+        return sets
+
+    def _suffix(self, piece: str, base: str, model: str) -> Suffix:
+        for suffix in self.suffixes:
+            if suffix.name.lower() == piece.lower() and (suffix.fits(base) or suffix.fits(model)):
+                return suffix
+        raise UnknownParameter(
+            "{name} is not a parameter of the model {model}",
+            param="model",
+            name=piece[:100],
+            model=base[:100],
+        )
+
+
+def _without_groups(asked: str) -> tuple[str, tuple[str, ...]]:
+    if "|" not in asked:
+        return asked, ()
+    found = _GROUPS.fullmatch(asked)
+    groups = read_groups(found["groups"]) if found else ()
+    if found is None or not groups:
+        raise BadRequest(
+            "groups are written behind the model as |[group] or |[group,group]", param="model"
+        )
+    return found["name"], groups
+
+
+def read_groups(text: str) -> tuple[str, ...]:
+    """The groups of a list with commas; none where one of them cannot be a group."""
+    groups = tuple(one.strip() for one in text.split(","))
+    return groups if all(map(_GROUP.fullmatch, groups)) else ()
+
+
+def _any(patterns: tuple[str, ...], name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
