@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from app.credential import Credential
 from app.secret import Secret
 
 
@@ -43,7 +44,7 @@ class PlatformSettings:
     """Where a platform is reached and with what, in the order the keys are tried."""
 
     base_url: str
-    keys: tuple[Secret, ...]
+    keys: tuple[Credential, ...]
     betas: tuple[str, ...] = ()
 
 
@@ -92,6 +93,7 @@ class Settings:
     thinking_budget: int = _about(
         "reasoning tokens where thinking is switched on without a budget", 1024
     )
+    models_file: str = _about("JSON file that changes what is known of models; empty = none", "")
     fetch_allowed_hosts: tuple[str, ...] = _about(
         "private `host` or `host:port` that callers' links may name", ()
     )
@@ -141,9 +143,16 @@ def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> Pla
         keys = next((env[name] for name in door.key_variables if env.get(name)), "")
     base_url = given.pop(f"{prefix}BASE_URL", "") or door.base_url
     _check_url(f"{prefix}BASE_URL", base_url)
-    tokens = tuple(Secret(key.strip()) for key in keys.split(",") if key.strip())
+    written = [key.strip() for key in keys.split(",") if key.strip()]
+    credentials = tuple(_credential(door.name, place, key) for place, key in enumerate(written, 1))
     betas = given.pop(f"{prefix}BETAS", "") if door.beta_header else ""
-    return PlatformSettings(base_url.rstrip("/"), tokens, _read("", (), betas))
+    return PlatformSettings(base_url.rstrip("/"), credentials, _read("", (), betas))
+
+
+def _credential(name: str, place: int, key: str) -> Credential:
+    """`token|group|group`; most keys have no group."""
+    token, *groups = (word.strip() for word in key.split("|"))
+    return Credential(f"{name}#{place}", Secret(token), tuple(filter(None, groups)))
 
 
 def _check_url(name: str, url: str) -> None:

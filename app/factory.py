@@ -8,14 +8,14 @@ standard library.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from types import MappingProxyType
 
 from flask import Blueprint, Flask
 
 from app.access.caller import Access
 from app.clock import Clock, SystemClock
-from app.config import Settings
-from app.credential import Credential
+from app.config import BadSetting, Settings
 from app.media.inbound import Fetcher
 from app.platforms import BLUEPRINTS, PLATFORMS
 from app.services.chat import ChatRelay, Patience
@@ -23,6 +23,7 @@ from app.services.passage import Passage
 from app.services.sources import Sources
 from app.storage.database import Database
 from app.storage.licences import Licences
+from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
 from app.web.elsewhere import register_elsewhere
@@ -46,7 +47,7 @@ def create_app(
 ) -> Flask:
     """A Flask application that serves the gateway these settings describe."""
     set_up_logging()
-    known = {platform.name: platform for platform in platforms}
+    known = with_models(settings, {platform.name: platform for platform in platforms})
     app = Flask("tokens", static_folder=None)
     app.extensions[KEY] = _build(settings, clock or SystemClock(), known)
     app.url_map.merge_slashes = False  # `Paths` has seen to that, without a redirect
@@ -61,10 +62,20 @@ def create_app(
     return app
 
 
+def with_models(settings: Settings, platforms: dict[str, Platform]) -> dict[str, Platform]:
+    """The platforms as the operator's own file about models changes them."""
+    if not settings.models_file:
+        return platforms
+    try:
+        return with_overrides(platforms, Path(settings.models_file))
+    except ValueError as error:
+        raise BadSetting(f"TOKENS_MODELS_FILE {settings.models_file} {error}") from error
+
+
 def _build(settings: Settings, clock: Clock, platforms: dict[str, Platform]) -> Gateway:
     database = Database(settings.database_url, off_hub=True)
     base_urls = {name: one.base_url for name, one in settings.platforms.items()}
-    sources = Sources(_credentials(settings))
+    sources = Sources({name: one.keys for name, one in settings.platforms.items()})
     transport = Transport(
         Deadlines(
             connect_seconds=settings.connect_seconds,
@@ -112,6 +123,7 @@ def _build(settings: Settings, clock: Clock, platforms: dict[str, Platform]) -> 
             settings.retry_attempt,
             settings.close_reasoning_content,
             settings.return_reasoning_content,
+            settings.thinking_budget,
         ),
         root=Root(
             settings.root_open,
@@ -123,10 +135,3 @@ def _build(settings: Settings, clock: Clock, platforms: dict[str, Platform]) -> 
         send_seconds=settings.send_seconds,
         cors_origins=frozenset(settings.cors_origins),
     )
-
-
-def _credentials(settings: Settings) -> dict[str, tuple[Credential, ...]]:
-    return {
-        name: tuple(Credential(f"{name}#{i}", key) for i, key in enumerate(one.keys, 1))
-        for name, one in settings.platforms.items()
-    }

@@ -137,7 +137,9 @@ def test_names_of_others_are_nobodys_business():
 def test_keys_are_ours_or_else_the_vendors_in_the_order_written(env, keys):
     settings = read(**env)
 
-    assert settings.platforms["gemini"].keys == tuple(map(Secret, keys))
+    found = settings.platforms["gemini"].keys
+    assert [key.token for key in found] == list(map(Secret, keys))
+    assert [key.label for key in found] == [f"gemini#{i + 1}" for i in range(len(keys))]
     assert settings.platforms["codex"].keys == ()
 
 
@@ -183,3 +185,11 @@ def test_beta_features_can_be_added_only_where_the_vendor_has_them() -> None:
     assert settings.platforms["claude"].betas == ("a-1", "b-2")
     with pytest.raises(BadSetting, match="TOKENS_CLAUDE_BETAS"):
         Settings.from_env(given, [Front("claude")])
+
+
+def test_a_key_may_belong_to_groups() -> None:
+    """C-147."""
+    first, second = read(TOKENS_GEMINI_KEYS="a, b|team| ours |").platforms["gemini"].keys
+
+    assert (first.groups, second.groups) == ((), ("team", "ours"))
+    assert second.token.reveal() == "b"

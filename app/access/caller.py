@@ -117,12 +117,16 @@ class Access:
         return licence
 
 
-def check_scope(caller: Caller, platform: str, model: str | None = None) -> None:
-    """Raises `NotAllowed` where the licence does not cover the platform or the model."""
+def check_scope(caller: Caller, platform: str, *models: str) -> None:
+    """Raises `NotAllowed` where the licence does not cover the platform or the model, which may go by
+    several names: it is enough to cover one.
+    """
     if not caller.may_use(platform):
         raise NotAllowed("the licence does not cover the platform {platform}", platform=platform)
-    if model is not None and not caller.may_ask(model):
-        raise NotAllowed("the licence does not cover the model {model}", param="model", model=model)
+    if models and not any(map(caller.may_ask, models)):
+        raise NotAllowed(
+            "the licence does not cover the model {model}", param="model", model=models[0]
+        )
 
 
 def _first(headers: Headers, query_key: str, native: bool) -> str:

@@ -160,8 +160,7 @@ def _platforms(chosen: Settings) -> Iterator[Finding]:
     clocks: list[float] = []
     try:
         for name, one in sorted(chosen.platforms.items()):
-            for place, key in enumerate(one.keys, 1):
-                credential = Credential(f"{name}#{place}", key)
+            for credential in one.keys:
                 yield _platform(PLATFORMS[name], one.base_url, credential, transport, clocks.append)
     finally:
         transport.close()

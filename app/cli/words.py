@@ -7,9 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from app.config import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from app.upstream.platform import Platform
 
 CALENDAR_END = 253402300799  # Python knows no year after 9999
 
@@ -23,9 +27,24 @@ def settings() -> Settings:
     from app.platforms import PLATFORMS
 
     try:
-        return Settings.from_env(os.environ, list(PLATFORMS.values()))
+        chosen = Settings.from_env(os.environ, list(PLATFORMS.values()))
     except BadSetting as error:
         raise Complaint(str(error)) from error
+    platforms(chosen)  # the file they may name is as much a setting as the rest
+    return chosen
+
+
+def platforms(chosen: Settings) -> dict[str, Platform]:
+    """All platforms, with what the operator's own file says of their models."""
+    from app.platforms import PLATFORMS
+    from app.upstream.overrides import with_overrides
+
+    if not chosen.models_file:
+        return PLATFORMS
+    try:
+        return with_overrides(PLATFORMS, Path(chosen.models_file))
+    except ValueError as error:
+        raise Complaint(f"TOKENS_MODELS_FILE {chosen.models_file} {error}") from error
 
 
 def show(

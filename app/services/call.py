@@ -33,9 +33,9 @@ class Deaf:
 class ChatCall:
     """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
 
-    `sets` is what parameters in its name ask for. `raw` are the bytes of `body`, without what the
-    path said. `array` asks for the framing that is a JSON array. `say` words an error for this
-    caller. `record` collects what the access log will say.
+    `sets` is what parameters in its name ask for, `groups` those whose credentials may serve. `raw`
+    are the bytes of `body`, without what the path said. `array` asks for the framing that is a JSON
+    array. `say` words an error for this caller. `record` collects what the access log will say.
     """
 
     caller: Caller
@@ -49,7 +49,9 @@ class ChatCall:
     say: Callable[[GatewayError], Trouble]
     array: bool = False
     thinking_budget: int | None = None
+    usual_budget: int = 1024  # where thinking is asked for by name and nobody says how much
     sets: Mapping[str, Any] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     leash: Leash = field(default_factory=Leash)
     ear: Ear = field(default_factory=Deaf)

@@ -118,7 +118,7 @@ class ChatRelay:
     def serve(self, platform: Platform, call: ChatCall) -> Relayed:
         road = choose(platform, call, self._fetcher.basket)
         call.record["road"] = road.name
-        source = self._sources.for_call(call.caller, platform.name, call.attempts + 1)
+        source = self._sources.for_call(call.caller, platform.name, call.attempts + 1, call.groups)
         exchange = Exchange(self, platform, call, road, source)
         return exchange.stream() if call.stream else exchange.whole()
 

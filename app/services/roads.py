@@ -20,7 +20,7 @@ from app.canonical.cut import Cut
 from app.canonical.events import Delta, Usage
 from app.canonical.model import ModelFacts
 from app.canonical.reply import fold, unfold
-from app.canonical.request import ChatRequest
+from app.canonical.request import ChatRequest, Reasoning
 from app.canonical.sieve import Sieve
 from app.errors import BadReply, BadRequest, EmptyReply
 from app.media.inbound import Basket
@@ -151,7 +151,8 @@ class TranslatedRoad:
             raise BadRequest(
                 "{field} must be 1 here: the platform gives one answer a call", param="n", field="n"
             )
-        request = inlined(_with_budget(_quietened(request, call), call), upstream, basket)
+        request = _quietened(_with_budget(_as_named(request, call), call), call)
+        request = inlined(request, upstream, basket)
         self.chat = chat
         self._call = call
         self._upstream = upstream
@@ -197,6 +198,25 @@ class TranslatedRoad:
         if thoughts and not self._one_call:
             return None
         return Sieve(thoughts=thoughts, one_call=self._one_call)
+
+
+def _as_named(request: ChatRequest, call: ChatCall) -> ChatRequest:
+    """The request with the thinking that the model's name asks for, whatever the body says
+    (C-146).
+    """
+    reasoning = request.reasoning
+    if effort := call.sets.get("effort"):
+        reasoning = Reasoning(effort=effort, visible=reasoning.visible, told=reasoning.told)
+    elif call.sets.get("think"):
+        budget = reasoning.budget if call.thinking_budget is None else call.thinking_budget
+        if budget is None and reasoning.effort in (None, "none"):
+            budget = call.usual_budget
+        reasoning = Reasoning(
+            effort=None if reasoning.effort == "none" else reasoning.effort,
+            budget=budget,
+            visible=True,
+        )
+    return replace(request, reasoning=reasoning)
 
 
 def _quietened(request: ChatRequest, call: ChatCall) -> ChatRequest:

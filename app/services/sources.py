@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from app.access.caller import Caller
-from app.credential import Credential
-from app.errors import UpstreamError
+from app.credential import GROUPS, Credential
+from app.errors import NoCredential, UnknownGroup, UpstreamError
 from app.secret import Secret
 
 
@@ -59,11 +59,33 @@ class Sources:
 
     def __init__(self, keys: Mapping[str, tuple[Credential, ...]]) -> None:
         self._keys = keys
+        given = (group for one in keys.values() for key in one for group in key.groups)
+        self._groups = frozenset(GROUPS).union(given)
 
-    def for_call(self, caller: Caller, platform: str, attempts: int) -> Source:
+    def for_call(
+        self, caller: Caller, platform: str, attempts: int, groups: tuple[str, ...] = ()
+    ) -> Source:
+        """`groups` are those a credential must belong to one of; none = any will do. A token that
+        was brought belongs to nobody's groups (C-049).
+        """
         if caller.brought is not None:
             return Brought(caller.brought)
-        return Configured(self._keys.get(platform, ()), attempts)
+        keys = self._keys.get(platform, ())
+        return Configured(self._chosen(keys, groups) if groups else keys, attempts)
+
+    def _chosen(
+        self, keys: tuple[Credential, ...], groups: tuple[str, ...]
+    ) -> tuple[Credential, ...]:
+        for group in groups:
+            if group not in self._groups:
+                raise UnknownGroup(
+                    "there is no group {group} here", param="model", group=group[:100]
+                )
+        chosen = tuple(key for key in keys if not set(groups).isdisjoint(key.groups))
+        if not chosen:
+            named = ", ".join(groups)
+            raise NoCredential("the platform has no key in the group {groups}", groups=named)
+        return chosen
 
     def has_any(self, platform: str) -> bool:
         return bool(self._keys.get(platform))

@@ -3,7 +3,9 @@
 A name is one of the platform's, or an alias of one, with parameters hung on by hyphens and a choice
 of credentials behind a bar. Names have hyphens of their own, so the longest name that is known
 wins, and one that is known as it stands is never taken apart (C-143). A dated or preview form of a
-known name is a name of the vendor's, not a parameter.
+known name is a name of the vendor's, not a parameter; and unless the platform is closed, so is one
+with nothing behind it that any of the platform's models takes for a parameter: vendors bring out
+models faster than we learn of them.
 """
 
 from __future__ import annotations
@@ -66,20 +68,27 @@ class Named:
     groups: tuple[str, ...] = ()
     note: str = ""
 
-    @property
-    def shown(self) -> str:
-        """The name as answers repeat it: with its parameters, without its groups (C-090)."""
-        return self.asked.partition("|")[0]
+
+def shown(asked: str) -> str:
+    """The name as answers repeat it: with its parameters, without its groups (C-090)."""
+    return asked.partition("|")[0]
 
 
 class Names:
     """The names of one platform."""
 
     def __init__(
-        self, models: tuple[str, ...], aliases: tuple[Alias, ...], suffixes: tuple[Suffix, ...]
+        self,
+        models: tuple[str, ...],
+        aliases: tuple[Alias, ...],
+        suffixes: tuple[Suffix, ...],
+        *,
+        closed: bool = False,
     ) -> None:
         self.aliases = aliases
         self.suffixes = suffixes
+        self.closed = closed
+        self._parameters = frozenset(suffix.name.lower() for suffix in suffixes)
         self._aliases = {alias.name: alias for alias in aliases}
         self._known = frozenset(models) | self._aliases.keys()
 
@@ -105,7 +114,10 @@ class Names:
         while edition := _EDITION.match(rest):
             base += "-" + edition[0]
             rest = rest[edition.end() + 1 :]
-        return base, rest.split("-") if rest else []
+        pieces = rest.split("-") if rest else []
+        if pieces and not self.closed and self._parameters.isdisjoint(rest.lower().split("-")):
+            return name, []
+        return base, pieces
 
     def _sets(self, base: str, model: str, pieces: list[str]) -> dict[str, Any]:
         found: dict[str, Suffix] = {}

@@ -17,6 +17,7 @@ from app.credential import Credential
 from app.secret import Secret
 from app.upstream.answer import Answering
 from app.upstream.leash import Leash
+from app.upstream.names import Alias, Names, Suffix
 from app.upstream.transport import Transport
 from app.wire.dialect import Dialect
 
@@ -50,9 +51,17 @@ class Catalogue:
     """
 
     def __init__(
-        self, models: tuple[Model, ...], rules: tuple[tuple[str, ModelFacts], ...]
+        self,
+        models: tuple[Model, ...],
+        rules: tuple[tuple[str, ModelFacts], ...],
+        aliases: tuple[Alias, ...] = (),
+        suffixes: tuple[Suffix, ...] = (),
+        *,
+        closed: bool = False,
     ) -> None:
         self.models = models
+        ids = tuple(model.id for model in models)
+        self.names = Names(ids, aliases, suffixes, closed=closed)
         self._rules = rules
         self.facts = lru_cache(maxsize=512)(self._find)
 
@@ -67,16 +76,38 @@ class Catalogue:
 
     @classmethod
     def load(cls, path: Path) -> Catalogue:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        rules = tuple((rule["match"], _facts(rule["facts"])) for rule in given["rules"])
-        models = tuple(_model(one) for one in given["models"])
-        return cls(tuple(sorted(models, key=lambda model: model.id)), rules)
+        return cls((), ()).changed(json.loads(path.read_text(encoding="utf-8")))
+
+    def changed(self, given: Mapping[str, Any]) -> Catalogue:
+        """The catalogue with what `given` says: entries of the same name are replaced, and its rules
+        come before the others.
+        """
+        models = {model.id: model for model in self.models}
+        models |= {one["id"]: _model(one) for one in given.get("models", ())}
+        aliases = {alias.name: alias for alias in self.names.aliases}
+        aliases |= {one["name"]: Alias(**one) for one in given.get("aliases", ())}
+        suffixes = {(one.name, one.models): one for one in self.names.suffixes}
+        added = map(_suffix, given.get("suffixes", ()))
+        suffixes |= {(one.name, one.models): one for one in added}
+        rules = tuple((rule["match"], _facts(rule["facts"])) for rule in given.get("rules", ()))
+        return Catalogue(
+            tuple(sorted(models.values(), key=lambda model: model.id)),
+            rules + self._rules,
+            tuple(aliases.values()),
+            tuple(suffixes.values()),
+            closed=given.get("closed", self.names.closed),
+        )
 
 
 def _model(one: dict[str, Any]) -> Model:
     day = date.fromisoformat(one.get("released", UNKNOWN_RELEASE))
     created = int(datetime.combine(day, time.min, UTC).timestamp())
     return Model(one["id"], one["name"], one["context"], one["max_output"], created)
+
+
+def _suffix(one: dict[str, Any]) -> Suffix:
+    lists: dict[str, Any] = {name: tuple(one[name]) for name in ("models", "but") if name in one}
+    return Suffix(**{**one, **lists})
 
 
 def _facts(values: dict[str, Any]) -> ModelFacts:

@@ -11,11 +11,11 @@ import orjson
 from flask import Blueprint, Response, g, request
 from marshmallow import Schema
 
-from app.access.caller import check_scope
 from app.canonical.events import Trouble
 from app.errors import BrokenTransfer, GatewayError
 from app.services.call import ChatCall, Deaf
 from app.services.chat import Relayed
+from app.upstream.names import shown
 from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
@@ -23,6 +23,7 @@ from app.web.ear import SocketEar
 from app.web.failures import in_trouble
 from app.web.gateway import Gateway, gateway
 from app.web.intake import read_json
+from app.web.naming import explain, read_name
 from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
 from app.web.wishes import NAMES, read_wishes
 from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
@@ -77,6 +78,7 @@ def answer(
     says.
     """
     hub = gateway()
+    platform = hub.platforms[platform.name]  # with what the operator has changed
     raw, body = read_json(request, hub.body_bytes)
     check(schema, body)
     path = path or {}
@@ -102,13 +104,16 @@ def relay(
         if request.headers.get(header, "").lower() == "true" and "tools" in body:
             body = without_tool(body, kind)
             raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
-    model = body["model"]
-    check_scope(g.caller, platform.name, model)
+    named = read_name(platform, body["model"])
+    if named.model != body["model"]:
+        body = body | {"model": named.model}
+        raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
+    model = named.model
     stream = body.get("stream") is True
     options = body.get("stream_options")
     telling = Telling(
         id=g.request_id[4:],
-        model=g.get("asked", model),
+        model=shown(g.get("asked", named.asked)),
         created=int(hub.clock.now()),
         reasoning=wishes.reasoning,
         usage=isinstance(options, dict) and options.get("include_usage") is True,
@@ -129,6 +134,9 @@ def relay(
         say=_speaker(request.headers.get("Accept-Language", "")),
         array=array,
         thinking_budget=wishes.thinking_budget,
+        usual_budget=hub.defaults.thinking_budget,
+        sets=named.sets,
+        groups=named.groups,
         headers=forwarded(hub, platform, spoken),
         leash=leash,
         ear=ear,
@@ -140,7 +148,9 @@ def relay(
     finally:
         if relayed is None or isinstance(relayed.body, bytes):
             stop(ear)
-    return respond(hub, relayed, ear)
+    response = respond(hub, relayed, ear)
+    explain(named, response)
+    return response
 
 
 def _speaker(accept: str) -> Callable[[GatewayError], Trouble]:

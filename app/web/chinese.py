@@ -60,6 +60,18 @@ CHINESE: dict[str, str] = {
     "{field} is nested too deeply": "{field} 嵌套过深",
     "the calls {calls} have no result in the message that follows": "工具调用 {calls} 在下一条消息中没有结果",
     "the results {calls} answer no call in the message before": "工具结果 {calls} 在前一条消息中没有对应的调用",
+    # model names
+    "{name} is not a parameter of the model {model}": "{name} 不是模型 {model} 的参数",
+    "the model parameters {one} and {other} exclude each other": "模型参数 {one} 与 {other} 不能同时使用",
+    "the platform's documented API has nothing that the model parameter {name} could mean": (
+        "该平台的公开接口没有与模型参数 {name} 对应的功能"
+    ),
+    "groups are written behind the model as |[group] or |[group,group]": (
+        "分组写在模型名之后：|[分组] 或 |[分组,分组]"
+    ),
+    "{field} must be a list of groups": "{field} 必须是以逗号分隔的分组",
+    "there is no group {group} here": "没有名为 {group} 的分组",
+    "the platform has no key in the group {groups}": "该平台在分组 {groups} 中没有可用的密钥",
     # attachments
     "{field} is not valid base64": "{field} 不是有效的 base64",
     "{field} must be a base64 data URL": "{field} 必须是 base64 的 data URL",

@@ -27,6 +27,7 @@ class Defaults:
     retry_attempt: int
     close_reasoning_content: bool
     return_reasoning_content: bool
+    thinking_budget: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.errors import ModelNotFound
 from app.upstream.platform import Model, Platform
 from app.web.access import require_access
 from app.web.chat import GEMINI_CALLS
+from app.web.gateway import gateway
 from app.web.pages import anthropic_page, gemini_page
 from app.web.spoken import GEMINI_VERB, spoken
 from app.wire import anthropic_messages, gemini_generate
@@ -36,12 +38,14 @@ def mount_models(bp: Blueprint, platform: Platform) -> None:
         @bp.get(f"/{version}/models", endpoint=f"list_models_{version}")
         @require_access(platform.name)
         def list_models() -> Response:
-            return as_json(_listed(platform, allowed(platform)))
+            known = gateway().platforms[platform.name]
+            return as_json(_listed(known, allowed(known)))
 
         @bp.get(f"/{version}/models/<model:wanted>", endpoint=f"one_model_{version}")
         @require_access(platform.name)
         def one_model(wanted: str) -> Response:
-            return as_json(_described(platform, found(platform, wanted)))
+            known = gateway().platforms[platform.name]
+            return as_json(_described(known, found(known, wanted)))
 
 
 def allowed(platform: Platform) -> Sequence[Model]:
@@ -51,17 +55,29 @@ def allowed(platform: Platform) -> Sequence[Model]:
     return [model for model in platform.catalogue.models if g.caller.may_ask(model.id)]
 
 
+def _with_parameters(platform: Platform, models: Sequence[Model]) -> Iterator[Model]:
+    """Each model, followed by its forms with one parameter (C-154)."""
+    for model in models:
+        yield model
+        for suffix in platform.catalogue.names.suffixes:
+            if suffix.sets and suffix.fits(model.id):
+                yield replace(model, id=f"{model.id}-{suffix.name}")
+
+
 def found(platform: Platform, wanted: str) -> Model:
     """The model of that name, if there is one and the caller may ask it."""
-    model = platform.catalogue.model(wanted)
+    meant = platform.catalogue.names.read(wanted).model
+    model = platform.catalogue.model(meant)
     if model is None:
         raise ModelNotFound("there is no model {model} here", param="model", model=wanted[:200])
-    check_scope(g.caller, platform.name, model.id)
-    return model
+    check_scope(g.caller, platform.name, wanted, model.id)
+    return replace(model, id=wanted)
 
 
 def _listed(platform: Platform, models: Sequence[Model]) -> Json:
     dialect = spoken(request)
+    if request.args.get("expand") == "params":
+        models = list(_with_parameters(platform, models))
     if dialect is anthropic_messages:
         page = anthropic_page(models, request.args)
         ids = [model.id for model in page.models]
