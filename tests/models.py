@@ -25,6 +25,7 @@ class Models:
 
 MODELS: dict[str, Models] = {
     "chatgpt": Models("gpt-4o", "gpt-5.2", shows_thoughts=False),
+    "claude": Models("claude-sonnet-4-6", "claude-sonnet-4-6"),
     "claude_api": Models("claude-sonnet-4-6", "claude-sonnet-4-6"),
     "codex": Models("gpt-4o", "gpt-5.2"),
     "gemini": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),

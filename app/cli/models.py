@@ -48,7 +48,9 @@ def rows(platform: Platform) -> Iterator[dict[str, Any]]:
         fitting = [one.name for one in names.suffixes if one.sets and one.fits(model.id)]
         yield _row(platform, model.id, "", model.context, model.max_output, fitting, "")
     for alias in names.aliases:
-        fitting = [one.name for one in names.suffixes if one.sets and one.fits(alias.name)]
+        fitting = [
+            one.name for one in names.suffixes if one.sets and one.fits(alias.name, alias.model)
+        ]
         yield _row(platform, alias.name, alias.model, None, None, fitting, alias.note)
 
 

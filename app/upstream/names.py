@@ -40,8 +40,11 @@ class Suffix:
     but: tuple[str, ...] = ()
     sets: Mapping[str, Any] = field(default_factory=dict)
 
-    def fits(self, model: str) -> bool:
-        return _any(self.models, model) and not _any(self.but, model)
+    def fits(self, *names: str) -> bool:
+        """Whether a model may carry it that goes by these names."""
+        return any(_any(self.models, one) for one in names) and not any(
+            _any(self.but, one) for one in names
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ class Names:
 
     def _suffix(self, piece: str, base: str, model: str) -> Suffix:
         for suffix in self.suffixes:
-            if suffix.name.lower() == piece.lower() and (suffix.fits(base) or suffix.fits(model)):
+            if suffix.name.lower() == piece.lower() and suffix.fits(base, model):
                 return suffix
         raise UnknownParameter(
             "{name} is not a parameter of the model {model}",

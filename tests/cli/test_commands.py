@@ -101,7 +101,9 @@ def test_the_vendors_own_variable_is_the_second_choice():
 
     settings = Settings.from_env(given, doors)
 
-    keys = {name: [key.token.reveal() for key in one.keys] for name, one in settings.platforms.items()}
+    keys = {
+        name: [key.token.reveal() for key in one.keys] for name, one in settings.platforms.items()
+    }
     assert keys["chatgpt"] == ["sk-vendor"]
     assert keys["codex"] == ["sk-a", "sk-b"]
     assert all("sk-" not in str(row["value"]) for row in rows(settings))

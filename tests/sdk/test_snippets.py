@@ -300,8 +300,8 @@ def test_curl_chats_and_streams_at_the_root(
     chat = content(shell(at_the_root(found["curl chat"], where, key), tmp_path))
     stream = streamed(shell(at_the_root(found["curl stream"], where, key), tmp_path))
 
-    assert 'simulator of gemini-1.5-pro. You said "你好，请介绍一下自己".' in chat
-    assert 'simulator of gemini-1.5-flash. You said "请讲一个关于人工智能的故事".' in stream
+    assert 'simulator of gemini-2.5-pro. You said "你好，请介绍一下自己".' in chat
+    assert 'simulator of gemini-2.5-flash. You said "请讲一个关于人工智能的故事".' in stream
 
 
 def test_curl_with_parameters_needs_no_key_where_the_root_is_open(

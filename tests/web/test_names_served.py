@@ -41,6 +41,27 @@ def test_an_effort_in_the_name_reaches_the_platform(
         assert heard.json["model"] == "gpt-5.2-high"
 
 
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
+@pytest.mark.parametrize("budget", [None, 2000])
+def test_thinking_in_the_name_reaches_the_platform_with_a_budget(
+    stack: Stack, caller: Caller, budget: int | None
+) -> None:
+    """C-132: 1024 tokens where nobody says how many."""
+    more = {} if budget is None else {"thinking_budget": budget}
+    limit = {} if caller in (RESPONSES, GENERATE) else {"max_tokens": 8000}
+    heard, asked = _ask(stack, "claude", caller, "claude-sonnet-4-5-thinking", **limit, **more)
+    assert heard.status == 200, heard.content
+    told, google = (
+        asked[0]["body"]["thinking"],
+        _ask(stack, "gemini", caller, "gemini-2.5-flash-thinking", **limit, **more)[1][0]["body"][
+            "generationConfig"
+        ]["thinkingConfig"],
+    )
+
+    assert (told["type"], told["budget_tokens"]) == ("enabled", budget or 1024)
+    assert (google["thinkingBudget"], google["includeThoughts"]) == (budget or 1024, True)
+
+
 def test_the_name_wins_over_the_body(stack: Stack) -> None:
     """C-146."""
     _, asked = _ask(stack, "codex", CHAT, "gpt-5.2-low", reasoning_effort="high")
