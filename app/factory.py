@@ -17,7 +17,7 @@ from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.media.inbound import Fetcher
-from app.platforms import BLUEPRINTS, PLATFORMS
+from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
 from app.services.chat import ChatRelay, Patience
 from app.services.passage import Passage
 from app.services.sources import Sources
@@ -44,6 +44,7 @@ def create_app(
     clock: Clock | None = None,
     platforms: Iterable[Platform] = tuple(PLATFORMS.values()),
     blueprints: Iterable[Blueprint] = BLUEPRINTS,
+    planned: Iterable[str] = PLANNED,
 ) -> Flask:
     """A Flask application that serves the gateway these settings describe."""
     set_up_logging()
@@ -54,11 +55,11 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.body_megabytes * MEGABYTE
     app.url_map.converters["model"] = ModelName
     register_surroundings(app)
-    register_elsewhere(app)
+    register_elsewhere(app, frozenset(planned))
     register_failures(app)
     for blueprint in (root, *blueprints):
         app.register_blueprint(blueprint)
-    app.wsgi_app = Paths(app.wsgi_app, known)  # type: ignore[method-assign]
+    app.wsgi_app = Paths(app.wsgi_app, {*known, *planned})  # type: ignore[method-assign]
     return app
 
 

@@ -28,6 +28,8 @@ MODELS: dict[str, Models] = {
     "claude": Models("claude-sonnet-4-6", "claude-sonnet-4-6"),
     "claude_api": Models("claude-sonnet-4-6", "claude-sonnet-4-6"),
     "codex": Models("gpt-4o", "gpt-5.2"),
+    "gemini_official": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
+    "grok": Models("grok-4.20-0309-non-reasoning", "grok-4.3"),
     "gemini": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
 }
 

@@ -1,12 +1,10 @@
-"""Claude, for chatting: the same vendor's API as the other Claude, with keys of its own.
-
-What is beside chats (counting tokens) is at the other.
-"""
+"""Claude, first of all for chatting: the same vendor's API as the other Claude, with keys of its own."""
 
 from __future__ import annotations
 
 from app.platforms import anthropic
 from app.upstream.platform import Platform
+from app.web.native import mount_passage
 from app.web.platform import blueprint
 
 PLATFORM = Platform(
@@ -21,3 +19,4 @@ PLATFORM = Platform(
 )
 
 bp = blueprint(PLATFORM)
+mount_passage(bp, PLATFORM, "/v1/messages/count_tokens", "/v1/messages/count_tokens", ["POST"])

@@ -158,10 +158,11 @@ class ChatRelay:
             parsed = orjson.loads(body)
         except ValueError:
             parsed = None
+        trouble = dialect.read_error(answer.status, parsed)
         error = refusal(
-            answer.status,
+            trouble.status or answer.status,  # some say one thing and mean another
             answer.headers,
-            dialect.read_error(answer.status, parsed),
+            trouble,
             model=call.telling.model,
             now=self._clock.now(),
         )

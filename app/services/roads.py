@@ -55,10 +55,11 @@ def choose(platform: Platform, call: ChatCall, basket: Callable[[], Basket]) -> 
     """The shortest road that can carry this call."""
     chat, wanted = platform.chat, None
     if platform.pick is not None:
-        wanted = call.spoken.read_request(call.body)
-        chat = platform.pick(wanted, call.sets)
+        wanted = _with_budget(call.spoken.read_request(call.body), call)
+        chat = platform.pick(call.spoken, wanted, call.sets)
     facts = platform.catalogue.facts(call.model)
-    is_same = chat.dialect is call.spoken and not call.sets
+    # Bytes pass untouched to what the platform is first of all, and not to its second best.
+    is_same = chat.dialect is call.spoken and chat is platform.chat and not call.sets
     if is_same and chat.dialect is not openai_chat:
         return RawRoad(call, chat)
     if is_same and call.telling.reasoning == "field" and call.thinking_budget is None:

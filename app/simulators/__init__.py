@@ -17,6 +17,8 @@ _CLASSES: dict[str, str] = {
     "claude": "ClaudeSimulator",
     "claude_api": "ClaudeApiSimulator",
     "gemini": "GeminiSimulator",
+    "gemini_official": "GeminiOfficialSimulator",
+    "grok": "GrokSimulator",
 }
 
 

@@ -29,7 +29,11 @@ from app.simulators.simulator import Simulator, StartResponse
 
 CONTROL = "/_simulator/"
 LOOPBACK = ("127.", "::1", "::ffff:127.")
-PREFIXES = {"chatgpt": "/v1", "codex": "/v1"}  # how much of the path a vendor's SDK wants given
+PREFIXES = {
+    "chatgpt": "/v1",
+    "codex": "/v1",
+    "grok": "/v1",
+}  # how much of the path a vendor's SDK wants given
 PATIENCE = 10.0
 
 Steered = Callable[[Environ, StartResponse], Iterable[bytes]]

@@ -191,7 +191,8 @@ class Chat:
 class Platform:
     """`key_variables` are the vendor's own names for an API key in the environment. `beta_header`
     is where its beta features are switched on; the operator may add to it. Where there is more than
-    one way to chat, `pick` chooses by what is asked and by what the model's name asks for.
+    one way to chat, `pick` chooses by the caller's dialect, by what is asked and by what the
+    model's name asks for.
     """
 
     name: str
@@ -202,4 +203,4 @@ class Platform:
     chat: Chat
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
     beta_header: str = ""
-    pick: Callable[[ChatRequest, Mapping[str, Any]], Chat] | None = None
+    pick: Callable[[Dialect, ChatRequest, Mapping[str, Any]], Chat] | None = None

@@ -75,6 +75,7 @@ CHINESE: dict[str, str] = {
     # attachments
     "{field} is not valid base64": "{field} 不是有效的 base64",
     "{field} must be a base64 data URL": "{field} 必须是 base64 的 data URL",
+    "{field}: the platform takes images and documents, but no sound": "{field}：该平台接受图片和文档，不接受音频",
     "{field}: only http, https and data addresses are taken": "{field}：只接受 http、https 和 data 地址",
     "{field} is neither an address nor a file of a known type": "{field} 既不是网址，也不是已知类型的文件",
     "{field}: a file stored with another platform cannot be used here": "{field}：不能使用保存在其他平台上的文件",

@@ -22,13 +22,16 @@ ENDPOINTS = re.compile(
 )
 
 
-def register_elsewhere(app: Flask) -> None:
+def register_elsewhere(app: Flask, planned: frozenset[str]) -> None:
+    """`planned` are prefixes with nothing behind them yet: they have none of the paths."""
+
     @app.before_request
     def refuse() -> None:
         """Whoever may call the platform is told that it has no such thing."""
         if not isinstance(request.routing_exception, NotFound):
             return
         platform, slash, rest = request.path[1:].partition("/")
-        if platform in gateway().platforms and ENDPOINTS.match(slash + rest):
+        known = platform in gateway().platforms and ENDPOINTS.match(slash + rest)
+        if known or (platform in planned and rest.startswith(("v1/", "v1beta/"))):
             admit(platform)
             raise NotOffered("{platform} does not offer this endpoint", platform=platform)

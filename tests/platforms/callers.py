@@ -109,7 +109,9 @@ class Caller:
         return str(body["error"]["code"])
 
     def message(self, body: Json) -> str:
-        return str(body["error"]["message"])
+        """What an error says; some platforms that speak the dialect tell it flat."""
+        error = body["error"]
+        return str(error if isinstance(error, str) else error["message"])
 
     def send(
         self,

@@ -70,7 +70,10 @@ class Pair:
         """What the platform itself counted for the call it was asked last."""
         heard = hear(self.simulators.replay(self.platform, self.asked[-1]))
         assert heard.status == 200
-        return self.native.stream_usage(heard) if stream else self.native.usage(heard.json)
+        native = self.native
+        if ":generateContent" in (path := self.asked[-1]["path"]) or ":stream" in path:
+            native = NATIVE["gemini_generate"]  # also where it is not what the platform is first
+        return native.stream_usage(heard) if stream else native.usage(heard.json)
 
 
 @pytest.fixture(params=EVERY)

@@ -127,5 +127,5 @@ def test_what_fails_each_time_before_the_first_word_is_told_as_what_it_was(
     assert line["outcome"].startswith("upstream_")
     told = pair.caller.failure(heard) if heard.status == 200 else heard.json
     assert told is not None
-    assert b"no_available_key" not in heard.content and b"overloaded" not in heard.content
+    assert b"no_available_key" not in heard.content and b"overloaded_error" not in heard.content
     assert not line.get("tokens_out")

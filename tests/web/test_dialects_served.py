@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.platforms import PLATFORMS
+from app.platforms import PLANNED, PLATFORMS
 from app.wire import anthropic_messages, openai_responses
 
 OF = {name: platform.chat.dialect for name, platform in PLATFORMS.items()}
@@ -140,3 +140,25 @@ def test_a_model_may_have_a_colon_in_its_name(call, path):
     answer = call("GET", f"/gemini/v1/models/{path}")
 
     assert answer.status_code == 404 and is_openais(answer, "model_not_found")
+
+
+@pytest.mark.parametrize("name", PLANNED)
+@pytest.mark.parametrize(
+    "path, is_told",
+    [
+        ("v1/chat/completions", lambda answer: is_openais(answer, "endpoint_not_supported")),
+        ("v1/models", lambda answer: is_openais(answer, "endpoint_not_supported")),
+        ("v1/messages", lambda answer: is_anthropics(answer, "not_found_error")),
+        (
+            "v1beta/models/x:generateContent",
+            lambda answer: is_geminis(answer, "NOT_FOUND", "endpoint_not_supported"),
+        ),
+        ("chat/completions", lambda answer: is_openais(answer, "endpoint_not_supported")),
+    ],
+)
+def test_a_platform_that_is_still_to_come_says_so(call, name, path, is_told):
+    """C-001, C-027."""
+    answer = call("POST", f"/{name}/{path}", json={})
+
+    assert answer.status_code == 404 and is_told(answer)
+    assert call("POST", f"/{name}/{path}", json={}, licence="wrong").status_code == 401

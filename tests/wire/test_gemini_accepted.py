@@ -25,7 +25,7 @@ from app.simulators.gemini_models import resolved
 from app.upstream.platform import Catalogue
 from app.wire.gemini_generate import write_request
 
-CATALOGUE = Catalogue.load(Path(__file__).parents[2] / "app/platforms/gemini.json")
+CATALOGUE = Catalogue.load(Path(__file__).parents[2] / "app/platforms/google.json")
 MODELS = [model.id for model in CATALOGUE.models] + [
     "gemini-2.0-flash",
     "gemini-3-pro-preview",

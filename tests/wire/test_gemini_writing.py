@@ -38,7 +38,7 @@ from app.upstream.platform import Catalogue
 from app.wire import openai_chat
 from app.wire.gemini_generate import NAME, takes_link, write_request
 
-CATALOGUE = Catalogue.load(Path(__file__).parents[2] / "app/platforms/gemini.json")
+CATALOGUE = Catalogue.load(Path(__file__).parents[2] / "app/platforms/google.json")
 ANY = ModelFacts()
 NEW = CATALOGUE.facts("gemini-3.8-flash")
 OLD = CATALOGUE.facts("gemini-2.5-flash")
