@@ -4,6 +4,7 @@
     ├── CallerError                 the caller's doing; never retried
     │   ├── BadRequest              a field is wrong; names it
     │   │   ├── BadAttachment       an image or a file cannot be used
+    │   │   ├── Lossy               a field would be lost, and none may be
     │   │   ├── UnknownParameter    a model's name carries what the model does not know
     │   │   ├── ConflictingParameters   ... or two things that exclude each other
     │   │   ├── UnsupportedParameter    ... or what the platform's API cannot do
@@ -90,6 +91,12 @@ class BadAttachment(BadRequest):
     """An image or a file in the request cannot be read, fetched or used."""
 
     code = "invalid_attachment"
+
+
+class Lossy(BadRequest):
+    """A field would be lost on the way to the platform, and the caller wants none to be."""
+
+    code = "unsupported_fields"
 
 
 class UnknownParameter(BadRequest):

@@ -33,9 +33,10 @@ class Deaf:
 class ChatCall:
     """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
 
-    `sets` is what parameters in its name ask for, `groups` those whose credentials may serve. `raw`
-    are the bytes of `body`, without what the path said. `array` asks for the framing that is a JSON
-    array. `say` words an error for this caller. `record` collects what the access log will say.
+    `strict` refuses what would lose a field. `sets` is what parameters in its name ask for,
+    `groups` those whose credentials may serve. `raw` are the bytes of `body`, without what the path
+    said. `array` asks for the framing that is a JSON array. `say` words an error for this caller.
+    `record` collects what the access log will say.
     """
 
     caller: Caller
@@ -50,6 +51,7 @@ class ChatCall:
     array: bool = False
     thinking_budget: int | None = None
     usual_budget: int = 1024  # where thinking is asked for by name and nobody says how much
+    strict: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from app.errors import (
     BrokenTransfer,
     CallerGone,
     GatewayError,
+    Lossy,
     NoCredential,
     RequestRefused,
     TimedOut,
@@ -118,6 +119,14 @@ class ChatRelay:
     def serve(self, platform: Platform, call: ChatCall) -> Relayed:
         road = choose(platform, call, self._fetcher.basket)
         call.record["road"] = road.name
+        if road.dropped:
+            call.record["dropped"] = road.dropped
+            if call.strict:
+                raise Lossy(
+                    "the platform has no room for {fields}: leave that out, or call without strict",
+                    param=road.dropped[0],
+                    fields=", ".join(road.dropped),
+                )
         source = self._sources.for_call(call.caller, platform.name, call.attempts + 1, call.groups)
         exchange = Exchange(self, platform, call, road, source)
         return exchange.stream() if call.stream else exchange.whole()

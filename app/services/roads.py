@@ -27,6 +27,7 @@ from app.media.inbound import Basket
 from app.services.attachments import inlined
 from app.services.call import ChatCall
 from app.services.flows import Flow, PatchedFlow, RawFlow, TranslatedFlow
+from app.services.losses import left_out, losses
 from app.services.meter import estimated
 from app.upstream.platform import Chat, Framing, Platform
 from app.wire import openai_chat
@@ -38,9 +39,12 @@ SMALL = 65536  # bytes; above, looking through the caller's costs as much as wri
 
 
 class Road(Protocol):
+    """`dropped` are the caller's fields that this road has no room for."""
+
     name: str
     chat: Chat
     framing: Framing
+    dropped: tuple[str, ...]
 
     @property
     def payload(self) -> bytes: ...
@@ -74,6 +78,7 @@ def choose(platform: Platform, call: ChatCall, basket: Callable[[], Basket]) -> 
 
 class RawRoad:
     name = "raw"
+    dropped: tuple[str, ...] = ()
 
     def __init__(self, call: ChatCall, chat: Chat) -> None:
         self.chat = chat
@@ -112,6 +117,7 @@ class PatchedRoad:
     def __init__(self, call: ChatCall, chat: Chat, body: dict[str, Any]) -> None:
         self.chat = chat
         self._call = call
+        self.dropped = left_out(call.body, body)
         is_same = len(call.raw) < SMALL and body == call.body and not given_twice(call.raw)
         self.payload = call.raw if is_same else orjson.dumps(body)
         self.framing: Framing = "events" if call.stream else "whole"
@@ -168,6 +174,7 @@ class TranslatedRoad:
         written = upstream.write_request(
             replace(request, model=call.model, stream=call.stream), facts
         )
+        self.dropped = losses(request, call.body, upstream, written)
         self.payload = _encoded(written)
         self.framing: Framing = "events" if call.stream else "whole"
 

@@ -135,6 +135,7 @@ def relay(
         array=array,
         thinking_budget=wishes.thinking_budget,
         usual_budget=hub.defaults.thinking_budget,
+        strict=wishes.strict,
         sets=named.sets,
         groups=named.groups,
         headers=forwarded(hub, platform, spoken),
@@ -149,7 +150,7 @@ def relay(
         if relayed is None or isinstance(relayed.body, bytes):
             stop(ear)
     response = respond(hub, relayed, ear)
-    explain(named, response)
+    explain(named, call.record.get("dropped", ()), response)
     return response
 
 

@@ -60,6 +60,9 @@ CHINESE: dict[str, str] = {
     "{field} is nested too deeply": "{field} 嵌套过深",
     "the calls {calls} have no result in the message that follows": "工具调用 {calls} 在下一条消息中没有结果",
     "the results {calls} answer no call in the message before": "工具结果 {calls} 在前一条消息中没有对应的调用",
+    "the platform has no room for {fields}: leave that out, or call without strict": (
+        "该平台不支持 {fields}：请去掉，或不使用 strict"
+    ),
     # model names
     "{name} is not a parameter of the model {model}": "{name} 不是模型 {model} 的参数",
     "the model parameters {one} and {other} exclude each other": "模型参数 {one} 与 {other} 不能同时使用",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flask import Response, g, request
@@ -14,6 +15,7 @@ from app.upstream.platform import Platform
 GROUPS = "x-tokens-custom-group"
 MODEL = "x-tokens-model"
 NOTE = "x-tokens-model-note"
+DROPPED = "x-tokens-dropped"
 
 
 def read_name(platform: Platform, asked: str) -> Named:
@@ -30,8 +32,12 @@ def read_name(platform: Platform, asked: str) -> Named:
     return replace(named, groups=groups)
 
 
-def explain(named: Named, response: Response) -> None:
-    """Says which model answered, where it is not the one that was named, and how it differs."""
+def explain(named: Named, dropped: Sequence[str], response: Response) -> None:
+    """Says which model answered, where it is not the one that was named, and how it differs; and
+    which fields of the request it never heard of.
+    """
+    if dropped:
+        response.headers[DROPPED] = ", ".join(dropped)
     if named.model != named.base or named.sets:
         response.headers[MODEL] = named.model
     if named.note:

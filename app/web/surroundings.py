@@ -19,7 +19,7 @@ HEADERS = ", ".join(
 )
 EXPOSED = ", ".join("""x-request-id retry-after retry-after-ms x-should-retry content-disposition
     x-ratelimit-limit-requests x-ratelimit-remaining-requests x-ratelimit-reset-requests
-    x-tokens-model x-tokens-model-note
+    x-tokens-model x-tokens-model-note x-tokens-dropped
     x-ratelimit-limit-tokens x-ratelimit-remaining-tokens x-ratelimit-reset-tokens""".split())
 
 

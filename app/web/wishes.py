@@ -21,6 +21,7 @@ NAMES = frozenset(
         "thinking_budget",
         "resolution",
         "aspect_ratio",
+        "strict",
     }
 )
 TRUE = {"true": True, "1": True, "false": False, "0": False}
@@ -35,6 +36,7 @@ class Wishes:
     retry_attempt: int
     reasoning: ReasoningPlace
     thinking_budget: int | None
+    strict: bool
 
 
 def read_wishes(query: Mapping[str, str], body: Mapping[str, Any], defaults: Defaults) -> Wishes:
@@ -57,7 +59,8 @@ def read_wishes(query: Mapping[str, str], body: Mapping[str, Any], defaults: Def
     budget = _whole(given, "thinking_budget")
     if budget is not None and budget < -1:
         raise _not_whole("thinking_budget")
-    return Wishes(defaults.retry_attempt if attempts is None else attempts, reasoning, budget)
+    attempts = defaults.retry_attempt if attempts is None else attempts
+    return Wishes(attempts, reasoning, budget, bool(_boolean(given, "strict", False)))
 
 
 def _boolean(given: Mapping[str, Any], name: str, default: bool | None) -> bool | None:

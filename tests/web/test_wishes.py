@@ -32,42 +32,42 @@ def read(query=None, body=None, **defaults) -> Wishes:
 
 
 def test_who_wishes_nothing_gets_the_settings():
-    assert read() == Wishes(5, "field", None)
-    assert read(close_reasoning_content=True, retry_attempt=2) == Wishes(2, "none", None)
-    assert read(return_reasoning_content=False) == Wishes(5, "inline", None)
+    assert read() == Wishes(5, "field", None, False)
+    assert read(close_reasoning_content=True, retry_attempt=2) == Wishes(2, "none", None, False)
+    assert read(return_reasoning_content=False) == Wishes(5, "inline", None, False)
 
 
 @pytest.mark.parametrize(
     "query, body, wishes",
     [
-        ({"retry_attempt": "3"}, {"retry_attempt": 4}, Wishes(3, "field", None)),
-        ({}, {"retry_attempt": 4}, Wishes(4, "field", None)),
-        ({}, {"retry_attempt": 0}, Wishes(0, "field", None)),
-        ({}, {"retry_attempt": "2.0"}, Wishes(2, "field", None)),
-        ({"retry_attempt": "100"}, {}, Wishes(100, "field", None)),
-        ({}, {"retry_attempt": None}, Wishes(5, "field", None)),
-        ({}, {"close_reasoning_content": True}, Wishes(5, "none", None)),
+        ({"retry_attempt": "3"}, {"retry_attempt": 4}, Wishes(3, "field", None, False)),
+        ({}, {"retry_attempt": 4}, Wishes(4, "field", None, False)),
+        ({}, {"retry_attempt": 0}, Wishes(0, "field", None, False)),
+        ({}, {"retry_attempt": "2.0"}, Wishes(2, "field", None, False)),
+        ({"retry_attempt": "100"}, {}, Wishes(100, "field", None, False)),
+        ({}, {"retry_attempt": None}, Wishes(5, "field", None, False)),
+        ({}, {"close_reasoning_content": True}, Wishes(5, "none", None, False)),
         (
             {"close_reasoning_content": "FALSE"},
             {"close_reasoning_content": True},
-            Wishes(5, "field", None),
+            Wishes(5, "field", None, False),
         ),
-        ({"close_think_content": "1"}, {}, Wishes(5, "none", None)),
+        ({"close_think_content": "1"}, {}, Wishes(5, "none", None, False)),
         (
             {"close_reasoning_content": "0", "close_think_content": "1"},
             {},
-            Wishes(5, "field", None),
+            Wishes(5, "field", None, False),
         ),
-        ({"return_reasoning_content": "0"}, {}, Wishes(5, "inline", None)),
-        ({}, {"return_reasoning_content": 0}, Wishes(5, "inline", None)),
+        ({"return_reasoning_content": "0"}, {}, Wishes(5, "inline", None, False)),
+        ({}, {"return_reasoning_content": 0}, Wishes(5, "inline", None, False)),
         (
             {"close_reasoning_content": "true", "return_reasoning_content": "true"},
             {},
-            Wishes(5, "none", None),
+            Wishes(5, "none", None, False),
         ),
-        ({"thinking_budget": "2048"}, {"thinking_budget": 1}, Wishes(5, "field", 2048)),
-        ({}, {"thinking_budget": -1}, Wishes(5, "field", -1)),
-        ({}, {"thinking_budget": 0}, Wishes(5, "field", 0)),
+        ({"thinking_budget": "2048"}, {"thinking_budget": 1}, Wishes(5, "field", 2048, False)),
+        ({}, {"thinking_budget": -1}, Wishes(5, "field", -1, False)),
+        ({}, {"thinking_budget": 0}, Wishes(5, "field", 0, False)),
     ],
     ids=str,
 )
