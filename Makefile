@@ -42,6 +42,10 @@ format: $(VENV)/tests ## put the code into the form that `lint` wants
 	$(BIN)/isort --quiet $(CODE)
 	$(BIN)/black --quiet $(CODE)
 
+.PHONY: matrix
+matrix: $(VENV)/tests ## write docs/conformance.md from the tests
+	$(BIN)/python -m pytest -q -m feature --matrix
+
 .PHONY: bench
 bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at all (needs gcc)
 	$(BIN)/python tests/bench/compare.py $(ARGS)

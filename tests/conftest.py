@@ -7,11 +7,21 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.matrix import Matrix
 from tests.stack import Simulators, Stack
 
 # A busy machine is slow, and being slow is not a fault of the code.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix", action="store_true", help="write docs/conformance.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "feature(name): a cell of docs/conformance.md")
+    config.pluginmanager.register(Matrix(config))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -42,3 +43,13 @@ def door(request: pytest.FixtureRequest, stack: Stack) -> Door:
 def thinks(request: pytest.FixtureRequest) -> bool:
     """Whether the model is made to think."""
     return bool(request.param)
+
+
+@pytest.fixture(autouse=True)
+def losses(request: pytest.FixtureRequest, stack: Stack) -> Iterator[None]:
+    """What the calls of a test left out, for the matrix."""
+    before = len(stack.log) if request.node.get_closest_marker("feature") else None
+    yield
+    if before is not None:
+        dropped = {name for line in stack.log[before:] for name in line.get("dropped", ())}
+        request.node.user_properties.append(("dropped", sorted(dropped)))

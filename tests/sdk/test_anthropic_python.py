@@ -48,6 +48,7 @@ def calls_of(message: Any) -> list[Any]:
     return [block for block in message.content if block.type == "tool_use"]
 
 
+@pytest.mark.feature("text, usage")
 def test_text_comes_with_usage(client: anthropic.Anthropic, door: Door) -> None:
     """C-213."""
     message = client.messages.create(**asked(door, scenes.SAY))
@@ -57,6 +58,7 @@ def test_text_comes_with_usage(client: anthropic.Anthropic, door: Door) -> None:
     assert message.usage.input_tokens > 0 and message.usage.output_tokens == 2
 
 
+@pytest.mark.feature("stream")
 def test_text_streams_into_the_whole_message(client: anthropic.Anthropic, door: Door) -> None:
     """C-214."""
     with client.messages.stream(**asked(door, scenes.COUNT)) as stream:
@@ -76,6 +78,7 @@ def test_a_system_prompt_may_come_in_blocks(client: anthropic.Anthropic, door: D
     assert text_of(message) == scenes.SAID
 
 
+@pytest.mark.feature("forced tool")
 def test_a_tool_can_be_forced(client: anthropic.Anthropic, door: Door) -> None:
     message = client.messages.create(
         **asked(door, "How is Lisbon?"),
@@ -88,6 +91,7 @@ def test_a_tool_can_be_forced(client: anthropic.Anthropic, door: Door) -> None:
     assert scenes.fits("weather", call.input)
 
 
+@pytest.mark.feature("parallel tools and their results")
 def test_two_tools_are_called_and_their_results_heard(
     client: anthropic.Anthropic, door: Door, thinks: bool
 ) -> None:
@@ -114,6 +118,7 @@ def test_two_tools_are_called_and_their_results_heard(
     assert scenes.SUNNY in second and scenes.NOON in second
 
 
+@pytest.mark.feature("streamed tools")
 def test_arguments_stream_in_pieces_that_add_up(client: anthropic.Anthropic, door: Door) -> None:
     """R-023."""
     pieces: dict[int, str] = {}
@@ -129,12 +134,14 @@ def test_arguments_stream_in_pieces_that_add_up(client: anthropic.Anthropic, doo
     assert all(scenes.fits(call.name, call.input) for call in calls)
 
 
+@pytest.mark.feature("structured output")
 def test_an_answer_can_be_given_a_form(client: anthropic.Anthropic, door: Door) -> None:
     message = client.messages.parse(**asked(door, "Lisbon?"), output_format=scenes.City)
 
     assert isinstance(message.parsed_output, scenes.City)
 
 
+@pytest.mark.feature("image in base64, PDF")
 def test_a_picture_and_a_document_arrive(client: anthropic.Anthropic, door: Door) -> None:
     def source(media_type: str, data: bytes) -> Json:
         encoded = base64.b64encode(data).decode()
@@ -151,6 +158,7 @@ def test_a_picture_and_a_document_arrive(client: anthropic.Anthropic, door: Door
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.feature("reasoning")
 def test_thoughts_are_blocks_of_their_own(
     client: anthropic.Anthropic, door: Door, streamed: bool
 ) -> None:
@@ -167,6 +175,7 @@ def test_thoughts_are_blocks_of_their_own(
     assert message.content[-1].type == "text"
 
 
+@pytest.mark.feature("error: wrong licence")
 def test_a_wrong_licence_is_an_authentication_error(door: Door) -> None:
     """C-218."""
     client = opened(door.url, "wrong")
@@ -187,6 +196,7 @@ def test_the_licence_may_come_as_a_bearer_token(door: Door) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"messages": []}, {"system": 3}, {"tools": 3}])
+@pytest.mark.feature("error: wrong field")
 def test_a_wrong_field_is_a_bad_request(
     client: anthropic.Anthropic, door: Door, wrong: Json
 ) -> None:
@@ -199,6 +209,7 @@ def test_a_wrong_field_is_a_bad_request(
     assert next(iter(wrong)) in error["error"]["message"]
 
 
+@pytest.mark.feature("error: unknown model")
 def test_an_unknown_model_is_not_found(client: anthropic.Anthropic, door: Door) -> None:
     """K-089."""
     with pytest.raises(anthropic.NotFoundError) as caught:
@@ -207,6 +218,7 @@ def test_an_unknown_model_is_not_found(client: anthropic.Anthropic, door: Door) 
     assert "no-such-model" in caught.value.message
 
 
+@pytest.mark.feature("error: throttled")
 def test_throttling_is_a_rate_limit_error(client: anthropic.Anthropic, door: Door) -> None:
     """C-184."""
     door.mishap("throttle", seconds=2)
@@ -215,6 +227,7 @@ def test_throttling_is_a_rate_limit_error(client: anthropic.Anthropic, door: Doo
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.feature("error: outage")
 def test_an_outage_is_an_internal_server_error(
     client: anthropic.Anthropic, door: Door, stream: bool
 ) -> None:
@@ -227,6 +240,7 @@ def test_an_outage_is_an_internal_server_error(
 
 
 @pytest.mark.parametrize("prompt", [scenes.CUT, scenes.TRUNCATED, scenes.ERROR])
+@pytest.mark.feature("cut stream")
 def test_a_stream_that_breaks_off_raises(
     client: anthropic.Anthropic, door: Door, prompt: str
 ) -> None:

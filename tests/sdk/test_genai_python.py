@@ -55,6 +55,7 @@ def thinking(door: Door, thinks: bool, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta"])
+@pytest.mark.feature("text, usage")
 def test_text_comes_with_usage(door: Door, version: str) -> None:
     """C-224; the SDK may call either version."""
     client = client_of(door, version=version)
@@ -67,6 +68,7 @@ def test_text_comes_with_usage(door: Door, version: str) -> None:
     assert usage.total_token_count == usage.prompt_token_count + usage.candidates_token_count
 
 
+@pytest.mark.feature("stream")
 def test_text_streams(client: genai.Client, door: Door) -> None:
     """C-226."""
     chunks = list(
@@ -79,6 +81,7 @@ def test_text_streams(client: genai.Client, door: Door) -> None:
     assert last.usage_metadata and last.usage_metadata.candidates_token_count == 9
 
 
+@pytest.mark.feature("forced tool")
 def test_a_tool_can_be_forced(client: genai.Client, door: Door) -> None:
     mode = types.FunctionCallingConfigMode.ANY
     calling = types.FunctionCallingConfig(mode=mode, allowed_function_names=["weather"])
@@ -94,6 +97,7 @@ def test_a_tool_can_be_forced(client: genai.Client, door: Door) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.feature("parallel tools and their results")
 def test_two_tools_are_called_and_their_results_heard(
     client: genai.Client, door: Door, thinks: bool, streamed: bool
 ) -> None:
@@ -129,6 +133,7 @@ def test_two_tools_are_called_and_their_results_heard(
     assert scenes.SUNNY in second and scenes.NOON in second
 
 
+@pytest.mark.feature("structured output")
 def test_an_answer_can_be_given_a_form(client: genai.Client, door: Door) -> None:
     form = config(response_mime_type="application/json", response_schema=scenes.City)
     reply = client.models.generate_content(model=door.models.plain, contents="Lisbon?", config=form)
@@ -136,6 +141,7 @@ def test_an_answer_can_be_given_a_form(client: genai.Client, door: Door) -> None
     assert isinstance(reply.parsed, scenes.City)
 
 
+@pytest.mark.feature("image in base64, PDF")
 def test_a_picture_and_a_document_arrive(client: genai.Client, door: Door) -> None:
     """C-225."""
     contents: Any = [
@@ -148,6 +154,7 @@ def test_a_picture_and_a_document_arrive(client: genai.Client, door: Door) -> No
     assert "image/png, application/pdf" in (reply.text or "")
 
 
+@pytest.mark.feature("reasoning")
 def test_thoughts_are_parts_of_their_own(client: genai.Client, door: Door) -> None:
     ask = thinking(door, True)
     whole = client.models.generate_content(contents=scenes.SAY, **ask)
@@ -162,6 +169,7 @@ def test_thoughts_are_parts_of_their_own(client: genai.Client, door: Door) -> No
         assert usage and usage.thoughts_token_count
 
 
+@pytest.mark.feature("error: wrong licence")
 def test_a_wrong_licence_is_a_client_error(door: Door) -> None:
     """C-034, C-038."""
     client = client_of(door, "wrong")
@@ -171,6 +179,7 @@ def test_a_wrong_licence_is_a_client_error(door: Door) -> None:
     assert (caught.value.code, caught.value.status) == (401, "UNAUTHENTICATED")
 
 
+@pytest.mark.feature("error: wrong field")
 def test_a_wrong_field_is_a_client_error(client: genai.Client, door: Door) -> None:
     wrong = config(http_options=types.HttpOptions(extra_body={"contents": []}))
     with pytest.raises(errors.ClientError) as caught:
@@ -179,6 +188,7 @@ def test_a_wrong_field_is_a_client_error(client: genai.Client, door: Door) -> No
     assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
 
 
+@pytest.mark.feature("error: unknown model")
 def test_an_unknown_model_is_a_client_error(client: genai.Client) -> None:
     """K-089."""
     with pytest.raises(errors.ClientError) as caught:
@@ -188,6 +198,7 @@ def test_an_unknown_model_is_a_client_error(client: genai.Client) -> None:
     assert "no-such-model" in str(caught.value.message)
 
 
+@pytest.mark.feature("error: throttled")
 def test_throttling_is_a_client_error(client: genai.Client, door: Door) -> None:
     """C-184."""
     door.mishap("throttle", seconds=2)
@@ -197,6 +208,7 @@ def test_throttling_is_a_client_error(client: genai.Client, door: Door) -> None:
     assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
 
 
+@pytest.mark.feature("error: outage")
 def test_an_outage_is_a_server_error(client: genai.Client, door: Door) -> None:
     """C-108, C-119, C-185."""
     door.mishap("fail")
@@ -208,6 +220,7 @@ def test_an_outage_is_a_server_error(client: genai.Client, door: Door) -> None:
 
 
 @pytest.mark.parametrize("prompt", [scenes.CUT, scenes.TRUNCATED, scenes.ERROR])
+@pytest.mark.feature("cut stream")
 def test_a_stream_that_breaks_off_raises(client: genai.Client, door: Door, prompt: str) -> None:
     """R-001."""
     chunks = []

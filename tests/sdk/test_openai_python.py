@@ -44,6 +44,7 @@ def thinking(door: Door, thinks: bool) -> Json:
     return {"model": door.models.thinking, "reasoning_effort": "high"}
 
 
+@pytest.mark.feature("text, usage")
 def test_text_comes_with_usage(client: openai.OpenAI, door: Door) -> None:
     """C-087 to C-093."""
     reply = client.chat.completions.create(model=door.models.plain, messages=said(scenes.SAY))
@@ -55,6 +56,7 @@ def test_text_comes_with_usage(client: openai.OpenAI, door: Door) -> None:
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
 
 
+@pytest.mark.feature("stream")
 def test_text_streams_without_a_chunk_that_has_no_choice(client: openai.OpenAI, door: Door) -> None:
     """C-104: read as the access document reads it."""
     stream = client.chat.completions.create(
@@ -66,6 +68,7 @@ def test_text_streams_without_a_chunk_that_has_no_choice(client: openai.OpenAI, 
     assert deltas[0] is None and deltas[-1] is None and None not in deltas[1:-1]
 
 
+@pytest.mark.feature("stream")
 def test_usage_streams_where_it_is_asked_for(client: openai.OpenAI, door: Door) -> None:
     """C-105."""
     with client.chat.completions.stream(
@@ -79,6 +82,7 @@ def test_usage_streams_where_it_is_asked_for(client: openai.OpenAI, door: Door) 
     assert final.usage is not None and final.usage.completion_tokens == 9
 
 
+@pytest.mark.feature("forced tool")
 def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
     """C-075, C-096."""
     reply = client.chat.completions.create(
@@ -98,6 +102,7 @@ def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
     assert choice.finish_reason in ("tool_calls", "stop")
 
 
+@pytest.mark.feature("parallel tools and their results")
 def test_two_tools_are_called_and_their_results_heard(
     client: openai.OpenAI, door: Door, thinks: bool
 ) -> None:
@@ -129,6 +134,7 @@ def test_two_tools_are_called_and_their_results_heard(
     assert scenes.SUNNY in told and scenes.NOON in told
 
 
+@pytest.mark.feature("streamed tools")
 def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Door) -> None:
     """K-075, R-023."""
     stream = client.chat.completions.create(
@@ -154,6 +160,7 @@ def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Doo
     assert len({call["id"] for call in calls.values()}) == 2 and finish == ["tool_calls"]
 
 
+@pytest.mark.feature("structured output")
 def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> None:
     """C-079."""
     reply = client.chat.completions.parse(
@@ -163,6 +170,7 @@ def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> Non
     assert isinstance(reply.choices[0].message.parsed, scenes.City)
 
 
+@pytest.mark.feature("image in base64, PDF")
 def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> None:
     """C-058 to C-061, C-083."""
     content: Any = [
@@ -177,6 +185,7 @@ def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> N
     assert "image/png, application/pdf" in (reply.choices[0].message.content or "")
 
 
+@pytest.mark.feature("reasoning")
 def test_thoughts_are_told_apart_from_the_answer(client: openai.OpenAI, door: Door) -> None:
     """C-128, C-130."""
     ask = thinking(door, True)
@@ -212,6 +221,7 @@ def test_thoughts_can_come_inline_or_not_at_all(client: openai.OpenAI, door: Doo
     assert "reasoning_content" not in none.choices[0].message.model_dump()
 
 
+@pytest.mark.feature("error: wrong licence")
 def test_a_wrong_licence_is_an_authentication_error(door: Door) -> None:
     """C-038, C-183."""
     client = opened(door.url, "wrong")
@@ -230,6 +240,7 @@ def test_a_wrong_licence_is_an_authentication_error(door: Door) -> None:
         ({"tools": 3}, "tools"),
     ],
 )
+@pytest.mark.feature("error: wrong field")
 def test_a_wrong_field_is_a_bad_request(
     client: openai.OpenAI, door: Door, wrong: Any, field: str
 ) -> None:
@@ -242,6 +253,7 @@ def test_a_wrong_field_is_a_bad_request(
     assert field in caught.value.message
 
 
+@pytest.mark.feature("error: unknown model")
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     """K-089."""
     with pytest.raises(openai.NotFoundError) as caught:
@@ -251,6 +263,7 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     assert "no-such-model" in caught.value.message
 
 
+@pytest.mark.feature("error: throttled")
 def test_throttling_is_a_rate_limit_error(client: openai.OpenAI, door: Door) -> None:
     """C-184."""
     door.mishap("throttle", seconds=2)
@@ -262,6 +275,7 @@ def test_throttling_is_a_rate_limit_error(client: openai.OpenAI, door: Door) -> 
 
 @pytest.mark.parametrize("kind", ["fail", "overload", "html"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.feature("error: outage")
 def test_an_outage_is_an_internal_server_error(
     client: openai.OpenAI, door: Door, kind: str, stream: bool
 ) -> None:
@@ -275,6 +289,7 @@ def test_an_outage_is_an_internal_server_error(
 
 
 @pytest.mark.parametrize("prompt", [scenes.CUT, scenes.TRUNCATED, scenes.ERROR])
+@pytest.mark.feature("cut stream")
 def test_a_stream_that_breaks_off_raises(client: openai.OpenAI, door: Door, prompt: str) -> None:
     """C-109, R-001, K-077: some words came, then an exception, never an end."""
     chunks: list[Any] = []

@@ -52,6 +52,7 @@ def calls_of(reply: Any) -> list[Any]:
     return [item for item in reply.output if item.type == "function_call"]
 
 
+@pytest.mark.feature("text, usage")
 def test_text_comes_with_usage(client: openai.OpenAI, door: Door) -> None:
     """C-219, C-220."""
     reply = client.responses.create(model=door.models.plain, input=scenes.SAY)
@@ -63,6 +64,7 @@ def test_text_comes_with_usage(client: openai.OpenAI, door: Door) -> None:
     assert reply.usage.output_tokens_details.reasoning_tokens == 0
 
 
+@pytest.mark.feature("stream")
 def test_text_streams_into_the_whole_answer(client: openai.OpenAI, door: Door) -> None:
     """C-220."""
     with client.responses.stream(model=door.models.plain, input=scenes.COUNT) as stream:
@@ -73,6 +75,7 @@ def test_text_streams_into_the_whole_answer(client: openai.OpenAI, door: Door) -
     assert final.usage is not None and final.usage.output_tokens == 9
 
 
+@pytest.mark.feature("forced tool")
 def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
     reply = client.responses.create(
         model=door.models.plain,
@@ -86,6 +89,7 @@ def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
     assert scenes.fits("weather", json.loads(call.arguments))
 
 
+@pytest.mark.feature("parallel tools and their results")
 def test_two_tools_are_called_and_their_results_heard(
     client: openai.OpenAI, door: Door, thinks: bool
 ) -> None:
@@ -106,6 +110,7 @@ def test_two_tools_are_called_and_their_results_heard(
     assert scenes.SUNNY in second.output_text and scenes.NOON in second.output_text
 
 
+@pytest.mark.feature("streamed tools")
 def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Door) -> None:
     """R-023."""
     pieces: dict[int, str] = {}
@@ -128,6 +133,7 @@ def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Doo
     assert all(scenes.fits(call.name, json.loads(call.arguments)) for call in calls)
 
 
+@pytest.mark.feature("structured output")
 def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> None:
     reply = client.responses.parse(
         model=door.models.plain, input="Lisbon?", text_format=scenes.City
@@ -136,6 +142,7 @@ def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> Non
     assert isinstance(reply.output_parsed, scenes.City)
 
 
+@pytest.mark.feature("image in base64, PDF")
 def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> None:
     content: Any = [
         {"type": "input_text", "text": "What is this?"},
@@ -149,6 +156,7 @@ def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> N
     assert "image/png, application/pdf" in reply.output_text
 
 
+@pytest.mark.feature("reasoning")
 def test_thoughts_come_as_an_item_of_their_own(client: openai.OpenAI, door: Door) -> None:
     ask = thinking(door, True)
     reply = client.responses.create(input=scenes.SAY, **ask)
@@ -160,6 +168,7 @@ def test_thoughts_come_as_an_item_of_their_own(client: openai.OpenAI, door: Door
     assert reply.usage and reply.usage.output_tokens_details.reasoning_tokens
 
 
+@pytest.mark.feature("error: wrong licence")
 def test_a_wrong_licence_is_an_authentication_error(door: Door) -> None:
     """C-038."""
     client = opened(door.url, "wrong")
@@ -170,6 +179,7 @@ def test_a_wrong_licence_is_an_authentication_error(door: Door) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"input": 3}, {"temperature": "warm"}, {"tools": 3}])
+@pytest.mark.feature("error: wrong field")
 def test_a_wrong_field_is_a_bad_request(client: openai.OpenAI, door: Door, wrong: Json) -> None:
     """C-182."""
     ask: Any = {"model": door.models.plain, "input": "hello", **wrong}
@@ -180,6 +190,7 @@ def test_a_wrong_field_is_a_bad_request(client: openai.OpenAI, door: Door, wrong
     assert next(iter(wrong)) in caught.value.message
 
 
+@pytest.mark.feature("error: unknown model")
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     """K-089."""
     with pytest.raises(openai.NotFoundError) as caught:
@@ -188,6 +199,7 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     assert "no-such-model" in caught.value.message
 
 
+@pytest.mark.feature("error: throttled")
 def test_throttling_is_a_rate_limit_error(client: openai.OpenAI, door: Door) -> None:
     """C-184."""
     door.mishap("throttle", seconds=2)
@@ -196,6 +208,7 @@ def test_throttling_is_a_rate_limit_error(client: openai.OpenAI, door: Door) -> 
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.feature("error: outage")
 def test_an_outage_is_an_internal_server_error(
     client: openai.OpenAI, door: Door, stream: bool
 ) -> None:
@@ -209,6 +222,7 @@ def test_an_outage_is_an_internal_server_error(
 
 
 @pytest.mark.parametrize("prompt", [scenes.CUT, scenes.TRUNCATED, scenes.ERROR])
+@pytest.mark.feature("cut stream")
 def test_a_stream_that_breaks_off_is_never_complete(
     client: openai.OpenAI, door: Door, prompt: str
 ) -> None:

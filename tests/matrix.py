@@ -1,0 +1,120 @@
+"""The matrix of what works: dialect by platform by feature, as the tests that are marked found it.
+
+A test marked `feature("name")` speaks for one cell of the table of its dialect. A cell is good when
+all its tests pass; what a call left out (`x-tokens-dropped`) is told beside it. `make matrix` writes
+`docs/conformance.md`; a whole run of the tests fails where the file says something else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.platforms import PLATFORMS
+from tests.models import EVERY, MODELS
+
+FILE = Path(__file__).parents[1] / "docs" / "conformance.md"
+CLIENTS = (
+    {  # the module that drives a dialect with its vendor's own SDK, and what the table is called
+        "test_openai_python": ("openai_chat", "Chat Completions (`openai`)"),
+        "test_openai_responses_python": ("openai_responses", "Responses (`openai`)"),
+        "test_anthropic_python": ("anthropic_messages", "Messages (`anthropic`)"),
+        "test_genai_python": ("gemini_generate", "generateContent (`google-genai`)"),
+    }
+)
+HEAD = """# Conformance
+
+What works on which platform, in each dialect, driven by the official SDK of the dialect's vendor against simulators
+that are written from the vendors' documents. `make matrix` writes this page from the tests; a page that is stale or a
+cell that is red fails the build. Hanging up is tested for all cells at once (`tests/platforms/test_patience.py`).
+
+yes = as the dialect documents it · no words = the model thinks, but its vendor tells no thoughts · left out = yes,
+without the fields named, which the answer's header `x-tokens-dropped` tells too · - = the dialect has no such thing
+"""
+
+
+@dataclass
+class Cell:
+    good: bool = True
+    left_out: set[str] = field(default_factory=set)
+
+
+class Matrix:
+    """A pytest plugin."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._writes = bool(config.getoption("--matrix"))
+        self._cells: dict[tuple[str, str, str], Cell] = defaultdict(Cell)
+        self._features: list[str] = []
+        self._wanted: set[str] = set()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            for mark in item.iter_markers("feature"):
+                self._wanted.add(item.nodeid)
+                if mark.args[0] not in self._features:
+                    self._features.append(mark.args[0])
+                item.user_properties.append(("feature", mark.args[0]))
+                item.user_properties.append(("place", _place(item)))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        told = dict(report.user_properties)
+        if "feature" not in told or (report.when != "call" and report.passed):
+            return
+        if report.when == "teardown":
+            return
+        self._wanted.discard(report.nodeid)
+        cell = self._cells[(*told["place"], told["feature"])]
+        cell.good = cell.good and report.passed
+        cell.left_out |= set(told.get("dropped", ()))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self._cells or self._wanted or not _is_whole(self._cells):
+            return  # only a part of the tests ran
+        page = self.page()
+        if self._writes:
+            FILE.write_text(page, encoding="utf-8")
+        elif session.exitstatus == 0 and FILE.read_text(encoding="utf-8") != page:
+            print("\ndocs/conformance.md is stale: run `make matrix` and look at what changed")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def page(self) -> str:
+        lines = [HEAD]
+        for dialect, title in CLIENTS.values():
+            lines += [f"## {title}", "", "| |" + "".join(f" {name} |" for name in EVERY)]
+            lines.append("| --- |" + " --- |" * len(EVERY))
+            for feature in sorted(self._features):
+                cells = [self._told(dialect, platform, feature) for platform in EVERY]
+                lines.append(f"| {feature} |" + "".join(f" {cell} |" for cell in cells))
+            lines.append("")
+        return "\n".join(lines)
+
+    def _told(self, dialect: str, platform: str, feature: str) -> str:
+        cell = self._cells.get((dialect, platform, feature))
+        if cell is None:
+            return "-"
+        if not cell.good:
+            return "**no**"
+        if feature == "reasoning" and not MODELS[platform].shows_thoughts:
+            return "no words"
+        return f"left out: {', '.join(sorted(cell.left_out))}" if cell.left_out else "yes"
+
+
+def _place(item: pytest.Item) -> tuple[str, str]:
+    """The dialect and the platform a test is about."""
+    params: dict[str, Any] = getattr(item, "callspec").params
+    if "pair" in params or "caller" in params:
+        caller = params.get("pair") or params["caller"]
+        return caller.name, params["platform"]
+    module = item.path.stem
+    return CLIENTS[module][0], params["door"]
+
+
+def _is_whole(cells: dict[tuple[str, str, str], Cell]) -> bool:
+    return {(dialect, name) for dialect, _ in CLIENTS.values() for name in PLATFORMS} <= {
+        (dialect, name) for dialect, name, _ in cells
+    }

@@ -1,0 +1,63 @@
+"""Small wishes, on every platform in every dialect: cells of the matrix that no SDK test has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.platforms.callers import NATIVE, Caller, Heard
+from tests.platforms.conftest import Pair
+from tests.stack import Json, Stack
+
+WORDS = " ".join(f"word{number}" for number in range(1, 60))
+LIMITS: dict[str, Json] = {
+    "openai_chat": {"max_tokens": 16},
+    "openai_responses": {"max_output_tokens": 16},
+    "anthropic_messages": {"max_tokens": 16},
+    "gemini_generate": {"generationConfig": {"maxOutputTokens": 16}},
+}
+STOPS: dict[str, Json] = {
+    "openai_chat": {"stop": ["word7"]},
+    "anthropic_messages": {"stop_sequences": ["word7"]},
+    "gemini_generate": {"generationConfig": {"stopSequences": ["word7"]}},
+}
+ENDS = {
+    "openai_chat": lambda told: told["choices"][0]["finish_reason"] == "length",
+    "openai_responses": lambda told: told["incomplete_details"]["reason"] == "max_output_tokens",
+    "anthropic_messages": lambda told: told["stop_reason"] == "max_tokens",
+    "gemini_generate": lambda told: told["candidates"][0]["finishReason"] == "MAX_TOKENS",
+}
+
+
+def _ask(pair: Pair, more: Json, *, stream: bool) -> Heard:
+    asked: Any = pair.ask(f"simulate: say {WORDS}", stream=stream, **more)
+    return pair.caller.call(pair.base, asked, pair.stack.licence)
+
+
+@pytest.mark.feature("limit on the answer")
+def test_an_answer_can_be_limited(pair: Pair) -> None:
+    """C-071, C-072, C-093."""
+    heard = _ask(pair, LIMITS[pair.caller.name], stream=False)
+
+    assert heard.status == 200, heard.content
+    assert WORDS.startswith(pair.caller.text(heard.json).strip()) and ENDS[pair.caller.name](
+        heard.json
+    )
+    assert pair.caller.usage(heard.json)[1] <= 16
+
+
+@pytest.mark.feature("stop")
+@pytest.mark.parametrize(
+    "caller", [NATIVE[name] for name in STOPS], ids=lambda caller: str(caller.name)
+)
+def test_an_answer_stops_where_it_is_told_to(
+    platform: str, caller: Caller, stack: Stack, stream: bool
+) -> None:
+    """C-074. Responses have no stop sequences."""
+    pair = Pair(platform, caller, stack)
+    heard = _ask(pair, STOPS[pair.caller.name], stream=stream)
+    text = pair.caller.texts(heard) if stream else pair.caller.text(heard.json)
+
+    assert heard.status == 200, heard.content
+    assert text.strip() == WORDS.partition(" word7")[0]
