@@ -262,10 +262,13 @@ class Unreachable(UpstreamError):
 
 
 class TimedOut(UpstreamError):
-    """The platform did not answer in time."""
+    """The platform did not answer in time. It may have answered by now, so asking again may cost
+    twice (K-088).
+    """
 
     status = 504
     code = "upstream_timeout"
+    may_retry = False
 
 
 class BadReply(UpstreamError):
@@ -275,9 +278,10 @@ class BadReply(UpstreamError):
 
 
 class BrokenTransfer(BadReply):
-    """The platform's answer stopped before its end."""
+    """The platform's answer stopped before its end; it has been paid for (K-088)."""
 
     code = "upstream_truncated"
+    may_retry = False
 
 
 class EmptyReply(BadReply):

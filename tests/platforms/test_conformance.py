@@ -202,7 +202,7 @@ def test_a_message_stream_has_the_documented_order(messages: Pair) -> None:
 
 
 def test_a_response_has_the_documented_shape(responses: Pair) -> None:
-    """C-220."""
+    """C-220, K-113: on every platform."""
     reply = responses.call("simulate: say Hi there").json
     (item,) = reply["output"]
     (part,) = item["content"]

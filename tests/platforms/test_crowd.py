@@ -63,7 +63,7 @@ def test_streams_side_by_side_do_not_mix(stack: Stack) -> None:
 def test_a_caller_who_wants_the_connection_closed_gets_the_whole_stream(
     pair: Pair, version: str, close: bool
 ) -> None:
-    """R-019: to an HTTP/1.0 caller in no chunks, since it does not know them."""
+    """R-019, K-116: to an HTTP/1.0 caller in no chunks, since it does not know them."""
     words = " ".join(f"word{number}" for number in range(WORDS))
     head, body = _to_the_end(_ask(pair, f"simulate: say {words}", version=version, close=close))
 

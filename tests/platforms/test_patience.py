@@ -107,7 +107,7 @@ class Leaving:
 
 
 def test_hanging_up_while_words_flow_ends_the_call_to_the_platform(pairs: list[Pair]) -> None:
-    """C-110, R-025, M-04."""
+    """C-110, K-080, R-025, M-04."""
     leaving = Leaving(pairs)
     lines = [Line(pair, LONG) for pair in pairs]
     for line in lines:

@@ -1,4 +1,4 @@
-"""What must stay secret stays out of every log line and every answer."""
+"""What must stay secret stays out of every log line and every answer (K-092)."""
 
 from __future__ import annotations
 
