@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from app.canonical.events import Event, Usage
 from app.canonical.model import ModelFacts
 from app.canonical.parts import Opaque, ToolCall, carry
@@ -30,6 +28,7 @@ from app.wire.openai_chat import (
     write_reply,
     write_stream,
 )
+from app.wire.openai_chat_custom import call_of, function_of
 from app.wire.openai_chat_stream import ChatReader
 
 __all__ = [
@@ -58,6 +57,7 @@ SENT = frozenset(
     presence_penalty frequency_penalty seed extra_body""".split()
 )
 EFFORTS = {"max": "high", "xhigh": "high"}
+PENALTIES = {"presencePenalty": "presence_penalty", "frequencyPenalty": "frequency_penalty"}
 TIERS = ("standard", "flex", "priority")
 ANY_SIGNATURE = "skip_thought_signature_validator"  # documented for calls Google did not sign
 OPEN, SHUT = "<thought>", "</thought>"
@@ -83,10 +83,11 @@ def write_request(request: ChatRequest, facts: ModelFacts) -> Json:
         if "thinking_config" in own:  # together they are refused
             body.pop("reasoning_effort", None)
     if "tools" in body:
-        body["tools"] = [tool for tool in map(_tool, body["tools"]) if tool]
+        body["tools"] = [tool for tool in map(function_of, body["tools"]) if tool]
     if isinstance(choice := body.get("tool_choice"), dict) and choice["type"] == "allowed_tools":
         body["tool_choice"] = choice["allowed_tools"]["mode"]
-    return {name: value for name, value in body.items() if name in SENT}
+    refused = {PENALTIES.get(name, name) for name in facts.refuses}
+    return {name: value for name, value in body.items() if name in SENT - refused}
 
 
 def _googles_own(request: ChatRequest) -> Json | None:
@@ -121,13 +122,9 @@ def _sign(messages: list[Json], request: ChatRequest, facts: ModelFacts) -> None
         if isinstance(part, ToolCall)
     }
     for message in messages:
+        if "tool_calls" in message:
+            message["tool_calls"] = [call_of(call) for call in message["tool_calls"]]
         for place, call in enumerate(message.get("tool_calls") or ()):
-            if call["type"] == "custom":
-                call["type"], custom = "function", call.pop("custom")
-                call["function"] = {
-                    "name": custom["name"],
-                    "arguments": orjson.dumps({"input": custom["input"]}).decode(),
-                }
             seal = seals.get(call["id"])
             signature = _signature(seal) or (
                 ANY_SIGNATURE if facts.signatures and not place else ""
@@ -141,16 +138,6 @@ def _signature(seal: Opaque | None) -> str:
         return ""
     found = seal.value.get("thoughtSignature")
     return found if isinstance(found, str) else ""
-
-
-def _tool(tool: Json) -> Json | None:
-    if tool["type"] == "custom":
-        schema = {"type": "object", "properties": {"input": {"type": "string"}}}
-        function = {"name": tool["custom"]["name"], "parameters": schema}
-        if tool["custom"].get("description"):
-            function["description"] = tool["custom"]["description"]
-        return {"type": "function", "function": function}
-    return tool if tool["type"] == "function" else None
 
 
 # ---------------------------------------------------------------- answers

@@ -31,6 +31,7 @@ from app.wire.openai_chat import (
     write_reply,
     write_stream,
 )
+from app.wire.openai_chat_custom import call_of, function_of
 from app.wire.openai_chat_stream import ChatReader
 
 __all__ = [
@@ -59,7 +60,6 @@ SENT = frozenset(
 )
 TIERS = ("default", "priority")
 LEAST_TOP_P = 0.01  # zero is refused
-FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 UNAVAILABLE = "The service is currently unavailable"
 
 Json = dict[str, Any]
@@ -78,7 +78,7 @@ def write_request(request: ChatRequest, facts: ModelFacts) -> Json:
     if body.get("top_p") == 0:
         body["top_p"] = LEAST_TOP_P
     if "tools" in body:
-        tools = [tool for tool in map(_tool, body["tools"]) if tool]
+        tools = [_plain(tool) for tool in map(function_of, body["tools"]) if tool]
         body["tools"] = tools
         if not tools:  # an empty list is an error
             for name in ("tools", "tool_choice", "parallel_tool_calls"):
@@ -101,7 +101,7 @@ def _message(message: Json, place: int) -> Json:
     elif not kept["content"]:
         kept["content"] = " "  # nothing at all is refused (C-068)
     if "tool_calls" in kept:
-        kept["tool_calls"] = [_call(call) for call in kept["tool_calls"]]
+        kept["tool_calls"] = [call_of(call) for call in kept["tool_calls"]]
     if isinstance(kept["content"], list):
         for one in kept["content"]:
             if one["type"] not in ("text", "image_url", "file"):
@@ -114,27 +114,8 @@ def _message(message: Json, place: int) -> Json:
     return kept
 
 
-def _call(call: Json) -> Json:
-    if call["type"] == "function":
-        return call
-    custom = call["custom"]
-    arguments = orjson.dumps({"input": custom["input"]}).decode()
-    return {
-        "id": call["id"],
-        "type": "function",
-        "function": {"name": custom["name"], "arguments": arguments},
-    }
-
-
-def _tool(tool: Json) -> Json | None:
-    if tool["type"] == "custom":
-        custom = tool["custom"]
-        function = {"name": custom["name"], "parameters": FREE_TEXT}
-        if custom.get("description"):
-            function["description"] = custom["description"]
-        return {"type": "function", "function": function}
-    if tool["type"] != "function":
-        return None
+def _plain(tool: Json) -> Json:
+    """The function without what the vendor does not know."""
     function = {name: value for name, value in tool["function"].items() if name != "strict"}
     return {
         "type": "function",

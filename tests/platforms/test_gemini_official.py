@@ -112,12 +112,21 @@ def test_a_signed_call_can_be_answered(chat: Pair, sealed: bool) -> None:
     assert _path(chat) == COMPATIBLE
 
 
-def test_an_error_in_an_array_is_understood(chat: Pair) -> None:
+def test_what_the_model_refuses_is_not_sent(chat: Pair) -> None:
+    """K-037: by the rules of Google's own names."""
     heard = _ask(chat, NEW, presence_penalty=1)
 
-    assert heard.status in (200, 400)
-    if heard.status == 400:
-        assert "Penalty" in heard.json["error"]["message"]
+    assert heard.status == 200, heard.content
+    assert "presence_penalty" not in chat.asked[-1]["body"]
+    assert heard.headers["x-tokens-dropped"] == "presence_penalty"
+
+
+def test_an_error_in_an_array_is_understood(chat: Pair) -> None:
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Well,"}]
+    heard = _ask(chat, NEW, messages=messages)
+
+    assert heard.status == 400
+    assert "model turn" in heard.json["error"]["message"]
 
 
 @given(

@@ -12,6 +12,7 @@ from app.canonical.model import ModelFacts
 from app.errors import BadAttachment, RequestRefused, UpstreamError
 from app.platforms import grok_search_wire, grok_wire
 from app.wire import openai_chat
+from app.wire.openai_chat_custom import INPUT
 from tests.stack import Json
 
 FACTS = ModelFacts(name="grok-4.3")
@@ -80,7 +81,7 @@ def test_a_choice_among_tools_is_as_near_as_it_gets() -> None:
     body = written(user(), tools=tools, tool_choice=allowed)
 
     assert body["tool_choice"] == "required"
-    assert body["tools"][1]["function"]["parameters"] == grok_wire.FREE_TEXT
+    assert body["tools"][1]["function"]["parameters"] == INPUT
 
 
 def test_searching_keeps_functions_and_leaves_out_what_is_not_supported() -> None:
