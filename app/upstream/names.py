@@ -115,7 +115,8 @@ class Names:
                 return name, []
         base, rest = name[:end], name[end + 1 :]
         while edition := _EDITION.match(rest):
-            base += "-" + edition[0]
+            if name[:end] not in self._aliases:  # an edition of an alias is the same alias
+                base += "-" + edition[0]
             rest = rest[edition.end() + 1 :]
         pieces = rest.split("-") if rest else []
         if pieces and not self.closed and self._parameters.isdisjoint(rest.lower().split("-")):

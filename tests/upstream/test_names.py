@@ -120,6 +120,7 @@ def test_an_alias_says_what_is_behind_it() -> None:
     read = NAMES.read("painter-2K")
 
     assert (read.base, read.model, read.note) == ("painter", "flash", "another engine")
+    assert NAMES.read("painter-20241022-2K").model == NAMES.read("painter-latest").model == "flash"
     assert NAMES.read("flash").note == ""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from app.platforms import PLATFORMS
 from tests.platforms.callers import CALLERS, Caller, Heard
 from tests.platforms.conftest import Pair
 from tests.stack import Stack
@@ -164,3 +165,13 @@ def test_the_operators_own_file_adds_names(gateway: Callable[..., Stack], tmp_pa
 
     assert (asked[0]["body"]["model"], heard.json["model"]) == ("gpt-4o", "old-one")
     assert heard.headers["x-tokens-model-note"] == "gpt-4o answers"
+
+
+def test_every_listed_name_means_itself_and_every_alias_a_listed_model() -> None:
+    """C-143: no parameter of the platform's takes a name apart that the platform has."""
+    for platform in PLATFORMS.values():
+        names, ids = platform.catalogue.names, {one.id for one in platform.catalogue.models}
+        assert all(names.read(name).model == name for name in ids)
+        for alias in names.aliases:
+            assert alias.model in ids and alias.name not in ids
+            assert alias.note.isascii(), "it goes into a header"
