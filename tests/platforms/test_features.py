@@ -61,3 +61,29 @@ def test_an_answer_stops_where_it_is_told_to(
 
     assert heard.status == 200, heard.content
     assert text.strip() == WORDS.partition(" word7")[0]
+
+
+def _cached(pair: Pair, told: Json) -> tuple[int, int]:
+    """Tokens that were read from the cache, and all that were read."""
+    usage = told.get("usage") or told.get("usageMetadata")
+    assert usage is not None
+    if pair.caller.name == "openai_chat":
+        return usage["prompt_tokens_details"]["cached_tokens"], usage["prompt_tokens"]
+    if pair.caller.name == "openai_responses":
+        return usage["input_tokens_details"]["cached_tokens"], usage["input_tokens"]
+    if pair.caller.name == "anthropic_messages":
+        read = usage["cache_read_input_tokens"]
+        return read, usage["input_tokens"] + read
+    return usage["cachedContentTokenCount"], usage["promptTokenCount"]
+
+
+@pytest.mark.feature("cached usage")
+def test_cached_tokens_are_told_and_counted_once(pair: Pair) -> None:
+    """C-094: among all that were read."""
+    plain = pair.call("simulate: say Hi, and nothing else of any kind").json
+    heard = pair.call("simulate: cached simulate: say Hi, and nothing else of any kind").json
+    cached, read = _cached(pair, heard)
+
+    assert 0 < cached < read
+    assert pair.caller.usage(heard)[0] == read
+    assert abs(read - pair.caller.usage(plain)[0]) < 10
