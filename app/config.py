@@ -143,6 +143,8 @@ def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> Pla
         keys = next((env[name] for name in door.key_variables if env.get(name)), "")
     base_url = given.pop(f"{prefix}BASE_URL", "") or door.base_url
     _check_url(f"{prefix}BASE_URL", base_url)
+    if not keys.isascii() or not keys.isprintable():
+        raise BadSetting(f"{prefix}KEYS holds a character that no key has")
     written = [key.strip() for key in keys.split(",") if key.strip()]
     credentials = tuple(_credential(door.name, place, key) for place, key in enumerate(written, 1))
     betas = given.pop(f"{prefix}BETAS", "") if door.beta_header else ""

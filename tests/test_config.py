@@ -193,3 +193,10 @@ def test_a_key_may_belong_to_groups() -> None:
 
     assert (first.groups, second.groups) == ((), ("team", "ours"))
     assert second.token.reveal() == "b"
+
+
+@pytest.mark.parametrize("keys", ["a\nb", "schlüssel", "a\x00"])
+def test_a_key_that_cannot_go_into_a_header_is_refused_and_not_shown(keys: str) -> None:
+    with pytest.raises(BadSetting, match="TOKENS_GEMINI_KEYS holds") as told:
+        read(TOKENS_GEMINI_KEYS=keys)
+    assert keys not in str(told.value)

@@ -51,6 +51,7 @@ def _pick(spoken: Dialect, request: ChatRequest, sets: Mapping[str, Any]) -> Cha
         or reasoning.budget is not None
         or reasoning.effort not in (None, "none")
         or any(tool.kind == "hosted" for tool in request.tools)
+        or "safety_settings" in (gemini_official_wire.googles_own(request) or ())
         or any(map(_is_awkward, request.turns))
     )
     return google.GENERATE if googles_own else COMPATIBLE

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from app.canonical.events import Event, Usage
 from app.canonical.model import ModelFacts
 from app.canonical.parts import Opaque, ToolCall, carry
 from app.canonical.reply import ChatReply
 from app.canonical.request import ChatRequest
+from app.errors import BadReply
 from app.wire import gemini_generate, openai_chat
 from app.wire.openai_chat import (
     MOST_STOPS,
@@ -78,7 +80,7 @@ def write_request(request: ChatRequest, facts: ModelFacts) -> Json:
         body.pop("service_tier", None)
     if effort := body.get("reasoning_effort"):
         body["reasoning_effort"] = EFFORTS.get(effort, effort)
-    if own := _googles_own(request):
+    if own := googles_own(request):
         body["extra_body"] = {"google": own}
         if "thinking_config" in own:  # together they are refused
             body.pop("reasoning_effort", None)
@@ -90,7 +92,7 @@ def write_request(request: ChatRequest, facts: ModelFacts) -> Json:
     return {name: value for name, value in body.items() if name in SENT - refused}
 
 
-def _googles_own(request: ChatRequest) -> Json | None:
+def googles_own(request: ChatRequest) -> Json | None:
     """What the caller says in Google's words, where Google's page puts it or one level above."""
     extras = request.extras
     if extras is None or extras.dialect != NAME:
@@ -144,6 +146,13 @@ def _signature(seal: Opaque | None) -> str:
 
 
 def read_reply(body: Mapping[str, Any]) -> ChatReply:
+    try:
+        return _read_reply(body)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadReply("the platform sent an answer that cannot be read") from error
+
+
+def _read_reply(body: Mapping[str, Any]) -> ChatReply:
     choices = body.get("choices")
     message = choices[0].get("message") if choices and isinstance(choices[0], dict) else None
     if isinstance(message, dict):
@@ -180,7 +189,9 @@ def _counted(body: Mapping[str, Any]) -> Json:
 
 
 class _Calls:
-    """Numbers calls in the order in which their ids come up."""
+    """Numbers calls in the order in which their ids come up, and gives an id to those that have none:
+    one that no other answer of the conversation has, since signatures are found by it.
+    """
 
     def __init__(self) -> None:
         self._ids: list[str] = []
@@ -191,7 +202,7 @@ class _Calls:
         if isinstance(name, str) and name in self._ids:
             return self._ids.index(name)
         if name or is_new or not self._ids:
-            self._ids.append(name or f"call_{len(self._ids)}")
+            self._ids.append(name or f"call_{uuid4().hex[:24]}")
             call["id"] = self._ids[-1]
         return len(self._ids) - 1
 

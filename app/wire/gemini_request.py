@@ -151,7 +151,8 @@ def _read_reasoning(thinking: dict[str, Any]) -> Reasoning:
     level = thinking.get("thinkingLevel")
     effort = EFFORTS.get(level.upper()) if isinstance(level, str) else None
     budget = fields.optional_int(thinking, "thinkingBudget")
-    return Reasoning(effort, budget, fields.optional_bool(thinking, "includeThoughts"))
+    visible = fields.optional_bool(thinking, "includeThoughts")
+    return Reasoning(effort, budget, visible, told=visible is True)
 
 
 def _read_format(config: dict[str, Any]) -> Format | None:

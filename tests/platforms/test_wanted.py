@@ -158,3 +158,17 @@ def test_a_caller_who_never_asked_for_thinking_gets_no_thoughts(
 
     assert heard.status == 200 and not thinks(heard)
     assert (pair.caller.texts(heard) if stream else pair.caller.text(heard.json)) == "Hi"
+
+
+@pytest.mark.parametrize("config", [None, {}, {"includeThoughts": False}])
+def test_googles_callers_hear_thoughts_only_if_they_ask(
+    stack: Stack, stream: bool, config: Json | None
+) -> None:
+    """As at Google's own API: on a platform that tells thoughts unasked."""
+    caller = NATIVE["gemini_generate"]
+    pair = Pair("codex", caller, stack)
+    more = {} if config is None else {"generationConfig": {"thinkingConfig": config}}
+    asked = caller.ask("gpt-5.2", "simulate: say Hi", stream=stream, **more)
+    heard = caller.call(pair.base, asked, stack.licence)
+
+    assert heard.status == 200 and b'"thought"' not in heard.content

@@ -129,7 +129,8 @@ def test_a_request_comes_out_of_the_canonical_form_as_it_went_in(given: dict[str
 def test_the_model_and_the_choice_to_stream_come_from_the_path() -> None:
     read = read_request({"model": "models/gemini-x", "stream": True, "contents": "hi"})
 
-    assert read == ChatRequest("gemini-x", (Turn("user", (Text("hi"),)),), stream=True)
+    turns = (Turn("user", (Text("hi"),)),)
+    assert read == ChatRequest("gemini-x", turns, reasoning=Reasoning(told=False), stream=True)
     assert write_request(read, ANY) == {"contents": [user({"text": "hi"})]}
 
 
@@ -173,7 +174,7 @@ def test_people_write_snake_case_everywhere() -> None:  # C-225
         system=(Text("S"),),
         tools=(Tool("f", schema={}),),
         tool_choice=ToolChoice("none"),
-        reasoning=Reasoning(budget=0),
+        reasoning=Reasoning(budget=0, told=False),
         max_output=5,
     )
 
