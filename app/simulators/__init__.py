@@ -14,6 +14,7 @@ from app.simulators.simulator import Simulator
 _CLASSES: dict[str, str] = {
     "chatgpt": "ChatgptSimulator",
     "codex": "CodexSimulator",
+    "cursor": "CursorSimulator",
     "claude": "ClaudeSimulator",
     "claude_api": "ClaudeApiSimulator",
     "gemini": "GeminiSimulator",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from app.simulators.directives import directives
@@ -60,12 +61,15 @@ class Mishaps:
         with self._lock:
             self._queued.clear()
 
-    def take(self, prompt: str) -> Mishap | None:
-        """The next queued mishap, else the one the prompt asks for, else none."""
+    def take(self, prompt: str, kinds: Collection[str] = KINDS) -> Mishap | None:
+        """The next queued mishap, else the one the prompt asks for, else none. One that is of none
+        of these kinds is left for another request.
+        """
         with self._lock:
             if self._queued:
-                return self._queued.popleft()
-        return named(prompt)
+                return self._queued.popleft() if self._queued[0].kind in kinds else None
+        found = named(prompt)
+        return found if found is not None and found.kind in kinds else None
 
 
 def named(prompt: str) -> Mishap | None:

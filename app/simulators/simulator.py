@@ -77,6 +77,10 @@ class Simulator:
         """The last thing the user said, where directives are looked for."""
         return ""
 
+    def mishap(self, call: Call, prompt: str) -> Mishap | None:
+        """What goes wrong with this call."""
+        return self.mishaps.take(prompt)
+
     # What it gets.
 
     def mint(self, prefix: str, length: int = 24) -> str:
@@ -95,7 +99,7 @@ class Simulator:
             mishap: Mishap | None = None
             reply = self.refusal(call, kind, _sentence(kind))
         else:
-            mishap = self.mishaps.take(prompt)
+            mishap = self.mishap(call, prompt)
             reply = self._answer_or_not(call, mishap)
         return self._send(reply, mishap, setting(prompt, "pace", 0.0), start_response)
 
