@@ -2,8 +2,8 @@
 
 Every setting is an environment variable `TOKENS_<FIELD>`; each platform has two more,
 `TOKENS_<PLATFORM>_KEYS` and `TOKENS_<PLATFORM>_BASE_URL`, and where its vendor has beta features
-`TOKENS_<PLATFORM>_BETAS`. A `TOKENS_` name that is none of these stops the process: it is usually a
-typo.
+`TOKENS_<PLATFORM>_BETAS`; some have options of their own. A `TOKENS_` name that is none of these
+stops the process: it is usually a typo.
 """
 
 from __future__ import annotations
@@ -23,6 +23,16 @@ class BadSetting(Exception):
     """Stops the process before it serves anything; there is no caller to tell yet."""
 
 
+class Option(Protocol):
+    """A setting that one platform alone has."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def default(self) -> Any: ...
+
+
 class Door(Protocol):
     """What the settings need to know of a platform: its name, and what its vendor calls things."""
 
@@ -38,6 +48,9 @@ class Door(Protocol):
     @property
     def beta_header(self) -> str: ...
 
+    @property
+    def options(self) -> Sequence[Option]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlatformSettings:
@@ -46,6 +59,7 @@ class PlatformSettings:
     base_url: str
     keys: tuple[Credential, ...]
     betas: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _about(text: str, default: Any) -> Any:
@@ -124,7 +138,12 @@ def _door_names(doors: Sequence[Door]) -> list[str]:
     return [
         f"TOKENS_{door.name.upper()}_{end}"
         for door in doors
-        for end in ("KEYS", "BASE_URL", *(("BETAS",) if door.beta_header else ()))
+        for end in (
+            "KEYS",
+            "BASE_URL",
+            *(("BETAS",) if door.beta_header else ()),
+            *(option.name for option in door.options),
+        )
     ]
 
 
@@ -148,7 +167,12 @@ def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> Pla
     written = [key.strip() for key in keys.split(",") if key.strip()]
     credentials = tuple(_credential(door.name, place, key) for place, key in enumerate(written, 1))
     betas = given.pop(f"{prefix}BETAS", "") if door.beta_header else ""
-    return PlatformSettings(base_url.rstrip("/"), credentials, _read("", (), betas))
+    options = {one.name: _option(f"{prefix}{one.name}", one.default, given) for one in door.options}
+    return PlatformSettings(base_url.rstrip("/"), credentials, _read("", (), betas), options)
+
+
+def _option(name: str, default: Any, given: dict[str, str]) -> Any:
+    return _read(name, default, given.pop(name)) if name in given else default
 
 
 def _credential(name: str, place: int, key: str) -> Credential:

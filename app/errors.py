@@ -5,6 +5,7 @@
     │   ├── BadRequest              a field is wrong; names it
     │   │   ├── BadAttachment       an image or a file cannot be used
     │   │   ├── Lossy               a field would be lost, and none may be
+    │   │   ├── NoTools             the platform cannot call the caller's tools
     │   │   ├── UnknownParameter    a model's name carries what the model does not know
     │   │   ├── ConflictingParameters   ... or two things that exclude each other
     │   │   ├── UnsupportedParameter    ... or what the platform's API cannot do
@@ -97,6 +98,12 @@ class Lossy(BadRequest):
     """A field would be lost on the way to the platform, and the caller wants none to be."""
 
     code = "unsupported_fields"
+
+
+class NoTools(BadRequest):
+    """The platform has no way to call tools that the caller runs."""
+
+    code = "tools_not_supported"
 
 
 class UnknownParameter(BadRequest):

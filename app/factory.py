@@ -23,6 +23,7 @@ from app.services.passage import Passage
 from app.services.sources import Sources
 from app.storage.database import Database
 from app.storage.licences import Licences
+from app.storage.memories import Memories
 from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
@@ -48,9 +49,12 @@ def create_app(
 ) -> Flask:
     """A Flask application that serves the gateway these settings describe."""
     set_up_logging()
+    clock = clock or SystemClock()
+    database = Database(settings.database_url, off_hub=True)
     known = with_models(settings, {platform.name: platform for platform in platforms})
+    known = {name: _equipped(one, settings, database, clock) for name, one in known.items()}
     app = Flask("tokens", static_folder=None)
-    app.extensions[KEY] = _build(settings, clock or SystemClock(), known)
+    app.extensions[KEY] = _build(settings, clock, known, database)
     app.url_map.merge_slashes = False  # `Paths` has seen to that, without a redirect
     app.config["MAX_CONTENT_LENGTH"] = settings.body_megabytes * MEGABYTE
     app.url_map.converters["model"] = ModelName
@@ -73,8 +77,22 @@ def with_models(settings: Settings, platforms: dict[str, Platform]) -> dict[str,
         raise BadSetting(f"TOKENS_MODELS_FILE {settings.models_file} {error}") from error
 
 
-def _build(settings: Settings, clock: Clock, platforms: dict[str, Platform]) -> Gateway:
-    database = Database(settings.database_url, off_hub=True)
+def _equipped(platform: Platform, settings: Settings, database: Database, clock: Clock) -> Platform:
+    """The platform with its own settings and a memory, if it wants either."""
+    if platform.equip is None:
+        return platform
+    given = settings.platforms.get(platform.name)
+    options = {option.name: option.default for option in platform.options}
+    try:
+        memory = Memories(database, platform.name, clock)
+        return platform.equip(platform, options | dict(given.options if given else {}), memory)
+    except ValueError as error:
+        raise BadSetting(f"TOKENS_{platform.name.upper()}_{error}") from error
+
+
+def _build(
+    settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
+) -> Gateway:
     base_urls = {name: one.base_url for name, one in settings.platforms.items()}
     sources = Sources({name: one.keys for name, one in settings.platforms.items()})
     transport = Transport(

@@ -1,7 +1,8 @@
 """The matrix of what works: dialect by platform by feature, as the tests that are marked found it.
 
-A test marked `feature("name")` speaks for one cell of the table of its dialect. A cell is good when
-all its tests pass; what a call left out (`x-tokens-dropped`) is told beside it. `make matrix` writes
+A test marked `feature("name")` speaks for one cell of the table of its dialect; with "refused" behind
+the name it shows that the platform cannot, and that a clear error says so. A cell is good when all
+its tests pass; what a call left out (`x-tokens-dropped`) is told beside it. `make matrix` writes
 `docs/conformance.md`; a whole run of the tests fails where the file says something else.
 """
 
@@ -29,16 +30,18 @@ HEAD = """# Conformance
 
 What works on which platform, in each dialect, driven by the official SDK of the dialect's vendor against simulators
 that are written from the vendors' documents. `make matrix` writes this page from the tests; a page that is stale or a
-cell that is red fails the build. Hanging up is tested for all cells at once (`tests/platforms/test_patience.py`).
+cell that is red fails the build.
 
 yes = as the dialect documents it · no words = the model thinks, but its vendor tells no thoughts · left out = yes,
-without the fields named, which the answer's header `x-tokens-dropped` tells too · - = the dialect has no such thing
+without the fields named, which the answer's header `x-tokens-dropped` tells too · refused = the platform cannot, and
+a clear error says so · - = the dialect has no such thing
 """
 
 
 @dataclass
 class Cell:
     good: bool = True
+    refused: bool = False
     left_out: set[str] = field(default_factory=set)
 
 
@@ -60,19 +63,23 @@ class Matrix:
                 self._modules.discard(item.path.stem)
                 if mark.args[0] not in self._features:
                     self._features.append(mark.args[0])
-                item.user_properties.append(("feature", mark.args[0]))
+            marks = [mark.args for mark in item.iter_markers("feature")]
+            if marks:
+                item.user_properties.append(("features", marks))
                 item.user_properties.append(("place", _place(item)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told = dict(report.user_properties)
-        if "feature" not in told or (report.when != "call" and report.passed):
+        if "features" not in told or (report.when != "call" and report.passed):
             return
         if report.when == "teardown":
             return
         self._wanted.discard(report.nodeid)
-        cell = self._cells[(*told["place"], told["feature"])]
-        cell.good = cell.good and report.passed
-        cell.left_out |= set(told.get("dropped", ()))
+        for feature, *how in told["features"]:
+            cell = self._cells[(*told["place"], feature)]
+            cell.good = cell.good and report.passed
+            cell.refused = cell.refused or "refused" in how
+            cell.left_out |= set(told.get("dropped", ()))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._whole or self._modules or self._wanted:
@@ -101,6 +108,8 @@ class Matrix:
             return "-"
         if not cell.good:
             return "**no**"
+        if cell.refused:
+            return "refused"
         if feature == "reasoning" and not MODELS[platform].shows_thoughts:
             return "no words"
         return f"left out: {', '.join(sorted(cell.left_out))}" if cell.left_out else "yes"

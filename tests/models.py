@@ -14,13 +14,15 @@ from app.platforms import PLATFORMS
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """`shows_thoughts` is whether the platform's protocol has a place for the words of a
-    thought.
+    """`shows_thoughts` is whether the platform's protocol has a place for the words of a thought.
+    `agents` says that a chat is an agent at work: one takes several calls, is not cut short by a
+    connection, and takes no tools, documents or limits.
     """
 
     plain: str
     thinking: str
     shows_thoughts: bool = True
+    agents: bool = False
 
 
 MODELS: dict[str, Models] = {
@@ -28,9 +30,11 @@ MODELS: dict[str, Models] = {
     "claude": Models("claude-sonnet-4-6", "claude-sonnet-4-6"),
     "claude_api": Models("claude-sonnet-4-6", "claude-sonnet-4-6"),
     "codex": Models("gpt-4o", "gpt-5.2"),
+    "cursor": Models("composer-2", "claude-4.6-sonnet-thinking", agents=True),
     "gemini_official": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
     "grok": Models("grok-4.20-0309-non-reasoning", "grok-4.3"),
     "gemini": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
 }
 
 EVERY = sorted(PLATFORMS)
+DIRECT = [name for name in EVERY if not MODELS[name].agents]

@@ -20,6 +20,7 @@ class Front:
     base_url: str = "https://api.example/v1"
     key_variables: tuple[str, ...] = ("EXAMPLE_API_KEY", "OTHER_API_KEY")
     beta_header: str = ""
+    options: tuple[object, ...] = ()
 
 
 DOORS = (Front("gemini"), Front("codex", key_variables=()))

@@ -94,8 +94,8 @@ class Finished:
 
 @dataclass(slots=True)
 class Trouble:
-    """An error as the platform words it, before or inside an answer. `status` 0 = it did not
-    say.
+    """An error as the platform words it, before or inside an answer. `status` 0 = it did not say;
+    `final` = to ask again would only cost again.
     """
 
     message: str
@@ -104,6 +104,7 @@ class Trouble:
     type: str = ""
     param: str | None = None
     retry_after: float | None = None
+    final: bool = False
 
 
 @dataclass(slots=True)

@@ -53,6 +53,11 @@ def rows(chosen: Settings) -> list[dict[str, Any]]:
             listed.append(
                 {"setting": f"{prefix}_BETAS", "value": _shown(one.betas), "about": about}
             )
+        for option in PLATFORMS[name].options:
+            value = _shown(one.options[option.name])
+            listed.append(
+                {"setting": f"{prefix}_{option.name}", "value": value, "about": option.about}
+            )
     return listed
 
 
@@ -67,14 +72,18 @@ def _shown(value: Any) -> str:
     return text
 
 
+def _row(name: str, default: Any, about: str) -> str:
+    shown = f"`{_shown(default)}`" if _shown(default) else "empty"
+    return f"| `{name}` | {shown} | {about} |"
+
+
 def markdown() -> str:
     """The table of settings as the README shows it: the defaults, whatever the environment says."""
     lines = ["| setting | default | what it is |", "| --- | --- | --- |"]
     for field in fields(Settings):
         if field.name != "platforms":
-            default = _shown(field.default)
-            shown = f"`{default}`" if default else "empty"
-            lines.append(f"| `TOKENS_{field.name.upper()}` | {shown} | {field.metadata['about']} |")
+            about = field.metadata["about"]
+            lines.append(_row(f"TOKENS_{field.name.upper()}", field.default, about))
     for name, platform in sorted(PLATFORMS.items()):
         prefix = f"TOKENS_{name.upper()}"
         variables = " or ".join(f"`{one}`" for one in platform.key_variables)
@@ -87,4 +96,6 @@ def markdown() -> str:
         if platform.beta_header:
             about = f"beta features added to the callers' `{platform.beta_header}`, comma-separated"
             lines.append(f"| `{prefix}_BETAS` | empty | {about} |")
+        for option in platform.options:
+            lines.append(_row(f"{prefix}_{option.name}", option.default, option.about))
     return "\n".join(lines)

@@ -59,6 +59,7 @@ PASSED_HEADERS = (
     "x-ratelimit-",
     "x-should-retry",
 )
+OWN_HEADERS = ("x-tokens-agent", "x-tokens-run")  # said by a way of opening, not by a platform
 
 
 class Verbatim(GatewayError):
@@ -324,8 +325,9 @@ class Exchange:
             wait = PROBE_SECONDS if self.call.ear.closing else TICK_SECONDS
             data = next_piece(wait)
             if data:
-                silent = beaten = 0.0
+                silent = 0.0
                 if out := feed(data):
+                    beaten = 0.0
                     yield out
             elif data is None:
                 silent, beaten = silent + wait, beaten + wait
@@ -381,10 +383,9 @@ class Exchange:
 
     def _passed(self, answer: Answering) -> dict[str, str]:
         """The platform's headers that mean something to a caller of its own dialect (S-029)."""
-        if self.road.name != "raw":
-            return {}
+        wanted = PASSED_HEADERS if self.road.name == "raw" else OWN_HEADERS
         found = answer.headers.items()
-        return {name: value for name, value in found if name.startswith(PASSED_HEADERS)}
+        return {name: value for name, value in found if name.startswith(wanted)}
 
     def _elapsed(self) -> int:
         return int((self.relay.clock.ticks() - self._started) * 1000)

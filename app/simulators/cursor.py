@@ -342,8 +342,9 @@ def _usage(call: Call, agent: Agent) -> Reply:
         raise Refused("feature_unavailable", "Usage is not available to this account.", 403)
     wanted = call.parameter("runId")
     runs = [run for run in agent.runs if wanted in (None, run.id)]
-    used = [{"id": run.id, "usage": _counted(run.said)} for run in runs]
-    total = {name: sum(one["usage"][name] for one in used) for name in _counted(runs[0].said)}
+    counts = [_counted(run.said) for run in runs]
+    used = [{"id": run.id, "usage": count} for run, count in zip(runs, counts, strict=True)]
+    total = {name: sum(count[name] for count in counts) for name in _counted(agent.runs[0].said)}
     return Reply(200, as_json({"totalUsage": total, "runs": used}))
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from app.canonical.model import ModelFacts
 from app.canonical.request import ChatRequest
@@ -187,12 +187,33 @@ class Chat:
         )
 
 
+class Memory(Protocol):
+    """Short texts that a platform keeps for a licence: known to all workers, for a while."""
+
+    def keep(self, owner: str, key: str, value: str, seconds: float) -> None: ...
+
+    def find(self, owner: str, key: str) -> str | None: ...
+
+    def take(self, owner: str, key: str) -> str | None:
+        """Finds and forgets it; of several who take at once, one finds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting of one platform's own: `TOKENS_<PLATFORM>_<NAME>`, read as its default is."""
+
+    name: str
+    default: Any
+    about: str
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """`key_variables` are the vendor's own names for an API key in the environment. `beta_header`
     is where its beta features are switched on; the operator may add to it. Where there is more than
     one way to chat, `pick` chooses by the caller's dialect, by what is asked and by what the
-    model's name asks for.
+    model's name asks for. `equip` makes the platform anew with the operator's `options` and a
+    memory; a ValueError says which of them cannot be.
     """
 
     name: str
@@ -204,3 +225,5 @@ class Platform:
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
     beta_header: str = ""
     pick: Callable[[Dialect, ChatRequest, Mapping[str, Any]], Chat] | None = None
+    options: tuple[Option, ...] = ()
+    equip: Callable[[Platform, Mapping[str, Any], Memory], Platform] | None = None

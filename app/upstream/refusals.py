@@ -66,7 +66,10 @@ def from_stream(trouble: Trouble, *, model: str) -> UpstreamError:
     if _blames_key(trouble):
         return _key_refused()
     words = trouble.message[:LONGEST_WORDS]
-    return UpstreamError("the platform broke off with an error: {words}", words=words)
+    error = UpstreamError("the platform broke off with an error: {words}", words=words)
+    if trouble.final:
+        error.verdict, error.may_retry = "stop", False
+    return error
 
 
 def _blames_key(trouble: Trouble) -> bool:

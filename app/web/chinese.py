@@ -137,6 +137,12 @@ CHINESE: dict[str, str] = {
     "the platform spoke of a block that is not open": "平台的事件顺序有误：提到未打开的内容块",
     "the platform started its answer twice": "平台的事件顺序有误：重复开始应答",
     "the platform went on after the end of its answer": "平台的事件顺序有误：在应答结束后继续输出",
+    "the platform sent an event that is not JSON": "平台发来的事件不是 JSON",
+    "the platform cannot call tools of yours": "该平台无法调用您自己的工具",
+    "there is no agent {agent} of yours": "您没有名为 {agent} 的代理",
+    "{field}: the operator has not allowed agents to write": "{field}：运营者未允许代理修改代码",
+    "{field}: the operator has not allowed this repository": "{field}：运营者未允许使用该仓库",
+    "{field}: the platform takes images and texts, but no other files": "{field}：该平台只接受图片和文本，不接受其他文件",
     # ours
     "the gateway could not finish the request": "网关未能完成该请求",
     "the gateway's database cannot be used just now": "网关的数据库暂时不可用",

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
 
 from app.platforms import PLATFORMS
 from tests.models import EVERY, MODELS
 from tests.platforms.callers import CALLERS, NATIVE, Asked, Caller, Heard, hear
-from tests.stack import Json, Simulators, Stack
+from tests.stack import KEY, PATIENCE, Json, Simulators, Stack
 
 ONCE = "retry_attempt=0"
 
@@ -31,6 +32,8 @@ class Pair:
     @property
     def is_raw(self) -> bool:
         """Whether the platform's bytes come through untouched."""
+        if MODELS[self.platform].agents:
+            return False
         return self.native is self.caller and self.caller.name != "openai_chat"
 
     @property
@@ -60,20 +63,36 @@ class Pair:
 
     @property
     def asked(self) -> list[Json]:
-        """What the platform was asked in this test."""
-        return self.simulators.journal(self.platform)
+        """The chats that the platform was asked for in this test. Where a chat takes more calls than
+        one, those that begin it.
+        """
+        found = self.simulators.journal(self.platform)
+        if not MODELS[self.platform].agents:
+            return found
+        return [one for one in found if one["method"] == "POST" and one["body"]]
 
     def mishap(self, kind: str, times: int = 1, **more: float) -> None:
         self.simulators.mishap(self.platform, kind, times, **more)
 
     def real_usage(self, *, stream: bool) -> tuple[int, int]:
         """What the platform itself counted for the call it was asked last."""
+        if MODELS[self.platform].agents:
+            return self._run_usage()
         heard = hear(self.simulators.replay(self.platform, self.asked[-1]))
         assert heard.status == 200
         native = self.native
         if ":generateContent" in (path := self.asked[-1]["path"]) or ":stream" in path:
             native = NATIVE["gemini_generate"]  # also where it is not what the platform is first
         return native.stream_usage(heard) if stream else native.usage(heard.json)
+
+    def _run_usage(self) -> tuple[int, int]:
+        """What the run of an agent cost, which the gateway asked last of all."""
+        entry = self.simulators.journal(self.platform)[-1]
+        assert entry["path"].endswith("/usage")
+        url = f"{self.simulators.bases[self.platform]}{entry['path']}?{entry['query']}"
+        told = requests.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=PATIENCE)
+        usage = told.json()["runs"][0]["usage"]
+        return usage["inputTokens"] + usage["cacheReadTokens"], usage["outputTokens"]
 
 
 @pytest.fixture(params=EVERY)

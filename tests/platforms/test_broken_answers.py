@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.models import DIRECT
 from tests.platforms.callers import CALLERS, Heard
 from tests.platforms.conftest import ONCE, Pair
 from tests.stack import Stack
@@ -23,6 +24,7 @@ def _told_to_have_failed(pair: Pair, heard: Heard) -> bool:
 
 
 @pytest.mark.parametrize("mishap", ["cut after=3", "truncate after=3", "truncate"])
+@pytest.mark.parametrize("platform", DIRECT)
 def test_a_truncated_stream_is_never_shown_as_whole(pair: Pair, mishap: str) -> None:
     """R-001, M-02, K-077: an error event, no end marker, and a transfer that breaks off."""
     heard = pair.call(_prompt(mishap), stream=True)
@@ -36,6 +38,7 @@ def test_a_truncated_stream_is_never_shown_as_whole(pair: Pair, mishap: str) -> 
 
 
 @pytest.mark.parametrize("mishap", ["cut", "truncate", "garble"])
+@pytest.mark.parametrize("platform", DIRECT)
 def test_a_truncated_answer_is_an_error(pair: Pair, mishap: str) -> None:
     heard = pair.call(_prompt(mishap), query=ONCE)
 
@@ -86,6 +89,7 @@ def test_an_event_that_cannot_be_read_ends_a_translated_stream_and_passes_throug
     assert len(pair.asked) == 1
 
 
+@pytest.mark.parametrize("platform", DIRECT)
 def test_an_empty_answer_is_an_error(pair: Pair, stream: bool) -> None:
     """C-113, K-078."""
     heard = pair.call("simulate: empty", stream=stream, query=ONCE)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.models import DIRECT
 from tests.platforms.conftest import ONCE, Pair
 from tests.stack import KEY, Stack, key_settings
 
@@ -37,6 +38,7 @@ def test_a_key_that_is_turned_away_gives_way_to_the_next(
     "kind, stream",
     [("html", False), ("cut", False), *((k, True) for k in ("fail", "empty", "cut", "error"))],
 )
+@pytest.mark.parametrize("platform", DIRECT)
 def test_what_fails_before_the_first_word_is_tried_again(
     pair: Pair, stream: bool, kind: str
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_fault_in_the_request_is_not_tried_again(pair: Pair, stream: bool) -> 
 
 
 @pytest.mark.parametrize("kind", ["fail", "overload", "html", "empty"])
+@pytest.mark.parametrize("platform", DIRECT)
 def test_an_error_before_the_stream_keeps_its_status(pair: Pair, kind: str) -> None:
     """C-108, R-012."""
     pair.mishap(kind)
@@ -112,6 +115,7 @@ def test_an_error_before_the_stream_keeps_its_status(pair: Pair, kind: str) -> N
 
 
 @pytest.mark.parametrize("mishap", ["error", "garble", "cut"])
+@pytest.mark.parametrize("platform", DIRECT)
 def test_what_fails_each_time_before_the_first_word_is_told_as_what_it_was(
     pair: Pair, mishap: str
 ) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.models import DIRECT
 from tests.platforms.callers import NATIVE, Caller, Heard
 from tests.platforms.conftest import Pair
+from tests.sdk.scenes import PNG
 from tests.stack import Json, Stack
 
 WORDS = " ".join(f"word{number}" for number in range(1, 60))
@@ -36,6 +42,7 @@ def _ask(pair: Pair, more: Json, *, stream: bool) -> Heard:
 
 
 @pytest.mark.feature("limit on the answer")
+@pytest.mark.parametrize("platform", DIRECT)
 def test_an_answer_can_be_limited(pair: Pair) -> None:
     """C-071, C-072, C-093."""
     heard = _ask(pair, LIMITS[pair.caller.name], stream=False)
@@ -61,6 +68,67 @@ def test_an_answer_stops_where_it_is_told_to(
 
     assert heard.status == 200, heard.content
     assert text.strip() == WORDS.partition(" word7")[0]
+
+
+PICTURES: dict[str, Callable[[str], Json]] = {
+    "openai_chat": lambda url: {
+        "messages": _said({"type": "image_url", "image_url": {"url": url}})
+    },
+    "openai_responses": lambda url: {"input": _said({"type": "input_image", "image_url": url})},
+    "anthropic_messages": lambda url: {
+        "messages": _said({"type": "image", "source": {"type": "url", "url": url}})
+    },
+    "gemini_generate": lambda url: {
+        "contents": [
+            {"role": "user", "parts": [{"fileData": {"fileUri": url, "mimeType": "image/png"}}]}
+        ]
+    },
+}
+
+
+def _said(part: Json) -> list[Json]:
+    return [{"role": "user", "content": [part]}]
+
+
+@pytest.fixture(scope="module")
+def album() -> Iterator[str]:
+    """The address of a picture on this machine."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "image/png")
+            self.send_header("content-length", str(len(PNG)))
+            self.end_headers()
+            self.wfile.write(PNG)
+
+        def log_message(self, *_: Any) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/picture.png"
+    server.shutdown()
+
+
+@pytest.fixture
+def trusting(album: str, gateway: Callable[..., Stack]) -> Stack:
+    """A gateway that may fetch the picture."""
+    return gateway(TOKENS_FETCH_ALLOWED_HOSTS=urlsplit(album).netloc)
+
+
+@pytest.mark.feature("image by URL")
+def test_a_linked_picture_arrives(pair: Pair, album: str, trusting: Stack) -> None:
+    """C-058, C-064: fetched by us, except where the caller's bytes pass untouched to a platform
+    that fetches for itself.
+    """
+    pair = pair.on(trusting)
+    path, body = pair.ask("")
+    body |= PICTURES[pair.caller.name]("https://example.com/a.png" if pair.is_raw else album)
+    heard = pair.caller.call(pair.base, (path, body), pair.stack.licence)
+
+    assert heard.status == 200, heard.content
+    assert "image" in pair.caller.text(heard.json).partition("I also received")[2]
 
 
 def _cached(pair: Pair, told: Json) -> tuple[int, int]:

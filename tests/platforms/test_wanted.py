@@ -9,7 +9,7 @@ import pytest
 
 from app.platforms import PLATFORMS
 from app.wire import openai_chat
-from tests.models import MODELS
+from tests.models import DIRECT, MODELS
 from tests.platforms.callers import NATIVE, Caller, Heard
 from tests.platforms.conftest import Pair
 from tests.stack import Json, Stack, compact
@@ -57,6 +57,7 @@ def calls(caller: Caller, heard: Heard) -> list[str]:
 
 
 @pytest.mark.parametrize("dialect", TOOLS)
+@pytest.mark.parametrize("platform", DIRECT)
 def test_one_call_at_a_time_is_one_call_on_every_platform(
     platform: str, dialect: str, stack: Stack, stream: bool
 ) -> None:
@@ -73,6 +74,7 @@ def test_one_call_at_a_time_is_one_call_on_every_platform(
 # JSON.
 
 
+@pytest.mark.parametrize("platform", DIRECT)
 def test_a_json_object_is_what_comes_where_one_is_wanted(
     platform: str, stack: Stack, stream: bool
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.models import EVERY, MODELS, Models
+from tests.models import DIRECT, EVERY, MODELS, Models
 from tests.stack import Stack
 
 
@@ -32,6 +32,11 @@ class Door:
 
     def mishap(self, kind: str, times: int = 1, **more: float) -> None:
         self.stack.simulators.mishap(self.name, kind, times, **more)
+
+
+direct = pytest.mark.parametrize(  # for what an agent has no room for, or does otherwise
+    "door", DIRECT, indirect=True
+)
 
 
 @pytest.fixture(params=EVERY)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.sdk import scenes
-from tests.sdk.conftest import Door
+from tests.sdk.conftest import Door, direct
 from tests.sdk.scenes import Json
 
 TOOLS: Any = [{"name": name, "input_schema": schema} for name, schema in scenes.TOOLS.items()]
@@ -79,6 +79,7 @@ def test_a_system_prompt_may_come_in_blocks(client: anthropic.Anthropic, door: D
 
 
 @pytest.mark.feature("forced tool")
+@direct
 def test_a_tool_can_be_forced(client: anthropic.Anthropic, door: Door) -> None:
     message = client.messages.create(
         **asked(door, "How is Lisbon?"),
@@ -92,6 +93,7 @@ def test_a_tool_can_be_forced(client: anthropic.Anthropic, door: Door) -> None:
 
 
 @pytest.mark.feature("parallel tools and their results")
+@direct
 def test_two_tools_are_called_and_their_results_heard(
     client: anthropic.Anthropic, door: Door, thinks: bool
 ) -> None:
@@ -119,6 +121,7 @@ def test_two_tools_are_called_and_their_results_heard(
 
 
 @pytest.mark.feature("streamed tools")
+@direct
 def test_arguments_stream_in_pieces_that_add_up(client: anthropic.Anthropic, door: Door) -> None:
     """R-023."""
     pieces: dict[int, str] = {}
@@ -135,13 +138,16 @@ def test_arguments_stream_in_pieces_that_add_up(client: anthropic.Anthropic, doo
 
 
 @pytest.mark.feature("structured output")
+@direct
 def test_an_answer_can_be_given_a_form(client: anthropic.Anthropic, door: Door) -> None:
     message = client.messages.parse(**asked(door, "Lisbon?"), output_format=scenes.City)
 
     assert isinstance(message.parsed_output, scenes.City)
 
 
-@pytest.mark.feature("image in base64, PDF")
+@pytest.mark.feature("image in base64")
+@pytest.mark.feature("PDF")
+@direct
 def test_a_picture_and_a_document_arrive(client: anthropic.Anthropic, door: Door) -> None:
     def source(media_type: str, data: bytes) -> Json:
         encoded = base64.b64encode(data).decode()
@@ -241,6 +247,7 @@ def test_an_outage_is_an_internal_server_error(
 
 @pytest.mark.parametrize("prompt", [scenes.CUT, scenes.TRUNCATED, scenes.ERROR])
 @pytest.mark.feature("cut stream")
+@direct
 def test_a_stream_that_breaks_off_raises(
     client: anthropic.Anthropic, door: Door, prompt: str
 ) -> None:

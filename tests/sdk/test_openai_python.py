@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from tests.sdk import scenes
-from tests.sdk.conftest import Door
+from tests.sdk.conftest import Door, direct
 from tests.sdk.scenes import Json
 
 ONCE: Any = {"extra_query": {"retry_attempt": "0"}}
@@ -83,6 +83,7 @@ def test_usage_streams_where_it_is_asked_for(client: openai.OpenAI, door: Door) 
 
 
 @pytest.mark.feature("forced tool")
+@direct
 def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
     """C-075, C-096."""
     reply = client.chat.completions.create(
@@ -103,6 +104,7 @@ def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
 
 
 @pytest.mark.feature("parallel tools and their results")
+@direct
 def test_two_tools_are_called_and_their_results_heard(
     client: openai.OpenAI, door: Door, thinks: bool
 ) -> None:
@@ -135,6 +137,7 @@ def test_two_tools_are_called_and_their_results_heard(
 
 
 @pytest.mark.feature("streamed tools")
+@direct
 def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Door) -> None:
     """K-075, R-023."""
     stream = client.chat.completions.create(
@@ -161,6 +164,7 @@ def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Doo
 
 
 @pytest.mark.feature("structured output")
+@direct
 def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> None:
     """C-079."""
     reply = client.chat.completions.parse(
@@ -170,7 +174,9 @@ def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> Non
     assert isinstance(reply.choices[0].message.parsed, scenes.City)
 
 
-@pytest.mark.feature("image in base64, PDF")
+@pytest.mark.feature("image in base64")
+@pytest.mark.feature("PDF")
+@direct
 def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> None:
     """C-058 to C-061, C-083."""
     content: Any = [
@@ -186,6 +192,7 @@ def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> N
 
 
 @pytest.mark.feature("reasoning")
+@direct
 def test_thoughts_are_told_apart_from_the_answer(client: openai.OpenAI, door: Door) -> None:
     """C-128, C-130."""
     ask = thinking(door, True)
@@ -290,6 +297,7 @@ def test_an_outage_is_an_internal_server_error(
 
 @pytest.mark.parametrize("prompt", [scenes.CUT, scenes.TRUNCATED, scenes.ERROR])
 @pytest.mark.feature("cut stream")
+@direct
 def test_a_stream_that_breaks_off_raises(client: openai.OpenAI, door: Door, prompt: str) -> None:
     """C-109, R-001, K-077: some words came, then an exception, never an end."""
     chunks: list[Any] = []

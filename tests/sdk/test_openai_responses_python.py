@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from tests.sdk import scenes
-from tests.sdk.conftest import Door
+from tests.sdk.conftest import Door, direct
 from tests.sdk.scenes import Json
 
 ONCE: Any = {"extra_query": {"retry_attempt": "0"}}
@@ -76,6 +76,7 @@ def test_text_streams_into_the_whole_answer(client: openai.OpenAI, door: Door) -
 
 
 @pytest.mark.feature("forced tool")
+@direct
 def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
     reply = client.responses.create(
         model=door.models.plain,
@@ -90,6 +91,7 @@ def test_a_tool_can_be_forced(client: openai.OpenAI, door: Door) -> None:
 
 
 @pytest.mark.feature("parallel tools and their results")
+@direct
 def test_two_tools_are_called_and_their_results_heard(
     client: openai.OpenAI, door: Door, thinks: bool
 ) -> None:
@@ -111,6 +113,7 @@ def test_two_tools_are_called_and_their_results_heard(
 
 
 @pytest.mark.feature("streamed tools")
+@direct
 def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Door) -> None:
     """R-023."""
     pieces: dict[int, str] = {}
@@ -134,6 +137,7 @@ def test_arguments_stream_in_pieces_that_add_up(client: openai.OpenAI, door: Doo
 
 
 @pytest.mark.feature("structured output")
+@direct
 def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> None:
     reply = client.responses.parse(
         model=door.models.plain, input="Lisbon?", text_format=scenes.City
@@ -142,7 +146,9 @@ def test_an_answer_can_be_given_a_form(client: openai.OpenAI, door: Door) -> Non
     assert isinstance(reply.output_parsed, scenes.City)
 
 
-@pytest.mark.feature("image in base64, PDF")
+@pytest.mark.feature("image in base64")
+@pytest.mark.feature("PDF")
+@direct
 def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> None:
     content: Any = [
         {"type": "input_text", "text": "What is this?"},
@@ -157,6 +163,7 @@ def test_a_picture_and_a_document_arrive(client: openai.OpenAI, door: Door) -> N
 
 
 @pytest.mark.feature("reasoning")
+@direct
 def test_thoughts_come_as_an_item_of_their_own(client: openai.OpenAI, door: Door) -> None:
     ask = thinking(door, True)
     reply = client.responses.create(input=scenes.SAY, **ask)
@@ -223,6 +230,7 @@ def test_an_outage_is_an_internal_server_error(
 
 @pytest.mark.parametrize("prompt", [scenes.CUT, scenes.TRUNCATED, scenes.ERROR])
 @pytest.mark.feature("cut stream")
+@direct
 def test_a_stream_that_breaks_off_is_never_complete(
     client: openai.OpenAI, door: Door, prompt: str
 ) -> None:

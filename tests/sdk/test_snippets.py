@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.models import EVERY, MODELS
+from tests.models import DIRECT, EVERY, MODELS
 from tests.sdk import scenes
 from tests.stack import Json, Stack, clean_environ, missing, program
 
@@ -206,15 +206,18 @@ def test_curl_sends_text(platform: str, stack: Stack, tmp_path: Path) -> None:
     assert GREETED in answer["choices"][0]["message"]["content"]
 
 
-@pytest.mark.parametrize("platform", EVERY)
+IMAGE = ("curl image", "图片的URL或者base64", scenes.PNG_URL, "image/png")
+FILE = ("curl file", "文件的URL或者base64", scenes.PDF_URL, "application/pdf")
+
+
 @pytest.mark.parametrize("bare", [False, True], ids=["data url", "bare base64"])
 @pytest.mark.parametrize(
-    "name, gap, url, kind",
+    "name, gap, url, kind, platform",
     [
-        ("curl image", "图片的URL或者base64", scenes.PNG_URL, "image/png"),
-        ("curl file", "文件的URL或者base64", scenes.PDF_URL, "application/pdf"),
+        *((*IMAGE, platform) for platform in EVERY),
+        *((*FILE, platform) for platform in DIRECT),
     ],
-    ids=["image", "file"],
+    ids=lambda value: value if value in EVERY or value in (IMAGE[0], FILE[0]) else "",
 )
 def test_curl_sends_a_file(
     platform: str,
@@ -242,7 +245,7 @@ def test_curl_streams(platform: str, stack: Stack, tmp_path: Path) -> None:
     assert told.startswith('data: {"id":"foaicmpl-') and told.endswith("data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("platform", EVERY)
+@pytest.mark.parametrize("platform", DIRECT)
 def test_curl_sends_several_turns(platform: str, stack: Stack, tmp_path: Path) -> None:
     """C-067."""
     stack.simulators.clear(platform)

@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from tests.models import EVERY
+from tests.models import DIRECT, EVERY
 from tests.platforms.callers import CALLERS, NATIVE
 from tests.platforms.conftest import ONCE, Pair
 from tests.stack import Stack
@@ -79,6 +79,7 @@ def test_several_answers_are_given_or_refused_and_never_one_in_silence(chat: Pai
         assert (heard.status, heard.json["error"]["param"]) == (400, "n")
 
 
+@pytest.mark.parametrize("chat", DIRECT, indirect=True)
 @pytest.mark.parametrize("mishap", ["truncate", "cut"])
 def test_what_would_cost_twice_is_not_to_be_tried_again(chat: Pair, mishap: str) -> None:
     """K-088: the answer that broke off has been paid for."""
