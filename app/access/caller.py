@@ -41,6 +41,11 @@ class Caller:
         """What logs call the caller."""
         return self.licence.name if self.licence else "open"
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether none of the caller's calls may lose a field on its way."""
+        return self.licence is not None and self.licence.strict
+
     def may_use(self, platform: str) -> bool:
         return (
             self.licence is None or not self.licence.platforms or platform in self.licence.platforms

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "start the simulators and the gateway, ready to be tried",
     "licence": "make, list, show, revoke and extend licences",
     "models": "list models and their names, and compare with the platforms' own lists",
+    "losses": "count the fields that platforms had no room for",
     "routes": "list every route and who may call it",
     "settings": "list every setting with its value",
     "doctor": "look for what is wrong and say what to do",

@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="what it may ask for, comma-separated, patterns such as 'gpt-*' too; all if left out",
     )
+    add.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse its calls where a platform has no room for a field, instead of leaving it out",
+    )
     for name in ("show", "revoke", "extend"):
         made[name].add_argument("name", metavar="NAME", help="its name or number from the list")
     extend.add_argument(
@@ -98,6 +103,7 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
         platforms=platforms,
         models=_names(options.models),
         expires_at=expires_at,
+        strict=options.strict,
     )
     if options.json:
         print(json.dumps({"licence": words, **_row(licence)}, ensure_ascii=False))
@@ -157,6 +163,7 @@ def _row(licence: Licence) -> dict[str, Any]:
         "state": state,
         "platforms": list(licence.platforms),
         "models": list(licence.models),
+        "strict": licence.strict,
         "created": moment(licence.created_at),
         "expires": moment(licence.expires_at),
     }

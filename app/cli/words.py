@@ -30,7 +30,12 @@ def settings() -> Settings:
         chosen = Settings.from_env(os.environ, list(PLATFORMS.values()))
     except BadSetting as error:
         raise Complaint(str(error)) from error
-    platforms(chosen)  # the file they may name is as much a setting as the rest
+    for name, platform in platforms(chosen).items():  # their file is as much a setting as the rest
+        if platform.equip is not None:
+            try:
+                platform.equip(platform, chosen.platforms[name].options, None)
+            except ValueError as error:
+                raise Complaint(f"TOKENS_{name.upper()}_{error}") from error
     return chosen
 
 

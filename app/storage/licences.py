@@ -32,13 +32,14 @@ licences = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
+    sa.Column("strict", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
     """Empty `platforms` or `models` allow all; models may be patterns such as `gpt-*`. Times are
-    Unix seconds.
+    Unix seconds. `strict` refuses every call that would lose a field on its way.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Licence:
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+    strict: bool = False
 
     def is_live(self, now: float) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
@@ -73,6 +75,7 @@ class Licences:
         platforms: tuple[str, ...] = (),
         models: tuple[str, ...] = (),
         expires_at: int | None = None,
+        strict: bool = False,
     ) -> tuple[str, Licence]:
         """A new licence in words, which are never to be had again, and its row."""
         words = PREFIX + secrets.token_urlsafe(32)
@@ -84,6 +87,7 @@ class Licences:
             "models": ",".join(models),
             "created_at": int(now),
             "expires_at": expires_at,
+            "strict": strict,
         }
         self._database.write(lambda connection: connection.execute(licences.insert().values(row)))
         return words, self._one(licences.c.digest == row["digest"])
@@ -137,4 +141,5 @@ def _read(row: sa.Row[tuple[object, ...]]) -> Licence:
         created_at=values["created_at"],
         expires_at=values["expires_at"],
         revoked_at=values["revoked_at"],
+        strict=bool(values["strict"]),
     )

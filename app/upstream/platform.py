@@ -212,8 +212,8 @@ class Platform:
     """`key_variables` are the vendor's own names for an API key in the environment. `beta_header`
     is where its beta features are switched on; the operator may add to it. Where there is more than
     one way to chat, `pick` chooses by the caller's dialect, by what is asked and by what the
-    model's name asks for. `equip` makes the platform anew with the operator's `options` and a
-    memory; a ValueError says which of them cannot be.
+    model's name asks for. `equip` makes the platform anew with the operator's `options` and its
+    memory, if it has one; a ValueError says which of them cannot be.
     """
 
     name: str
@@ -226,4 +226,4 @@ class Platform:
     beta_header: str = ""
     pick: Callable[[Dialect, ChatRequest, Mapping[str, Any]], Chat] | None = None
     options: tuple[Option, ...] = ()
-    equip: Callable[[Platform, Mapping[str, Any], Memory], Platform] | None = None
+    equip: Callable[[Platform, Mapping[str, Any], Memory | None], Platform] | None = None

@@ -135,7 +135,7 @@ def relay(
         array=array,
         thinking_budget=wishes.thinking_budget,
         usual_budget=hub.defaults.thinking_budget,
-        strict=wishes.strict,
+        strict=wishes.strict or g.caller.is_strict,
         sets=named.sets,
         groups=named.groups,
         headers=forwarded(hub, platform, spoken),

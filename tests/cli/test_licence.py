@@ -168,5 +168,5 @@ def test_a_table_is_for_people(tokens):
 
     head, row = tokens("licence", "list").stdout.splitlines()
 
-    assert head.split() == "id name label state platforms models created expires".split()
+    assert head.split() == "id name label state platforms models strict created expires".split()
     assert "手机" in row and "live" in row

@@ -42,6 +42,16 @@ def test_a_plain_call_loses_nothing(platform: str, caller: Any, stack: Stack) ->
         assert "x-tokens-dropped" not in heard.headers
 
 
+def test_a_licence_may_be_strict_whatever_its_calls_say(stack: Stack) -> None:
+    licence = stack.tokens("licence", "add", "--strict").strip()
+    pair = Pair("claude", CHAT, stack)
+    path, body = pair.ask("simulate: say Hi")
+    for more, status in (({}, 200), (LOST, 400), (LOST | {"strict": False}, 400)):
+        heard = pair.caller.call(pair.base, (path, body | more), licence)
+        assert heard.status == status, heard.content
+    assert heard.json["error"]["code"] == "unsupported_fields"
+
+
 @pytest.mark.parametrize("where", ["query", "body"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_the_strict_are_refused_before_the_platform_is_asked(
