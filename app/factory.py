@@ -20,6 +20,7 @@ from app.media.inbound import Fetcher
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
 from app.services.chat import ChatRelay, Patience
 from app.services.passage import Passage
+from app.services.roster import Roster
 from app.services.sources import Sources
 from app.storage.database import Database
 from app.storage.licences import Licences
@@ -133,6 +134,7 @@ def _build(
         ),
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
+        roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
         database=database,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.canonical.request import ChatRequest
+from app.platforms.cursor_models import listed
 from app.platforms.cursor_opening import opening
 from app.platforms.cursor_wire import CursorWire, Habits, wants_tools
 from app.secret import Secret
@@ -70,6 +71,7 @@ _BARE = Platform(
     chat=Chat(dialect=CursorWire(), address=_agents, follow=_follow, probe="/v1/models"),
     catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
     options=OPTIONS,
+    listing=listed,
     equip=_equipped,
 )
 PLATFORM = _equipped(_BARE, {}, None)

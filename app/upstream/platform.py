@@ -71,9 +71,6 @@ class Catalogue:
                 return replace(facts, name=model)
         return ModelFacts(name=model)
 
-    def model(self, wanted: str) -> Model | None:
-        return next((model for model in self.models if model.id == wanted), None)
-
     @classmethod
     def load(cls, path: Path) -> Catalogue:
         return cls((), ()).changed(json.loads(path.read_text(encoding="utf-8")))
@@ -212,8 +209,9 @@ class Platform:
     """`key_variables` are the vendor's own names for an API key in the environment. `beta_header`
     is where its beta features are switched on; the operator may add to it. Where there is more than
     one way to chat, `pick` chooses by the caller's dialect, by what is asked and by what the
-    model's name asks for. `equip` makes the platform anew with the operator's `options` and its
-    memory, if it has one; a ValueError says which of them cannot be.
+    model's name asks for. `listing` reads the vendor's own list of models from what `Chat.probe`
+    answers, where that depends on the account. `equip` makes the platform anew with the operator's
+    `options` and its memory, if it has one; a ValueError says which option cannot be.
     """
 
     name: str
@@ -226,4 +224,5 @@ class Platform:
     beta_header: str = ""
     pick: Callable[[Dialect, ChatRequest, Mapping[str, Any]], Chat] | None = None
     options: tuple[Option, ...] = ()
+    listing: Callable[[Any], tuple[Model, ...]] | None = None
     equip: Callable[[Platform, Mapping[str, Any], Memory | None], Platform] | None = None

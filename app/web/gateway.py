@@ -12,6 +12,7 @@ from app.access.caller import Access
 from app.clock import Clock
 from app.services.chat import ChatRelay
 from app.services.passage import Passage
+from app.services.roster import Roster
 from app.services.sources import Sources
 from app.storage.database import Database
 from app.upstream.platform import Platform
@@ -46,6 +47,7 @@ class Gateway:
     chat: ChatRelay
     passage: Passage
     sources: Sources
+    roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
     database: Database

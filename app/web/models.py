@@ -52,7 +52,8 @@ def allowed(platform: Platform) -> Sequence[Model]:
     """The platform's models, as far as the caller may ask them."""
     if not g.caller.may_use(platform.name):
         return ()
-    return [model for model in platform.catalogue.models if g.caller.may_ask(model.id)]
+    models = gateway().roster.models(platform, g.caller)
+    return [model for model in models if g.caller.may_ask(model.id)]
 
 
 def _with_parameters(platform: Platform, models: Sequence[Model]) -> Iterator[Model]:
@@ -67,7 +68,8 @@ def _with_parameters(platform: Platform, models: Sequence[Model]) -> Iterator[Mo
 def found(platform: Platform, wanted: str) -> Model:
     """The model of that name, if there is one and the caller may ask it."""
     meant = platform.catalogue.names.read(wanted).model
-    model = platform.catalogue.model(meant)
+    models = gateway().roster.models(platform, g.caller)
+    model = next((model for model in models if model.id in (wanted, meant)), None)
     if model is None:
         raise ModelNotFound("there is no model {model} here", param="model", model=wanted[:200])
     check_scope(g.caller, platform.name, wanted, model.id)

@@ -9,6 +9,7 @@ import openai
 import pytest
 import requests
 
+from app.platforms.cursor_models import listed
 from tests.platforms.callers import CALLERS, NATIVE, Heard
 from tests.platforms.conftest import ONCE, Pair
 from tests.platforms.test_agents import TOOLS
@@ -314,6 +315,41 @@ def test_a_caller_with_a_token_of_their_own_leaves_no_trace(cursor: Pair) -> Non
         assert cursor.caller.call(cursor.base, asked, "", headers=headers).status == 200
 
     assert [order["path"] for order in cursor.asked] == ["/v1/agents"] * 2
+
+
+# Models.
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"items": [{"id": "a", "displayName": "A", "aliases": ["b"]}]},
+        {"items": ["a", "b"]},
+        {"models": ["b", "a"]},
+    ],
+)
+def test_the_list_of_models_is_read_in_each_of_its_shapes(told: Json) -> None:
+    assert sorted(model.id for model in listed(told)) == ["a", "b"]
+
+
+def test_the_models_are_those_of_the_account_and_asked_for_now_and_then(
+    gateway: Callable[..., Stack],
+) -> None:
+    stack = gateway(TOKENS_CURSOR_KEYS="sim-lister")
+    stack.simulators.clear("cursor")
+    client = openai.OpenAI(base_url=stack.url("cursor") + "/v1", api_key=stack.licence)
+    names = [model.id for model in client.models.list()]
+
+    assert {"auto", "composer-2", "composer-latest"} < set(names)
+    assert client.models.retrieve("composer-latest").owned_by == "cursor"
+    assert _all(Pair("cursor", CALLERS[0], stack)) == [("GET", "models")]
+
+
+def test_what_cannot_be_listed_is_what_we_know(gateway: Callable[..., Stack]) -> None:
+    stack = gateway(TOKENS_CURSOR_KEYS="sim-revoked")
+    client = openai.OpenAI(base_url=stack.url("cursor") + "/v1", api_key=stack.licence)
+
+    assert "composer-2" in [model.id for model in client.models.list()]
 
 
 # What the operator decides.
