@@ -14,7 +14,7 @@ from typing import Any
 
 from app.canonical.request import ChatRequest
 from app.platforms.cursor_models import listed
-from app.platforms.cursor_opening import opening
+from app.platforms.cursor_opening import Opening
 from app.platforms.cursor_wire import CursorWire, Habits, wants_tools
 from app.secret import Secret
 from app.upstream.platform import Catalogue, Chat, Framing, Memory, Option, Platform, Send
@@ -52,7 +52,7 @@ def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | N
         address=_agents,
         follow=_follow,
         probe="/v1/models",
-        opener=opening(memory, _follow),
+        opener=Opening(memory, _follow),
     )
 
     def pick(spoken: Dialect, request: ChatRequest, sets: Mapping[str, Any]) -> Chat:

@@ -23,7 +23,7 @@ from app.platforms.cursor_run import Following, Run, cancel
 from app.platforms.cursor_thread import answered
 from app.secret import Secret
 from app.upstream.answer import Answering
-from app.upstream.platform import Attempt, Memory, Opener, Send
+from app.upstream.platform import Attempt, Memory, Send
 from app.upstream.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -171,8 +171,3 @@ def _cancel_first(desk: Desk, agent: str) -> None:
     told = desk.look(f"/agents/{agent}")
     if told.status == 200:
         cancel(desk, Run(agent, told.json["latestRunId"]))
-
-
-def opening(memory: Memory | None, sign: Callable[[str, Secret], Send]) -> Opener:
-    """An opener that remembers there."""
-    return Opening(memory, sign)

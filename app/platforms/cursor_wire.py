@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -46,6 +47,8 @@ Json = dict[str, Any]
 MOST_IMAGES = 5
 IMAGE_BYTES = 15 << 20
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_AGENT = re.compile(r"bc-[0-9A-Za-z-]{1,64}")
+_DEVIOUS = re.compile(r"/\.|[\s\\?#%@]")  # an address that may lead elsewhere than it looks
 SWITCHES = {"true": True, "false": False}
 WRITES = {
     "cursor_auto_create_pr": "autoCreatePR",
@@ -124,6 +127,8 @@ class CursorWire:
             order["tools"] = [tool.name for tool in request.tools if tool.kind != "hosted"]
             order["choice"] = {"mode": choice.mode, "names": list(choice.names)}
         if agent := options.get("cursor_agent_id"):
+            if not _AGENT.fullmatch(agent):  # it becomes part of an address
+                raise _wrong("cursor_agent_id", "bc-...")
             order["agent"] = agent
         if options and all(name.startswith("cursor_") for name in options):
             order["metadata"] = options
@@ -168,7 +173,8 @@ class CursorWire:
     def _repos(self, options: Json) -> list[Json]:
         request = options.get("cursor_pr_url", "")
         url = options.get("cursor_repository", "") or request.partition("/pull/")[0]
-        if url and not any(fnmatchcase(url, one) for one in self.habits.repositories):
+        allowed = any(fnmatchcase(url, one) for one in self.habits.repositories)
+        if url and (not allowed or _DEVIOUS.search(url)):
             name = "cursor_repository" if "cursor_repository" in options else "cursor_pr_url"
             raise BadRequest(
                 "{field}: the operator has not allowed this repository",

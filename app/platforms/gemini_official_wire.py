@@ -74,7 +74,7 @@ read_error = gemini_generate.read_error
 def write_request(request: ChatRequest, facts: ModelFacts) -> Json:
     body = openai_chat.write_request(request, facts)
     body["model"] = body["model"].removeprefix("models/")
-    body["messages"] = [_message(one) for one in body["messages"]]
+    body["messages"] = _led([_message(one) for one in body["messages"]])
     _sign(body["messages"], request, facts)
     if body.get("service_tier") not in TIERS:
         body.pop("service_tier", None)
@@ -113,6 +113,22 @@ def _message(message: Json) -> Json:
     if kept["role"] == "assistant" and not kept.keys() & {"content", "tool_calls"}:
         kept["content"] = message.get("refusal") or ""
     return kept
+
+
+def _led(messages: list[Json]) -> list[Json]:
+    """The messages with all that the system says in one at the head, where there are several."""
+    systems = [one for one in messages if one["role"] == "system"]
+    if not systems or systems == messages[:1]:
+        return messages
+    texts = [_text(one["content"]) for one in systems]
+    head = {"role": "system", "content": "\n\n".join(filter(None, texts))}
+    return [head, *(one for one in messages if one["role"] != "system")]
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(part["text"] for part in content if part["type"] == "text")
 
 
 def _sign(messages: list[Json], request: ChatRequest, facts: ModelFacts) -> None:

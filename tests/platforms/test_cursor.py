@@ -384,6 +384,7 @@ def test_an_account_that_needs_a_repository_can_be_given_one(
         ({"cursor_branch_in_place": "true"}, "cursor_branch_in_place"),
         ({"cursor_branch_in_place": "yes"}, "cursor_branch_in_place"),
         ({"cursor_mode": "wild"}, "cursor_mode"),
+        ({"cursor_agent_id": "bc-1/../../me?"}, "cursor_agent_id"),
         ({"cursor_ref": 3}, "cursor_ref"),
     ],
 )
@@ -414,8 +415,9 @@ def test_what_the_operator_has_allowed_is_done(gateway: Callable[..., Stack]) ->
         {"url": REPOSITORY, "startingRef": "main", "prUrl": f"{REPOSITORY}/pull/7"}
     ]
     assert (body["autoCreatePR"], body["workOnCurrentBranch"], body["mode"]) == (True, True, "plan")
-    foreign = {"cursor_repository": "https://github.com/other/thing"}
-    assert _chat(pair, [_user("hello")], metadata=foreign).status == 400
+    for path in ("other/thing", "acme/../other/thing", "acme/%2e%2e/other", "acme/x?y"):
+        foreign = {"cursor_repository": f"https://github.com/{path}"}
+        assert _chat(pair, [_user("hello")], metadata=foreign).status == 400
 
 
 def test_a_mode_that_is_none_stops_the_start(gateway: Callable[..., Stack]) -> None:

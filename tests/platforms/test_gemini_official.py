@@ -47,6 +47,22 @@ def test_googles_own_callers_reach_googles_own_api(caller: Any, stack: Stack) ->
     assert (_path(pair) == COMPATIBLE) is (caller is not GENERATE)
 
 
+def test_what_the_system_says_stands_in_one_message_at_the_head(chat: Pair) -> None:
+    """Whenever it was said."""
+    turns = [
+        {"role": "user", "content": "First?"},
+        {"role": "assistant", "content": "Yes."},
+        {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "simulate: say Hi"},
+    ]
+    assert _ask(chat, messages=turns).status == 200
+    head, *rest = chat.asked[-1]["body"]["messages"]
+
+    assert head == {"role": "system", "content": "Be brief.\n\nBe kind."}
+    assert [one["role"] for one in rest] == ["user", "assistant", "user"]
+
+
 @pytest.mark.parametrize(
     "more, compatible",
     [
