@@ -52,6 +52,19 @@ def gateway(
         one.stop()
 
 
+@pytest.fixture(autouse=True)
+def losses(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the calls of a test left out, for the matrix."""
+    if request.node.get_closest_marker("feature") is None:
+        yield
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    before = len(stack.log)
+    yield
+    dropped = {name for line in stack.log[before:] for name in line.get("dropped", ())}
+    request.node.user_properties.append(("dropped", sorted(dropped)))
+
+
 @pytest.fixture(scope="session")
 def stack(gateway: Callable[..., Stack]) -> Stack:
     """The gateway as it comes, with two workers."""

@@ -50,11 +50,3 @@ def thinks(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-@pytest.fixture(autouse=True)
-def losses(request: pytest.FixtureRequest, stack: Stack) -> Iterator[None]:
-    """What the calls of a test left out, for the matrix."""
-    before = len(stack.log) if request.node.get_closest_marker("feature") else None
-    yield
-    if before is not None:
-        dropped = {name for line in stack.log[before:] for name in line.get("dropped", ())}
-        request.node.user_properties.append(("dropped", sorted(dropped)))
