@@ -106,11 +106,13 @@ def test_a_broken_stream_is_not_shown_as_whole_here_either(pair: Pair) -> None:
     assert len(pair.asked) == 1
 
 
-def test_an_error_in_the_stream_is_told_in_the_platforms_own_words(pair: Pair) -> None:
-    """C-048."""
-    prompt = "simulate: error after=2\nsimulate: words=9"
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_error_in_the_stream_is_told_in_the_platforms_own_words(pair: Pair, after: int) -> None:
+    """C-044, C-048: in the stream that the platform has begun, also where it is all there is."""
+    prompt = f"simulate: error after={after}\nsimulate: words=9"
     heard = _brought(pair, prompt, stream=True)
     real = _at_the_platform(pair, TOKEN)
+    assert (heard.status, real.status) == (200, 200)
     failure, own = pair.caller.failure(heard), pair.native.failure(real)
 
     assert failure is not None and own is not None
