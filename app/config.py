@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
@@ -17,6 +19,8 @@ from urllib.parse import urlsplit
 
 from app.credential import Credential
 from app.secret import Secret
+
+_HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 
 
 class BadSetting(Exception):
@@ -217,3 +221,39 @@ def _check(settings: Settings) -> None:
         raise BadSetting(f"TOKENS_PORT should be at most 65535, not {settings.port}")
     if settings.platforms and settings.root_platform not in settings.platforms:
         raise BadSetting(f"TOKENS_ROOT_PLATFORM names no platform: {settings.root_platform!r}")
+    for host in settings.fetch_allowed_hosts:
+        _check_host(host)
+    if settings.redis_url:
+        _check_redis(settings.redis_url)
+    if settings.upstream_ca_file:
+        _check_authorities(settings.upstream_ca_file)
+
+
+def _check_host(host: str) -> None:
+    found = _HOST.fullmatch(host)
+    if found is None or not 0 < int(found[1] or 1) <= 65535:
+        raise BadSetting(
+            f"TOKENS_FETCH_ALLOWED_HOSTS should be `host` or `host:port` entries, not {host!r}"
+        )
+
+
+def _check_redis(url: str) -> None:
+    """Says nothing of what it found: there may be a password in it."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise BadSetting("TOKENS_REDIS_URL should be redis://HOST or rediss://HOST")
+
+
+def _check_authorities(file: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+        return
+    except ssl.SSLError:
+        why = "there is no certificate in it"
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or "no file has such a name").lower()
+    raise BadSetting(f"TOKENS_UPSTREAM_CA_FILE should be a PEM file, not {file!r}: {why}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ class Front:
     options: tuple[object, ...] = ()
 
 
+REDIS = "rediss://user:pass@redis.example:6380/1"
 DOORS = (Front("gemini"), Front("codex", key_variables=()))
 
 
@@ -61,6 +63,14 @@ def test_every_setting_says_what_it_is_about():
         ("CORS_ORIGINS", "", ()),
         ("ROOT_PLATFORM", "codex", "codex"),
         ("LOG_FILE", "", ""),
+        ("REDIS_URL", REDIS, REDIS),
+        ("UPSTREAM_CA_FILE", certifi.where(), certifi.where()),
+        ("FETCH_ALLOWED_HOSTS", "a, B_1.example:8443", ("a", "B_1.example:8443")),
+        (
+            "FETCH_ALLOWED_HOSTS",
+            "10.0.0.1,[::1]:80,[fd00::1]",
+            ("10.0.0.1", "[::1]:80", "[fd00::1]"),
+        ),
     ],
 )
 def test_a_value_is_read_as_what_its_default_is(name, text, value):
@@ -95,11 +105,32 @@ def test_a_value_is_read_as_what_its_default_is(name, text, value):
         ("GEMINI_BASE_URL", "https://api.example:99999"),
         ("GEMINI_BASE_URL", "https://[::1"),
         ("GEMINI_BASE_URL", "https://api.example/\nv1"),
+        ("UPSTREAM_CA_FILE", "/nowhere/at/all.pem"),
+        ("UPSTREAM_CA_FILE", "/"),
+        ("UPSTREAM_CA_FILE", __file__),
+        ("REDIS_URL", "127.0.0.1:6379"),
+        ("REDIS_URL", "http://127.0.0.1:6379"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://[::1"),
+        ("REDIS_URL", "redis://a:99999"),
+        ("FETCH_ALLOWED_HOSTS", "http://a/"),
+        ("FETCH_ALLOWED_HOSTS", "a,b/c"),
+        ("FETCH_ALLOWED_HOSTS", "a:0"),
+        ("FETCH_ALLOWED_HOSTS", "a:65536"),
+        ("FETCH_ALLOWED_HOSTS", "a:b"),
+        ("FETCH_ALLOWED_HOSTS", "::1"),
+        ("FETCH_ALLOWED_HOSTS", "u@a"),
     ],
 )
 def test_a_value_that_means_nothing_is_refused_by_name(name, text):
     with pytest.raises(BadSetting, match=f"TOKENS_{name} "):
         read(**{f"TOKENS_{name}": text})
+
+
+def test_a_password_in_an_address_that_means_nothing_is_not_shown():
+    with pytest.raises(BadSetting) as told:
+        read(TOKENS_REDIS_URL="http://user:canary@redis.example")
+    assert "canary" not in str(told.value)
 
 
 @pytest.mark.parametrize(

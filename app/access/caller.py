@@ -90,11 +90,11 @@ class Access:
         """The caller who sent these headers, or `NoAccess`. Only native Gemini routes read
         `?key=`.
         """
-        ours = headers.get(BOTH_MODES)
+        ours = _bare(headers.get(BOTH_MODES) or "")  # empty is as if absent
         found = _first(headers, query_key if native else "", native)
-        if ours is None:
+        if not ours:
             return Caller(self._licence(found))
-        licence = self._licence(_bare(ours))
+        licence = self._licence(ours)
         if not found:
             raise NoAccess("the platform token is missing: put it in the Authorization header")
         return Caller(licence, Secret(found))

@@ -24,7 +24,7 @@ def source(text: str, *, param: str, named: str = "") -> Inline | Link:
     base64 that shows none.
     """
     if text[:8].lower().startswith(("http://", "https://")):
-        return Link(text.strip())
+        return Link(text.strip(), place=param)
     if text[:5].lower() == "data:":
         return _data_url(text, param)
     if _SCHEME.match(text):  # base64 has no colon

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -37,11 +37,12 @@ class Inline:
 @dataclass(frozen=True, slots=True)
 class Link:
     """An http(s) address the caller gave. Nobody but the guarded fetcher or the platform may open
-    it.
+    it. `place` is the field of the caller's that it came in.
     """
 
     url: str
     media_type: str = ""
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

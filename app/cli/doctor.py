@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import socket
 import ssl
@@ -136,6 +137,8 @@ def _port(chosen: Settings) -> Finding:
         check_port(chosen)
     except Complaint as complaint:
         what, _, do = str(complaint).partition("; ")
+        if getattr(complaint.__cause__, "errno", None) != errno.EADDRINUSE:
+            return Finding("port", "wrong", what, do)
         return Finding("port", "note", what, f"nothing if it is the gateway itself; otherwise {do}")
     return Finding("port", "ok", f"{chosen.host}:{chosen.port} is free")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import socket
 import sys
@@ -66,9 +67,18 @@ def check_port(chosen: Settings) -> None:
         with socket.socket(kind, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        why = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error) or "not a name"
         raise Complaint(
-            f"cannot listen on {chosen.host}:{chosen.port} ({why.lower()}); "
-            "end what listens there, or set TOKENS_PORT to another port"
+            f"cannot listen on {chosen.host}:{chosen.port} ({why.lower()}); {_remedy(error)}"
         ) from error
+
+
+def _remedy(error: Exception) -> str:
+    match getattr(error, "errno", None):
+        case errno.EADDRINUSE:
+            return "end what listens there, or set TOKENS_PORT to another port"
+        case errno.EACCES:
+            return "set TOKENS_PORT to a port that this user may open"
+        case _:
+            return "set TOKENS_HOST to an address of this machine"

@@ -37,9 +37,7 @@ def inlined(request: ChatRequest, upstream: Dialect, basket: Callable[[], Basket
     if not any(_links(turn.parts) for turn in request.turns):
         return request
     inliner = _Inliner(upstream, basket())
-    start = len(request.system)
-    turns = tuple(inliner.turn(turn, start + i) for i, turn in enumerate(request.turns))
-    return replace(request, turns=turns)
+    return replace(request, turns=tuple(inliner.turn(turn) for turn in request.turns))
 
 
 def _links(parts: tuple[Any, ...]) -> bool:
@@ -56,30 +54,27 @@ class _Inliner:
         self._takes_link: _TakesLink = getattr(upstream, "takes_link", lambda url: False)
         self._basket = basket
 
-    def turn(self, turn: Turn, place: int) -> Turn:
-        parts = enumerate(turn.parts)
-        return replace(
-            turn,
-            parts=tuple(self._part(part, f"messages[{place}].content[{i}]") for i, part in parts),
-        )
+    def turn(self, turn: Turn) -> Turn:
+        return replace(turn, parts=tuple(self._part(part) for part in turn.parts))
 
-    def _part(self, part: Part, param: str) -> Part:
+    def _part(self, part: Part) -> Part:
         if isinstance(part, ToolResult):
-            content: Any = tuple(self._part(one, param) for one in part.content)
+            content: Any = tuple(self._part(one) for one in part.content)
             return replace(part, content=content)
         if isinstance(part, (Image, Document, Audio, Video)) and isinstance(part.source, Link):
-            return self._fetched(part, part.source.url, param)
+            return self._fetched(part, part.source)
         return part
 
-    def _fetched(self, part: Image | Document | Audio | Video, url: str, param: str) -> Part:
+    def _fetched(self, part: Image | Document | Audio | Video, link: Link) -> Part:
         kind, types = KINDS[type(part)]
+        url = link.url
         plain = url[:7].lower() == "http://"
         if self._takes_link(url) or (kind not in self._inlines and not plain):
             return part
         try:
             found = self._basket.fetch(url, kinds=types)
         except BadAttachment as error:
-            error.param = param
+            error.param = link.place or None
             raise
         return _made(part, Inline(found.media_type, base64.b64encode(found.data).decode()))
 

@@ -258,7 +258,8 @@ class Exchange:
             data = answer.next(PEEK_SECONDS)
             if data is not None:
                 self._unsent += flow.feed(data) if data else flow.finish()
-            if flow.trouble is not None and not flow.spoke:
+            # Who brought a token hears the platform's own words, in the stream that it has begun.
+            if flow.trouble is not None and not (flow.spoke or self._source.only_once):
                 raise from_stream(flow.trouble, model=self.call.telling.model)
         except BaseException:
             answer.close()

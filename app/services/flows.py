@@ -28,7 +28,7 @@ from app.canonical.sieve import Sieve
 from app.errors import BrokenTransfer, EmptyReply
 from app.services.meter import estimated
 from app.wire import openai_chat
-from app.wire.dialect import Dialect, StreamWriter, Tap, Telling
+from app.wire.dialect import Dialect, ElementTap, StreamWriter, Tap, Telling
 from app.wire.openai_chat_patch import ChatPatch
 
 FRAME_BYTES = 60  # of a chat stream for each character of text: most of it is envelope
@@ -111,8 +111,9 @@ class RawFlow:
 
     def feed(self, data: bytes) -> bytes:
         self._tap.feed(data)
-        if self._verbatim or self._tap.trouble is None:
-            self._sent = True
+        if self._tap.trouble is not None and not (self._sent or self._verbatim):
+            return b""  # ours to tell, and only if no other attempt follows
+        self._sent = True
         self._between = data.endswith((b"\n\n", b"\r\n\r\n"))
         return data
 
@@ -125,9 +126,50 @@ class RawFlow:
         return self._writer.beat() if self._between and not self._array else b""
 
     def fail(self, trouble: Trouble) -> bytes:
-        if self._array and self._sent:
-            return b""  # half an array cannot be mended; the broken transfer tells
         return (b"" if self._between else b"\n\n") + self._writer.fail(trouble)
+
+
+class ArrayFlow(RawFlow):
+    """A JSON array, passed on an element at a time: so it can be brought to an end wherever it
+    stops.
+    """
+
+    _tap: ElementTap
+
+    def __init__(self, make_tap: Callable[[], ElementTap], writer: StreamWriter) -> None:
+        super().__init__(make_tap, writer, array=True, verbatim=False)
+        self._held = bytearray()
+        self._last = b""  # of what was sent, white space aside
+
+    def restart(self) -> None:
+        super().restart()
+        self._held.clear()
+
+    def feed(self, data: bytes) -> bytes:
+        self._tap.feed(data)
+        if self._tap.trouble is not None and not self._sent:
+            return b""
+        self._held += data
+        whole = len(self._held) - self._tap.unfinished
+        out = bytes(self._held[:whole])
+        words = out.strip()
+        if not self._sent and words in (b"", b"["):
+            return b""  # no element yet: another attempt may still follow
+        del self._held[:whole]
+        self._sent = True
+        self._last = words[-1:] or self._last
+        return out
+
+    def beat(self) -> bytes:
+        return self._writer.beat()
+
+    def fail(self, trouble: Trouble) -> bytes:
+        told = self._writer.fail(trouble)
+        if not self._sent:
+            return told
+        if self._last == b"]":
+            return b""
+        return (b"" if self._last in b",[" else b",\n") + told[1:]
 
 
 class PatchedFlow:

@@ -26,7 +26,7 @@ from app.errors import BadReply, BadRequest, EmptyReply
 from app.media.inbound import Basket
 from app.services.attachments import inlined
 from app.services.call import ChatCall
-from app.services.flows import Flow, PatchedFlow, RawFlow, TranslatedFlow
+from app.services.flows import ArrayFlow, Flow, PatchedFlow, RawFlow, TranslatedFlow
 from app.services.losses import left_out, losses
 from app.services.meter import estimated
 from app.upstream.platform import Chat, Framing, Platform
@@ -95,9 +95,13 @@ class RawRoad:
 
     def flow(self) -> Flow:
         writer = make_writer(self._call, self._call.telling)
-        make = getattr(self._dialect, "array_tap", None) if self._call.array else None
         verbatim = self._call.caller.brought is not None
-        return RawFlow(make or self._dialect.tap, writer, array=self._call.array, verbatim=verbatim)
+        if not self._call.array:
+            return RawFlow(self._dialect.tap, writer, array=False, verbatim=verbatim)
+        native: Any = self._dialect
+        if verbatim:
+            return RawFlow(native.array_tap, writer, array=True, verbatim=True)
+        return ArrayFlow(native.array_tap, writer)
 
 
 def make_writer(call: ChatCall, telling: Telling) -> StreamWriter:

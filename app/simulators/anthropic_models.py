@@ -1,7 +1,7 @@
 """The models Anthropic serves, and which of them refuses what.
 
-Any id of the family is served, listed or not; what a model refuses is looked up by the first
-pattern that matches its id. An alias is answered with the dated id it stands for, so the model in
+Only documented ids are served, so that a misspelt one is found out; what a model refuses is looked
+up by the first pattern that matches its id. An alias is answered with the dated id it stands for, so the model in
 a reply is not always the one that was asked for. A retired model is as unknown as a wrong one.
 """
 
@@ -13,8 +13,6 @@ from typing import Any
 
 from app.simulators.anthropic_checks import Refused
 
-FAMILY = re.compile(r"claude-[a-z0-9.@-]+", re.ASCII)
-RETIRED = re.compile(r"claude-opus-4-1")
 CREATED = "2026-01-01T00:00:00Z"
 
 ALIASES: dict[str, str] = {
@@ -111,9 +109,10 @@ _TRAITS: tuple[tuple[str, Traits], ...] = (
 
 def resolved(model: str) -> str:
     """The id an alias stands for; raises the vendor's 404 for a model it does not have."""
-    if not FAMILY.fullmatch(model) or RETIRED.match(model):
+    found = ALIASES.get(model, model)
+    if found not in LISTED:
         raise Refused(f"model: {model}", 404, "not_found_error")
-    return ALIASES.get(model, model)
+    return found
 
 
 def traits(model: str) -> Traits:

@@ -1,7 +1,7 @@
 """The models Gemini serves, and which of them refuses what.
 
-Any id of the families is served, listed or not; what a model refuses is looked up by the first
-pattern that matches its id. Some names are aliases or are routed to a newer model, which a reply
+Only documented ids are served, so that a misspelt one is found out; what a model refuses is looked
+up by the first pattern that matches its id. Some names are aliases or are routed to a newer model, which a reply
 tells in `modelVersion`. A model that was shut down is a 404, with words of its own.
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 
 from app.simulators.gemini_checks import Refused
 
-FAMILIES = re.compile(r"(gemini|gemma|learnlm)-[a-z0-9.-]+", re.ASCII)
 GONE = re.compile(r"gemini-2\.5-flash-image|imagen-|veo-")
 
 ROUTED: dict[str, str] = {
@@ -39,6 +38,10 @@ LISTED: dict[str, str] = {
     "gemini-3-pro-image": "Nano Banana Pro",
     "gemini-3.1-flash-lite-image": "Nano Banana 2 Lite",
 }
+
+UNLISTED = frozenset(
+    "gemini-3.1-pro-preview-customtools gemini-3.1-flash-image gemma-3-27b-it".split()
+)  # served all the same
 
 RATIOS = tuple("1:1 1:4 4:1 1:8 8:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 21:9".split())
 TEN_RATIOS = tuple("1:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 21:9".split())
@@ -128,14 +131,15 @@ def resolved(model: str, version: str = "v1beta") -> str:
             "for the latest features and improvements.",
             "NOT_FOUND",
         )
-    if not FAMILIES.fullmatch(model):
+    found = ROUTED.get(model, model)
+    if found not in LISTED and found not in UNLISTED:
         raise Refused(
             f"models/{model} is not found for API version {version}, or is not supported for "
             "generateContent. Call ListModels to see the list of available models and their "
             "supported methods.",
             "NOT_FOUND",
         )
-    return ROUTED.get(model, model)
+    return found
 
 
 def traits(model: str) -> Traits:

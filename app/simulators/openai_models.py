@@ -1,7 +1,7 @@
 """The models OpenAI serves, and which of them refuses what.
 
-Any id of the vendor's families is accepted, listed or not, so that a new snapshot needs no change
-here. What a model refuses is looked up by the first pattern that matches its id. Reasoning models
+Only documented ids are served, so that a misspelt one is found out; their dated snapshots and
+fine-tuned forms too. What a model refuses is looked up by the first pattern that matches its id. Reasoning models
 refuse sampling parameters unless their effort is `none`; from gpt-5.4 on Chat Completions refuses
 function tools while the model reasons, which it does unless told otherwise.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from app.simulators.openai_checks import Refused
 
-FAMILIES = re.compile(r"(gpt-|o\d|chatgpt-|codex-|ft:)[\w.:-]*", re.ASCII)
+_SNAPSHOT = re.compile(r"-\d{4}-\d\d-\d\d$", re.ASCII)
 OWNER = "system"
 CREATED = 1_775_000_000
 
@@ -47,6 +47,11 @@ LISTED: dict[str, str | None] = {
     "gpt-4.1-mini": "2027-01-14",
     "gpt-5-search-api": None,
 }
+
+UNLISTED = frozenset(
+    """chatgpt-4o-latest gpt-5-codex gpt-5.1-codex gpt-5.1-codex-max gpt-5.1-codex-mini
+    gpt-5.2-codex""".split()
+)  # served all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,9 @@ def traits(model: str) -> Traits:
 
 
 def known(model: str) -> bool:
-    return FAMILIES.fullmatch(model) is not None
+    tuned, _, rest = model.partition(":")
+    base = _SNAPSHOT.sub("", rest.partition(":")[0] if tuned == "ft" else model)
+    return base in LISTED or base in UNLISTED
 
 
 def require_known(model: str) -> None:
@@ -152,7 +159,7 @@ def listing() -> dict[str, Any]:
 
 
 def described(model: str) -> dict[str, Any]:
-    """A model object. An id that is not listed but of a known family is described all the same."""
+    """A model object. One that is served but not listed is described all the same."""
     return {
         "id": model,
         "object": "model",

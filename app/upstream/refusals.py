@@ -61,12 +61,16 @@ def refusal(
 
 def from_stream(trouble: Trouble, *, model: str) -> UpstreamError:
     """The error behind an error event that came inside a stream."""
+    wait = None
     if trouble.status:
-        return refusal(trouble.status, {}, trouble, model=model, now=0.0)
+        error = refusal(trouble.status, {}, trouble, model=model, now=0.0)
+        if type(error) is not UpstreamError:
+            return error
+        wait = error.retry_after  # but not its words: the platform did not answer with that status
     if _blames_key(trouble):
         return _key_refused()
     words = trouble.message[:LONGEST_WORDS]
-    error = UpstreamError("the platform broke off with an error: {words}", words=words)
+    error = UpstreamError("the platform broke off with an error: {words}", words=words).after(wait)
     if trouble.final:
         error.verdict, error.may_retry = "stop", False
     return error

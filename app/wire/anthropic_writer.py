@@ -72,6 +72,8 @@ def write_error(trouble: Trouble) -> dict[str, Any]:
         message = (
             f"{TOO_LONG}: {message}"  # the words that make Claude Code compact the conversation
         )
+    if trouble.param and trouble.param not in message:
+        message = f"{trouble.param}: {message}"  # there is no field for it in this envelope
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 

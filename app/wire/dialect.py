@@ -80,6 +80,14 @@ class Tap(Protocol):
     def feed(self, data: bytes) -> None: ...
 
 
+class ElementTap(Tap, Protocol):
+    """Listens to an array of JSON objects."""
+
+    @property
+    def unfinished(self) -> int:
+        """How many of the last bytes belong to an object that is not complete."""
+
+
 class Dialect(Protocol):
     """The ten functions, and some facts. A module is one by having them."""
 

@@ -319,7 +319,7 @@ def _read_file(given: Any, opaque: Opaque | None, param: str) -> Media:
         return _by_type(Stored(NAME, uri), media_type, opaque)
     found = source(uri, param=f"{param}.fileUri", named=media_type)
     if isinstance(found, Link):
-        found = Link(uri, media_type)
+        found = replace(found, media_type=media_type)
     return _by_type(found, media_type or found.media_type, opaque)
 
 

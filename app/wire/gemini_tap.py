@@ -87,6 +87,10 @@ class ArrayTap(ChunkTap):
         self._elements = Elements()
         super().__init__(self._elements)
 
+    @property
+    def unfinished(self) -> int:
+        return self._elements.unfinished
+
     def _is_closed(self) -> bool:
         return self._elements.closed
 

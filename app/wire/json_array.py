@@ -45,6 +45,11 @@ class Elements:
         """Nothing: an element without its end is none."""
         return []
 
+    @property
+    def unfinished(self) -> int:
+        """How many bytes of an element have come that is not complete."""
+        return len(self._rest) - self._start if self._start >= 0 else 0
+
     def _leave_string(self) -> bool:
         """Whether the string that was cut ends in what we have."""
         rest = self._rest

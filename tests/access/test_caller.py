@@ -102,7 +102,7 @@ def test_chat2api_brings_a_token_and_pays_with_a_licence(clock):
         assert caller == Caller(licence(), Secret("sk-own"))
     with pytest.raises(NoAccess, match="platform token"):
         access.admit(Headers({"tokens-authorization": "good"}))
-    for wrong in ("", "bad"):
+    for wrong in ("bad", "Bearer bad"):
         with pytest.raises(NoAccess):
             access.admit(Headers({"authorization": "good", "tokens-authorization": wrong}))
 
@@ -217,3 +217,14 @@ def test_a_secret_shows_itself_to_nobody():
     assert "canary" not in f"{secret} {secret!r} {[secret]} {Caller(None, secret)}"
     with pytest.raises(TypeError):
         hash(secret)
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "Bearer", "Bearer  "])
+def test_an_empty_header_for_both_modes_is_as_if_absent(clock, empty):
+    """C-037: clients send what nobody has filled in."""
+    access = Access(Shelf(good=licence()), clock)
+    headers = Headers({"authorization": "Bearer good", "tokens-authorization": empty})
+
+    assert access.admit(headers) == Caller(licence())
+    with pytest.raises(NoAccess, match="a licence is required: put it in the Authorization header"):
+        access.admit(Headers({"tokens-authorization": empty}))

@@ -187,3 +187,28 @@ def test_an_access_log_that_cannot_be_is_wrong_and_not_made(tokens, tmp_path):
     state, what, do = found(done)["access log"]
     assert done.returncode == 1 and not log.parent.exists()
     assert state == "wrong" and str(log) in what and "TOKENS_LOG_FILE" in do
+
+
+def test_an_address_that_is_none_of_this_machine_is_wrong(tokens):
+    done = tokens("doctor", "--json", "--offline", TOKENS_HOST="192.0.2.1")  # of nobody's
+
+    state, what, do = found(done)["port"]
+    assert done.returncode == 1 and state == "wrong"
+    assert "cannot listen on 192.0.2.1:8080" in what and "TOKENS_HOST" in do
+
+
+@pytest.mark.parametrize(
+    "error", [socket.gaierror(-2, "Name or service not known"), UnicodeError()]
+)
+def test_a_host_that_cannot_be_resolved_is_wrong(tmp_path, monkeypatch, error):
+    def nobody(*asked: object, **how: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    doors = list(PLATFORMS.values())
+    env = {"TOKENS_DATABASE_URL": f"sqlite:///{tmp_path}/tokens.db", "TOKENS_HOST": "nobody"}
+
+    told = {one.check: one for one in examine(Settings.from_env(env, doors), offline=True)}["port"]
+
+    assert told.state == "wrong" and "cannot listen on nobody:8080" in told.what
+    assert "TOKENS_HOST" in told.do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -35,6 +36,23 @@ def test_a_truncated_stream_is_never_shown_as_whole(pair: Pair, mishap: str) -> 
     assert heard.broken and _told_to_have_failed(pair, heard)
     assert b"[DONE]" not in heard.content
     assert (line["outcome"], len(pair.asked)) == ("upstream_truncated", 1)
+
+
+@pytest.mark.parametrize("mishap", ["cut after=3", "truncate after=3", "truncate"])
+def test_a_truncated_array_ends_with_an_error_and_its_bracket(
+    platform: str, stack: Stack, mishap: str
+) -> None:
+    """C-109, C-226: what the caller got is JSON, and says what happened."""
+    generate = Pair(platform, CALLERS[-1], stack)
+    path, body = generate.ask(_prompt(mishap), stream=True)
+    asked = (path.removesuffix("?alt=sse"), body)
+    heard = generate.caller.call(generate.base, asked, stack.licence)
+    *chunks, last = json.loads(heard.content)
+    texts = [part["text"] for each in chunks for part in each["candidates"][0]["content"]["parts"]]
+
+    assert heard.status == 200 and heard.broken
+    assert ALL.startswith("".join(texts)) and texts
+    assert last["error"]["message"] and last["error"]["code"] == 502
 
 
 @pytest.mark.parametrize("mishap", ["cut", "truncate", "garble"])

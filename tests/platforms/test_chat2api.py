@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from app.simulators.simulator import EDGE_PAGE
+from tests.models import DIRECT
 from tests.platforms.callers import Heard, hear
 from tests.platforms.conftest import Pair
 from tests.stack import PATIENCE, compact
@@ -97,6 +98,7 @@ def test_a_missing_platform_token_is_401_and_says_so(pair: Pair) -> None:
     assert "platform token" in pair.caller.message(heard.json)
 
 
+@pytest.mark.parametrize("platform", DIRECT)
 def test_a_broken_stream_is_not_shown_as_whole_here_either(pair: Pair) -> None:
     """R-001."""
     prompt = "simulate: cut after=2\nsimulate: words=9"
@@ -106,11 +108,14 @@ def test_a_broken_stream_is_not_shown_as_whole_here_either(pair: Pair) -> None:
     assert len(pair.asked) == 1
 
 
-def test_an_error_in_the_stream_is_told_in_the_platforms_own_words(pair: Pair) -> None:
-    """C-048."""
-    prompt = "simulate: error after=2\nsimulate: words=9"
+@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("platform", DIRECT)
+def test_an_error_in_the_stream_is_told_in_the_platforms_own_words(pair: Pair, after: int) -> None:
+    """C-044, C-048: in the stream that the platform has begun, also where it is all there is."""
+    prompt = f"simulate: error after={after}\nsimulate: words=9"
     heard = _brought(pair, prompt, stream=True)
     real = _at_the_platform(pair, TOKEN)
+    assert (heard.status, real.status) == (200, 200)
     failure, own = pair.caller.failure(heard), pair.native.failure(real)
 
     assert failure is not None and own is not None

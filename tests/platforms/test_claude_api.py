@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
+from app.platforms import PLATFORMS
 from tests.models import MODELS
 from tests.platforms.callers import CALLERS, Caller, Messages
 from tests.platforms.conftest import Pair
@@ -121,3 +123,17 @@ def test_claude_code_may_knock_first(claude: Pair) -> None:
 
     assert knock.status_code < 500
     assert claude.caller.texts(heard) == "Hello"
+
+
+@pytest.mark.parametrize("platform", ["claude", "claude_api"])
+def test_models_go_by_their_dotted_names_too(platform: str) -> None:
+    """A-9: as products spell them, with and without parameters."""
+    catalogue = PLATFORMS[platform].catalogue
+    dashed = re.compile(r"(claude-[a-z]+-\d)-(\d)")
+    dotted = {
+        dashed.sub(r"\1.\2", one.id): one.id for one in catalogue.models if dashed.match(one.id)
+    }
+
+    assert len(dotted) >= 11
+    assert {name: catalogue.names.read(name).model for name in dotted} == dotted
+    assert catalogue.names.read("claude-opus-4.5-thinking").sets == {"think": True}

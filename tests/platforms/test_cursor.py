@@ -317,6 +317,18 @@ def test_a_caller_with_a_token_of_their_own_leaves_no_trace(cursor: Pair) -> Non
     assert [order["path"] for order in cursor.asked] == ["/v1/agents"] * 2
 
 
+@pytest.mark.parametrize("after", [0, 2])
+def test_who_brought_a_token_hears_cursors_own_words(cursor: Pair, after: int) -> None:
+    """C-048."""
+    headers = {"tokens-authorization": cursor.stack.licence, "authorization": "crsr_brought"}
+    text = f"simulate: error after={after}\nsimulate: words=9"
+    heard = cursor.call(text, stream=True, headers=headers)
+
+    assert heard.status == 200 and len(cursor.asked) == 1
+    failure = cursor.caller.failure(heard)
+    assert failure is not None and failure["error"]["message"] == "The agent stopped working."
+
+
 # Models.
 
 

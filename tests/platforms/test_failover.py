@@ -114,6 +114,15 @@ def test_an_error_before_the_stream_keeps_its_status(pair: Pair, kind: str) -> N
     assert pair.caller.message(heard.json)
 
 
+def test_an_error_in_a_stream_without_words_is_told_as_what_it_was(pair: Pair) -> None:
+    """R-012: the platform did not answer with the status that its error speaks of."""
+    heard = pair.call(f"simulate: error\n{SAY}", stream=True, query=ONCE)
+    told = pair.caller.failure(heard) if heard.status == 200 else heard.json
+
+    assert told is not None
+    assert "answered with status" not in pair.caller.message(told)
+
+
 @pytest.mark.parametrize("mishap", ["error", "garble", "cut"])
 @pytest.mark.parametrize("platform", DIRECT)
 def test_what_fails_each_time_before_the_first_word_is_told_as_what_it_was(

@@ -48,5 +48,3 @@ def door(request: pytest.FixtureRequest, stack: Stack) -> Door:
 def thinks(request: pytest.FixtureRequest) -> bool:
     """Whether the model is made to think."""
     return bool(request.param)
-
-

@@ -128,8 +128,11 @@ def test_links_in_results_of_tools_are_fetched_too():
     assert put == ToolResult("c", (Text("see"), Image(inline("image/png"))))
 
 
-def test_what_cannot_be_fetched_is_named_by_its_place():
-    """C-065: the system text was message 0."""
+@pytest.mark.parametrize("within_result", [False, True])
+def test_what_cannot_be_fetched_is_named_by_its_place(within_result):
+    """C-065: by the place where the caller's own dialect has it."""
+    link = Link(URL, place="input[0].content[1].image_url")
+    part: Any = ToolResult("c", (Image(link),)) if within_result else Image(link)
     with pytest.raises(BadAttachment) as refused:
-        inlined(asked(Text("a"), Image(Link(URL))), upstream("image"), Basket)
-    assert refused.value.param == "messages[2].content[1]"
+        inlined(asked(Text("a"), part), upstream("image"), Basket)
+    assert refused.value.param == "input[0].content[1].image_url"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 
-from app.canonical.events import Usage
+from app.canonical.events import Trouble, Usage
 from app.canonical.sieve import Sieve
 from app.errors import BrokenTransfer, EmptyReply
-from app.services.flows import PatchedFlow, RawFlow, TranslatedFlow
-from app.wire import anthropic_messages, openai_chat
+from app.services.flows import ArrayFlow, PatchedFlow, RawFlow, TranslatedFlow
+from app.wire import anthropic_messages, gemini_generate, openai_chat
 from app.wire.dialect import Telling
 
 TELLING = Telling("abc", "asked", 1, usage=True)
@@ -50,6 +51,51 @@ def test_an_error_that_passes_in_the_platforms_own_words_is_known_to_have_passed
         assert flow.feed(data) == data
 
     assert flow.is_ill and flow.done and flow.trouble is None
+
+
+def test_an_error_before_anything_has_passed_is_ours_to_tell():
+    """R-012, R-015: another attempt may follow, and nothing of this one may stand before it."""
+    flow = RawFlow(
+        gemini_generate.tap, gemini_generate.write_stream(TELLING), array=False, verbatim=False
+    )
+    error = b'data: {"error": {"code": 503, "message": "busy"}}\r\n\r\n'
+
+    assert flow.feed(error) == b"" and not flow.spoke
+    assert flow.trouble is not None and flow.trouble.message == "busy"
+
+
+def array_flow() -> ArrayFlow:
+    return ArrayFlow(gemini_generate.array_tap, gemini_generate.write_array_stream(TELLING))
+
+
+def element(text: str, **more: Any) -> bytes:
+    candidate = {"content": {"role": "model", "parts": [{"text": text}]}, **more}
+    return orjson.dumps({"candidates": [candidate]})
+
+
+ARRAY = b"[" + element("one [") + b",\r\n" + element('"two') + b"\n,\n"
+ARRAY += element("three", finishReason="STOP") + b"\n]\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_array_that_passes_is_the_platforms_own(size):
+    flow = array_flow()
+    out = b"".join(flow.feed(ARRAY[i : i + size]) for i in range(0, len(ARRAY), size))
+
+    assert out + flow.finish() == ARRAY and flow.done
+
+
+def test_an_array_that_is_cut_short_ends_with_an_error_and_its_bracket():
+    """C-109, R-001: wherever it is cut, what the caller gets is JSON."""
+    whole = orjson.loads(ARRAY)
+    for end in range(1, ARRAY.rindex(b"]")):
+        flow = array_flow()
+        out = flow.feed(ARRAY[: end // 2]) + flow.feed(ARRAY[end // 2 : end])
+        *before, last = orjson.loads(out + flow.fail(Trouble("cut", 502)))
+
+        assert last == {"error": {"code": 502, "message": "cut", "status": "INTERNAL"}}
+        assert before == whole[: len(before)]
+        assert flow.spoke == bool(before)
 
 
 @pytest.mark.parametrize(

@@ -355,7 +355,7 @@ def test_a_failing_stream_tells_an_error_and_no_finish(client: openai.OpenAI) ->
 def test_the_models_are_listed_and_described(client: openai.OpenAI) -> None:
     listed = {model.id: model.to_dict() for model in client.models.list()}
     assert listed["gpt-4o"]["shutdown_date"] == "2027-01-14"
-    assert client.models.retrieve("gpt-7-unheard").id == "gpt-7-unheard"
+    assert client.models.retrieve("gpt-5.1-codex").id == "gpt-5.1-codex"
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("claude-5")
     assert caught.value.code == "model_not_found"
@@ -363,11 +363,11 @@ def test_the_models_are_listed_and_described(client: openai.OpenAI) -> None:
 
 def test_a_stored_completion_can_be_read_changed_and_deleted(client: openai.OpenAI) -> None:
     made = client.chat.completions.create(
-        model="gpt-4.1-stored", messages=user("hello"), store=True, metadata={"a": "1"}
+        model="gpt-4.1-mini", messages=user("hello"), store=True, metadata={"a": "1"}
     )
     kept = client.chat.completions
     assert kept.retrieve(made.id) == made
-    assert [each.id for each in kept.list(model="gpt-4.1-stored")] == [made.id]
+    assert [each.id for each in kept.list(model="gpt-4.1-mini")] == [made.id]
     assert [each.content for each in kept.messages.list(made.id)] == ["hello"]
     assert kept.update(made.id, metadata={"a": "2"}).metadata == {"a": "2"}
     assert kept.delete(made.id).deleted

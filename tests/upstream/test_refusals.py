@@ -176,6 +176,7 @@ def test_any_header_is_a_wait_or_none(text):
         (Trouble("", 401), CredentialRefused),
         (Trouble("bad", 400), RequestRefused),
         (Trouble(BROKE), CredentialRefused),
+        (Trouble(BROKE, 503), CredentialRefused),
         (Trouble("", 200), BadReply),
     ],
     ids=str,
@@ -183,3 +184,14 @@ def test_any_header_is_a_wait_or_none(text):
 def test_an_error_inside_a_stream_means_what_it_would_have_meant_before(trouble, made):
     """R-012."""
     assert type(from_stream(trouble, model="m")) is made
+
+
+def test_a_failure_inside_a_stream_is_told_in_the_platforms_words():
+    """R-012: it did not answer with the status its error speaks of."""
+    error = from_stream(Trouble("overloaded", 529, retry_after=7.0), model="m")
+
+    assert (type(error), str(error), error.retry_after) == (
+        UpstreamError,
+        "the platform broke off with an error: overloaded",
+        7.0,
+    )

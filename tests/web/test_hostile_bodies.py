@@ -87,7 +87,7 @@ def test_a_body_that_cannot_be_read_is_400(call, what):
                     }
                 ]
             },
-            "messages[0].content[0]",
+            "messages[0].content[0].image_url",
         ),
     ],
     ids=lambda value: str(value)[:60],

@@ -1,0 +1,77 @@
+"""The models the simulators know: those that are documented, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.platforms import PLATFORMS
+from app.simulators import anthropic_models, gemini_models, grok_models, openai_models
+from app.simulators.anthropic_checks import Refused as AnthropicRefused
+from app.simulators.gemini_checks import Refused as GeminiRefused
+from app.simulators.openai_checks import Refused as OpenaiRefused
+
+ASK: dict[str, tuple[Callable[[str], object], type[Exception]]] = {
+    "chatgpt": (openai_models.require_known, OpenaiRefused),
+    "codex": (openai_models.require_known, OpenaiRefused),
+    "claude": (anthropic_models.resolved, AnthropicRefused),
+    "claude_api": (anthropic_models.resolved, AnthropicRefused),
+    "gemini": (gemini_models.resolved, GeminiRefused),
+    "gemini_official": (gemini_models.resolved, GeminiRefused),
+    "grok": (grok_models.resolved, OpenaiRefused),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ASK))
+def test_every_model_of_our_catalogue_is_known(name: str) -> None:
+    catalogue = PLATFORMS[name].catalogue
+    ask, _ = ASK[name]
+
+    for model in {
+        *(one.id for one in catalogue.models),
+        *(one.model for one in catalogue.names.aliases),
+    }:
+        ask(model)
+
+
+@pytest.mark.parametrize(
+    "name, model",
+    [
+        ("chatgpt", "gpt-4o-2024-08-06"),
+        ("chatgpt", "gpt-5.5-2026-04-23"),
+        ("chatgpt", "ft:gpt-4o-mini:org::id"),
+        ("claude_api", "claude-sonnet-4-5-20250929"),
+        ("gemini", "gemini-3.1-flash-image"),
+        ("gemini", "gemini-3.1-pro-preview-customtools"),
+    ],
+)
+def test_documented_forms_of_a_model_are_known(name: str, model: str) -> None:
+    ask, _ = ASK[name]
+    ask(model)
+
+
+@pytest.mark.parametrize(
+    "name, model",
+    [
+        ("chatgpt", "gpt-9"),
+        ("chatgpt", "gpt-7-unheard"),
+        ("chatgpt", "gpt-4o-2024"),
+        ("chatgpt", "o1"),
+        ("chatgpt", "ft:gpt-9:org::id"),
+        ("claude_api", "claude-nope-9"),
+        ("claude_api", "claude-opus-4.5"),
+        ("claude_api", "claude-opus-4-1"),
+        ("claude_api", "claude-opus-5-20990101"),
+        ("gemini", "gemini-9-pro"),
+        ("gemini", "gemini-2.0-flash"),
+        ("gemini", "gemini-2.5-flash-image"),
+        ("grok", "grok-9"),
+    ],
+)
+def test_any_other_model_is_not_found(name: str, model: str) -> None:
+    ask, refused = ASK[name]
+    with pytest.raises(refused) as told:
+        ask(model)
+
+    assert model in str(told.value)
