@@ -22,6 +22,7 @@ from app.errors import (
     BadReply,
     BrokenTransfer,
     CallerGone,
+    EmptyReply,
     GatewayError,
     Lossy,
     NoCredential,
@@ -255,9 +256,10 @@ class Exchange:
     def _peek(self, answer: Answering, flow: Flow) -> bytes:
         flow.restart()
         try:
-            data = answer.next(PEEK_SECONDS)
-            if data is not None:
-                self._unsent += flow.feed(data) if data else flow.finish()
+            if data := answer.next(PEEK_SECONDS):
+                self._unsent += flow.feed(data)
+            elif data is not None:
+                raise EmptyReply("the platform gave an empty answer")
             # Who brought a token hears the platform's own words, in the stream that it has begun.
             if flow.trouble is not None and not (flow.spoke or self._source.only_once):
                 raise from_stream(flow.trouble, model=self.call.telling.model)

@@ -267,6 +267,8 @@ def _encoded(body: dict[str, Any]) -> bytes:
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        raise EmptyReply("the platform gave an empty answer")
     try:
         parsed = orjson.loads(body)
     except ValueError as error:

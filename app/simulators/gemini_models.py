@@ -39,9 +39,8 @@ LISTED: dict[str, str] = {
     "gemini-3.1-flash-lite-image": "Nano Banana 2 Lite",
 }
 
-UNLISTED = frozenset(
-    "gemini-3.1-pro-preview-customtools gemini-3.1-flash-image gemma-3-27b-it".split()
-)  # served all the same
+UNLISTED = frozenset("""gemini-2.0-flash gemini-3-pro-preview gemini-3.1-flash-image
+    gemini-3.1-pro-preview-customtools gemma-3-27b-it""".split())  # served all the same
 
 RATIOS = tuple("1:1 1:4 4:1 1:8 8:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 21:9".split())
 TEN_RATIOS = tuple("1:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 21:9".split())

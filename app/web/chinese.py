@@ -44,6 +44,7 @@ CHINESE: dict[str, str] = {
     "{field} must be a whole number from 0 to {most}": "{field} 必须是 0 到 {most} 之间的整数",
     "{field} must be at least {least}": "{field} 不能小于 {least}",
     "{field} must be true or false": "{field} 必须是 true 或 false",
+    "{field} must be a string or an array": "{field} 必须是字符串或数组",
     "{field} must be an array": "{field} 必须是数组",
     "{field} must be an array of objects": "{field} 必须是对象数组",
     "{field} must be an object": "{field} 必须是对象",

@@ -116,7 +116,7 @@ def read_blocks(content: Any, param: str) -> tuple[Part, ...]:
         return (Text(content),) if content else ()
     parts: list[Part] = []
     seals: dict[str, Opaque] = {}
-    for i, block in enumerate(fields.a_list(content, param)):
+    for i, block in enumerate(fields.a_list_or_text(content, param)):
         part = read_block(block, f"{param}[{i}]")
         if (held := _held(part)) is not None:
             if not _signed(parts, *held):

@@ -35,6 +35,13 @@ def a_list(value: Any, param: str) -> list[Any]:
     return value
 
 
+def a_list_or_text(value: Any, param: str) -> list[Any]:
+    """The list; told as what may be text too, which the caller has looked for already."""
+    if not isinstance(value, list):
+        raise BadRequest("{field} must be a string or an array", param=param, field=param)
+    return value
+
+
 def text(value: Any, param: str) -> str:
     if not isinstance(value, str):
         raise BadRequest("{field} must be a string", param=param, field=param)
@@ -84,7 +91,8 @@ def texts(value: Any, param: str) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    return tuple(text(item, f"{param}[{i}]") for i, item in enumerate(a_list(value, param)))
+    items = enumerate(a_list_or_text(value, param))
+    return tuple(text(item, f"{param}[{i}]") for i, item in items)
 
 
 def _number(value: str, param: str) -> float:

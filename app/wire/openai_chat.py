@@ -162,11 +162,11 @@ def _words(reply: ChatReply, telling: Telling) -> str:
 
 
 def _write_thoughts(reply: ChatReply, telling: Telling, message: dict[str, Any]) -> None:
-    if telling.reasoning == "none":
+    if telling.reasoning != "field":
         return
     thoughts = [part for part in reply.parts if isinstance(part, Thinking)]
     words = "".join(thought.text for thought in thoughts)
-    if words and telling.reasoning == "field":
+    if words:
         message["reasoning_content"] = words
     sealed = [write_detail(one.text, one.opaque) for one in thoughts if one.opaque is not None]
     if sealed:

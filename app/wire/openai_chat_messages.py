@@ -118,9 +118,8 @@ def _read_content(content: Any, param: str) -> tuple[Part, ...]:
         return ()
     if isinstance(content, str):
         return (Text(content),)
-    return tuple(
-        _read_part(part, f"{param}[{i}]") for i, part in enumerate(fields.a_list(content, param))
-    )
+    parts = enumerate(fields.a_list_or_text(content, param))
+    return tuple(_read_part(part, f"{param}[{i}]") for i, part in parts)
 
 
 def _read_part(part: Any, param: str) -> Part:

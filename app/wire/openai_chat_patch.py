@@ -21,7 +21,7 @@ from app.canonical.model import ModelFacts
 from app.errors import BadReply, BrokenTransfer
 from app.wire import fields
 from app.wire.dialect import Telling
-from app.wire.openai_chat_request import LIMITS, OWN, UNDERSTOOD, drop_refused
+from app.wire.openai_chat_request import LIMITS, OWN, UNDERSTOOD, drop_refused, read_options
 from app.wire.openai_chat_stream import (
     DONE,
     FINISH_REASONS,
@@ -79,9 +79,8 @@ def patch_request(body: Mapping[str, Any], model: str, facts: ModelFacts) -> dic
     if not patched.get("tools"):
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             patched.pop(name, None)
+    options = read_options(patched)
     if patched.get("stream"):
-        options = patched.get("stream_options")
-        options = dict(options) if isinstance(options, Mapping) else {}
         patched["stream_options"] = (
             {"include_obfuscation": False} | options | {"include_usage": True}
         )

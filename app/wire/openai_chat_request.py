@@ -52,6 +52,7 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
     system = tuple(
         part for turn in turns[:leading] for part in turn.parts if isinstance(part, Text)
     )
+    read_options(body)  # who asks for nothing there may still have written nonsense
     extras = {name: value for name, value in body.items() if name not in UNDERSTOOD}
     return ChatRequest(
         model=fields.text(fields.required(body, "model"), "model"),
@@ -71,6 +72,12 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
         verbosity=fields.optional_text(body, "verbosity"),
         extras=Opaque(NAME, extras) if extras else None,
     )
+
+
+def read_options(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What the caller says of its stream."""
+    options = body.get("stream_options")
+    return {} if options is None else dict(fields.an_object(options, "stream_options"))
 
 
 def _read_limit(body: Mapping[str, Any]) -> int | None:
@@ -208,17 +215,24 @@ def _read_tool_choice(body: Mapping[str, Any]) -> ToolChoice | None:
     choice = fields.an_object(given, "tool_choice")
     allowed = choice.get("allowed_tools")
     if isinstance(allowed, Mapping):
-        names = tuple(_named(one) for one in fields.a_list(allowed.get("tools"), "tool_choice"))
+        param = "tool_choice.allowed_tools.tools"
+        tools = enumerate(fields.a_list(allowed.get("tools"), param))
+        names = tuple(_named(one, f"{param}[{i}]") for i, one in tools)
         return ToolChoice(
             "required" if allowed.get("mode") == "required" else "auto", names, parallel
         )
-    return ToolChoice("required", (_named(choice),), parallel)
+    return ToolChoice("required", (_named(choice, "tool_choice"),), parallel)
 
 
-def _named(choice: Any) -> str:
-    choice = fields.an_object(choice, "tool_choice")
-    inner = choice.get("function") or choice.get("custom") or choice
-    return fields.text(fields.an_object(inner, "tool_choice").get("name"), "tool_choice.name")
+def _named(given: Any, param: str) -> str:
+    """The name of the tool; some clients leave out the object around it."""
+    choice = fields.an_object(given, param)
+    for kind in ("function", "custom"):
+        if choice.get(kind) is not None or (choice.get("type") == kind and "name" not in choice):
+            param = f"{param}.{kind}"
+            inner = {} if choice.get(kind) is None else fields.an_object(choice[kind], param)
+            return fields.text(inner.get("name"), f"{param}.name")
+    return fields.text(choice.get("name"), f"{param}.name")
 
 
 # ---------------------------------------------------------------- writing

@@ -404,7 +404,7 @@ class ChatWriter:
 
     def _seal(self, index: int, opaque: Opaque, out: list[bytes]) -> None:
         """A sealed thought goes out whole once more, beside its seal, for clients that echo it."""
-        if self._kinds.get(index) == "thinking":
+        if self._kinds.get(index) == "thinking" and not self._inline:
             words = "".join(self._kept[index])
             out.append(self._chunk({"reasoning_details": [write_detail(words, opaque)]}))
 

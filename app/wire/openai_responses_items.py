@@ -141,7 +141,7 @@ def read_input(given: Any) -> tuple[Turn, ...]:
     if isinstance(given, str):
         return (Turn("user", (Text(given),)),) if given else ()
     made = _Conversation()
-    for i, item in enumerate(fields.a_list(given, "input")):
+    for i, item in enumerate(fields.a_list_or_text(given, "input")):
         param = f"input[{i}]"
         _read_item(fields.an_object(item, param), param, made)
     return tuple(made.turns)
@@ -265,7 +265,7 @@ def _read_content(content: Any, param: str) -> tuple[Part, ...]:
         return ()
     if isinstance(content, str):
         return (Text(content),)
-    parts = enumerate(fields.a_list(content, param))
+    parts = enumerate(fields.a_list_or_text(content, param))
     return tuple(_read_part(part, f"{param}[{i}]") for i, part in parts)
 
 

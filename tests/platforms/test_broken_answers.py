@@ -114,6 +114,7 @@ def test_an_empty_answer_is_an_error(pair: Pair, stream: bool) -> None:
 
     assert (heard.status, len(pair.asked)) == (502, 1)
     assert pair.caller.message(heard.json)
+    assert pair.stack.line(heard.headers["x-request-id"])["outcome"] == "upstream_empty"
 
 
 def test_an_answer_without_a_word_is_an_error_unless_it_comes_raw(pair: Pair, stream: bool) -> None:

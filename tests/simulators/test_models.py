@@ -64,7 +64,7 @@ def test_documented_forms_of_a_model_are_known(name: str, model: str) -> None:
         ("claude_api", "claude-opus-4-1"),
         ("claude_api", "claude-opus-5-20990101"),
         ("gemini", "gemini-9-pro"),
-        ("gemini", "gemini-2.0-flash"),
+        ("gemini", "gemini-1.0-pro"),
         ("gemini", "gemini-2.5-flash-image"),
         ("grok", "grok-9"),
     ],

@@ -40,6 +40,7 @@ from app.canonical.request import (
 )
 from app.errors import BadRequest
 from app.platforms.claude_api import PLATFORM
+from app.simulators import anthropic_models
 from app.simulators.anthropic_limits import accept
 from app.simulators.anthropic_thoughts import redacted, signature
 from app.wire import openai_chat
@@ -198,7 +199,10 @@ def facts_of(model: str) -> ModelFacts:
 
 @pytest.mark.parametrize("model", [*MODELS, "claude-sonnet-4-5-20250929", "claude-newest-9"])
 @pytest.mark.parametrize("case", CASES)
-def test_every_model_takes_what_it_is_sent(case: str, model: str) -> None:
+def test_every_model_takes_what_it_is_sent(
+    case: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(anthropic_models.LISTED, "claude-newest-9", "One we have not heard of")
     body = write_request(replace(CASES[case], model=model), facts_of(model))
     accept(_signed_by(orjson.loads(orjson.dumps(body)), model), (), version=VERSION)
 

@@ -152,3 +152,35 @@ def test_an_address_that_nobody_may_open_is_called_that(
         dialect.read_request(made(url))
 
     assert (refused.value.code, refused.value.param) == ("invalid_attachment", param)
+
+
+@pytest.mark.parametrize(
+    "dialect, body, words",
+    [
+        (openai_chat, chat(SAID) | {"stop": 5}, "stop must be a string or an array"),
+        (
+            openai_chat,
+            chat({"role": "user", "content": 5}),
+            "messages[0].content must be a string or an array",
+        ),
+        (
+            anthropic_messages,
+            chat({"role": "user", "content": 5}),
+            "messages[0].content must be a string or an array",
+        ),
+        (
+            openai_responses,
+            items({"role": "user", "content": 5}),
+            "input[0].content must be a string or an array",
+        ),
+        (openai_responses, {"model": "m", "input": 5}, "input must be a string or an array"),
+    ],
+    ids=str,
+)
+def test_what_may_be_text_or_an_array_is_not_called_an_array(
+    dialect: Any, body: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BadRequest) as refused:
+        dialect.read_request(body)
+
+    assert str(refused.value) == words

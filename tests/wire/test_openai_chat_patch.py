@@ -232,6 +232,16 @@ def test_what_needs_more_than_a_patch_is_left_to_the_translation(given_):
     assert patch_request(BASE | given_, "gpt-4o", ModelFacts()) is None
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("options", [5, "yes", [], True])
+def test_options_of_a_stream_that_are_none_are_named(stream, options):
+    given_ = {"messages": [{"role": "user", "content": "a"}], "stream": stream}
+    with pytest.raises(BadRequest) as refused:
+        patch_request(given_ | {"stream_options": options}, "m", ModelFacts())
+
+    assert refused.value.param == "stream_options"
+
+
 def test_what_a_model_refuses_is_left_out():
     """K-037."""
     facts = ModelFacts(

@@ -105,7 +105,7 @@ def test_thoughts_go_where_the_caller_wants_them(reasoning, content, field):
     assert (message["content"], message.get("reasoning_content")) == (content, field)
     sealed = write_reply(reply(Thinking("", SEAL), Text("yes")), Telling("a", "m", 1, reasoning))
     assert "think>" not in sealed["choices"][0]["message"]["content"]
-    assert ("tokens1." in str(sealed)) is (reasoning != "none")
+    assert ("tokens1." in str(sealed)) is (reasoning == "field")
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_a_sealed_thought_without_words_leaves_no_empty_tags(reasoning):
     events += [Opened(1, "text"), Delta(1, "yes"), Closed(1), Finished("stop")]
     wire = told(events, Telling("abc", "m", 1, reasoning))
 
-    sealed = () if reasoning == "none" else (Thinking("", SEAL),)
+    sealed = (Thinking("", SEAL),) if reasoning == "field" else ()
     assert fold(heard(wire, [])).parts == (*sealed, Text("yes"))
     assert b"think>" not in wire
 
