@@ -39,6 +39,7 @@ def test_a_truncated_stream_is_never_shown_as_whole(pair: Pair, mishap: str) -> 
 
 
 @pytest.mark.parametrize("mishap", ["cut after=3", "truncate after=3", "truncate"])
+@pytest.mark.parametrize("platform", DIRECT)
 def test_a_truncated_array_ends_with_an_error_and_its_bracket(
     platform: str, stack: Stack, mishap: str
 ) -> None:
