@@ -129,7 +129,7 @@ def _last_text(reply: ChatReply) -> int:
 def _opening(index: int, part: Part) -> tuple[Opened, str, Opaque | None]:
     match part:
         case Text(text, opaque):
-            return Opened(index, "text"), text, opaque
+            return Opened(index, "text", opaque=opaque), text, opaque
         case Thinking(text, opaque):
             return Opened(index, "thinking"), text, opaque
         case Refusal(text):

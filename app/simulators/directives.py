@@ -3,26 +3,35 @@
 A directive works through any client and any dialect, because it is only text. It starts with
 `simulate:` in any case and runs to the end of its line; `say` alone runs to the end of the text,
 so that an answer of several lines can be asked for. A text may hold several directives.
+
+`simulate: call NAME {...}` orders a call of that tool, with the JSON behind its name.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 _START = re.compile(r"simulate:[ \t]*", re.IGNORECASE)
 _SAY = re.compile(r"say[ \t]", re.IGNORECASE)
+_CALL = re.compile(r"call[ \t]+(\S+)[ \t]*(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """The bare words in order, and the `name=value` settings, all in lower case."""
+    """The bare words in order, and the `name=value` settings, all in lower case.
+
+    `called` is the tool that is to be called and its arguments, None where there were none.
+    """
 
     words: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     said: str | None = None
+    called: tuple[str, Any] | None = None
 
     def number(self, name: str, default: float = 0.0) -> float:
         """A setting as a number; the default when it is missing or not finite."""
@@ -40,6 +49,10 @@ def directives(text: str) -> list[Directive]:
     while start := _START.search(text, position):
         if said := _SAY.match(text, start.end()):
             return [*found, Directive(("say",), {}, text[said.end() :])]
+        if called := _CALL.match(text, start.end()):
+            found.append(Directive(("call",), called=(called[1], _json(called[2]))))
+            position = called.end()
+            continue
         end = text.find("\n", start.end())
         line = text[start.end() : len(text) if end < 0 else end]
         if following := _START.search(line):
@@ -68,3 +81,13 @@ def _read(line: str) -> Directive:
     words = tuple(name for name, equals, _ in pairs if not equals)
     settings = {name: value for name, equals, value in pairs if equals}
     return Directive(words, settings)
+
+
+def _json(text: str) -> Any:
+    """The JSON at the beginning of the text, None if there is none; what stands behind it, such as
+    a client's own quotes, does not count.
+    """
+    try:
+        return json.JSONDecoder().raw_decode(text)[0]
+    except ValueError:
+        return None

@@ -5,7 +5,9 @@ counts and what the usage reports, so a limit of five cuts after five deltas. Th
 before the answer, as with real models: a small limit may leave no text at all. Input is counted
 by length, a token for four bytes.
 
-The prompt may steer the model by directive (see `directives`): `say TEXT`, `words=N`, `cached`.
+The prompt may steer the model by directive (see `directives`): `say TEXT`, `words=N`, `cached`,
+`call NAME {...}`. Without one, a tool is called when the prompt names it; with `say` or `call` only
+what was ordered happens, since programs put the names of their tools around every prompt.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ class Said:
 def say(ask: Ask) -> Said:
     """The model's turn."""
     orders = directives(ask.text)
-    calls = _calls(ask)
+    calls = _calls(ask, orders)
     text = "" if calls else _text(ask, orders)
     text, stop = _stopped(text, ask.stop)
     finish = "tool_calls" if calls else "stop_sequence" if stop is not None else "stop"
@@ -132,22 +134,29 @@ class _Room:
         return "".join(cut)
 
 
-def _calls(ask: Ask) -> tuple[tuple[str, str], ...]:
+def _calls(ask: Ask, orders: Sequence[Directive]) -> tuple[tuple[str, str], ...]:
     if not ask.tools or ask.tool_results:
         return ()
-    named = [name for name in ask.tools if name and name in ask.text]
+    ordered = dict(each.called for each in orders if each.called and each.called[0] in ask.tools)
+    named = list(ordered)
+    if not any(each.said is not None or each.called for each in orders):
+        named = [name for name in ask.tools if name and name in ask.text]
     if ask.forced:
         named = [ask.forced] if ask.forced in ask.tools else []
     elif ask.forced == "" and not named:
         named = list(ask.tools)[:1]
     if not ask.parallel:
         named = named[:1]
-    return tuple((name, _arguments(ask, name)) for name in named)
+    return tuple((name, _arguments(ask, name, ordered.get(name))) for name in named)
 
 
-def _arguments(ask: Ask, name: str) -> str:
+def _arguments(ask: Ask, name: str, ordered: Any) -> str:
+    """What was ordered, if it can be the input of a tool at all; else a sample."""
+    schema = ask.tools[name] or {}
+    if isinstance(ordered, str if schema.get("type") == "string" else dict):
+        return json.dumps(ordered, ensure_ascii=False)
     words = [word for word in _words(ask.text) if word not in ask.tools and word not in name]
-    return json.dumps(sample(ask.tools[name] or {}, words), ensure_ascii=False)
+    return json.dumps(sample(schema, words), ensure_ascii=False)
 
 
 def _words(text: str) -> list[str]:

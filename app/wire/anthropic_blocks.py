@@ -47,6 +47,7 @@ REPLAYED = frozenset(
     tool_reference""".split()
 )  # blocks without a counterpart: they go back as they came, like every `..._tool_result`
 REDACTED = "redacted_thinking"
+NEXT_TEXT = "+"  # stands for the id of a call, and can be none
 UNSIGNED = carry(Opaque("", None))  # clients keep a thought only with a signature; this one is none
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 
@@ -88,7 +89,7 @@ def foreign(opaque: Opaque | None) -> Opaque | None:
 
 def call_seal(call_id: str, opaque: Opaque) -> str:
     """The signature of an empty thought that carries what belongs to a call; without an id, to the
-    text before it.
+    text before it; with NEXT_TEXT, to the text behind it.
     """
     inside = {"call": call_id, "opaque": {"d": opaque.dialect, "v": opaque.value}}
     return carry(Opaque(NAME, inside))
@@ -123,6 +124,8 @@ def read_blocks(content: Any, param: str) -> tuple[Part, ...]:
                 seals[held[0]] = held[1]
         elif isinstance(part, ToolCall) and part.call_id in seals:
             parts.append(replace(part, opaque=seals.pop(part.call_id)))
+        elif isinstance(part, Text) and NEXT_TEXT in seals:
+            parts.append(replace(part, opaque=seals.pop(NEXT_TEXT)))
         else:
             parts.append(part)
     return tuple(parts)

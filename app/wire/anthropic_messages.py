@@ -18,6 +18,7 @@ from app.canonical.reply import ChatReply, Citation
 from app.errors import BadReply
 from app.wire.anthropic_blocks import (
     NAME,
+    NEXT_TEXT,
     REDACTED,
     call_seal,
     fitting_id,
@@ -170,7 +171,7 @@ def _write_part(part: Part, telling: Telling) -> list[dict[str, Any]]:
     match part:
         case Text(text, opaque):
             block = {"type": "text", "text": text}
-            return [block, *(() if quiet else _sealed("", opaque))] if text else []
+            return [*(() if quiet else _sealed(NEXT_TEXT, opaque)), block] if text else []
         case Refusal(text):
             return [{"type": "text", "text": text}] if text else []
         case Image(Inline(media_type, data)):

@@ -27,6 +27,7 @@ from app.canonical.events import (
 )
 from app.canonical.parts import Opaque
 from app.wire.anthropic_blocks import (
+    NEXT_TEXT,
     UNSIGNED,
     call_seal,
     fitting_id,
@@ -97,7 +98,9 @@ class MessagesWriter:
     """Events of ours to events of Anthropic's, one block after the other.
 
     A thought begins late, because only its seal says whether it is redacted. What another platform
-    wants back with a call or a text goes out in an empty thought beside it.
+    wants back with a call or a text goes out in an empty thought beside it, but never at the end:
+    where an answer does not end with its text, Claude Code prints nothing. So what comes too late
+    to stand before the last text is left out.
     """
 
     __slots__ = (
@@ -110,6 +113,7 @@ class MessagesWriter:
         "_late",
         "_sealed",
         "_mark",
+        "_kept",
         "_words",
         "_usage",
         "_called",
@@ -128,6 +132,7 @@ class MessagesWriter:
         self._mark: Opaque | None = (
             None  # what has to follow the open block in a thought of its own
         )
+        self._kept: Opaque | None = None  # of the text before, for a thought if anything follows
         self._words: list[str] | None = None  # of a call that takes no JSON
         self._usage: Usage | None = None
         self._called = False
@@ -199,6 +204,9 @@ class MessagesWriter:
     def _open_block(self, event: Opened, out: list[bytes]) -> None:
         self._block, self._head, self._mark, self._words = event, b"", None, None
         self._late = self._sealed = False
+        if self._kept is not None:
+            self._carry(call_seal("", self._kept), out)
+            self._kept = None
         match event.kind:
             case "thinking":
                 self._late = not self._quiet
@@ -215,8 +223,9 @@ class MessagesWriter:
                 self._start({"type": "text", "text": ""}, out, "text")
                 out += (self._head, orjson.dumps(picture(event.name)), TAIL)
             case _:
+                if (mark := foreign(event.opaque)) is not None:
+                    self._carry(call_seal(NEXT_TEXT, mark), out)
                 self._start({"type": "text", "text": ""}, out, "text")
-                self._mark = foreign(event.opaque)
 
     def _open_call(self, event: Opened, out: list[bytes]) -> None:
         call_id = self._call_id()
@@ -274,9 +283,10 @@ class MessagesWriter:
             text = orjson.dumps({"input": "".join(self._words)}).decode()
             self._more({"type": "input_json_delta", "partial_json": text}, out)
         out.append(_event("content_block_stop", index=self._index))
-        if self._mark is not None:
-            call_id = self._call_id() if kind in CALLS else ""
-            self._carry(call_seal(call_id, self._mark), out)
+        if kind not in CALLS:
+            self._kept = self._mark
+        elif self._mark is not None:
+            self._carry(call_seal(self._call_id(), self._mark), out)
         self._head, self._words, self._mark = b"", None, None
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:

@@ -476,6 +476,8 @@ class ChunkWriter:
             self._kept[event.index] = (event, [])
         elif not (self._quiet and event.kind == "thinking"):
             self._kinds[event.index] = event.kind
+            if event.opaque is not None:
+                self._seals[event.index] = event.opaque
 
     def _close(self, index: int, out: list[bytes]) -> None:
         opaque = self._seals.pop(index, None)

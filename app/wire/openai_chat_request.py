@@ -5,6 +5,7 @@ Token limits have three spellings, functions two, stop four, effort three; one o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -37,6 +38,7 @@ OWN = frozenset(
     """audio metadata modalities moderation prediction prompt_cache_options prompt_cache_retention
     store web_search_options""".split()
 )  # documented by OpenAI, without a counterpart elsewhere
+LONGEST_NAME = 64  # of a caller's own identifiers
 EFFORTS: frozenset[str] = frozenset(get_args(Effort))
 
 
@@ -254,8 +256,8 @@ def write_request(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
         body["tools"] = tools
         body.update(_write_tool_choice(request.tool_choice))
     for name, value in (
-        ("safety_identifier", request.user),
-        ("prompt_cache_key", request.cache_key),
+        ("safety_identifier", fitting(request.user)),
+        ("prompt_cache_key", fitting(request.cache_key)),
         ("service_tier", request.service_tier),
         ("verbosity", request.verbosity),
     ):
@@ -267,6 +269,13 @@ def write_request(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
     return drop_refused(body, facts)
+
+
+def fitting(name: str) -> str:
+    """A caller's own identifier, made to fit the vendor's 64 characters."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def drop_refused(body: dict[str, Any], facts: ModelFacts) -> dict[str, Any]:

@@ -8,7 +8,6 @@ smallest limit the vendor takes is 16 tokens.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -25,8 +24,8 @@ from app.canonical.request import (
 )
 from app.errors import BadRequest
 from app.wire import fields
-from app.wire.openai_chat_request import effort_for, nearest
-from app.wire.openai_responses_items import CHAT, LONGEST_ID, NAME, own, read_input, write_input
+from app.wire.openai_chat_request import effort_for, fitting, nearest
+from app.wire.openai_responses_items import CHAT, NAME, own, read_input, write_input
 
 UNDERSTOOD = frozenset("""model input instructions tools tool_choice parallel_tool_calls temperature
         top_p top_logprobs max_output_tokens reasoning text stream user
@@ -228,8 +227,8 @@ def write_request(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
         body["text"] = text
     body |= _write_tools(request, facts, extras)
     for name, value in (
-        ("safety_identifier", _fitting(request.user)),
-        ("prompt_cache_key", _fitting(request.cache_key)),
+        ("safety_identifier", fitting(request.user)),
+        ("prompt_cache_key", fitting(request.cache_key)),
         ("service_tier", request.service_tier if request.service_tier in TIERS else ""),
     ):
         if value:
@@ -404,13 +403,6 @@ def _write_choice(
 def _reference(name: str, tool: Mapping[str, Any]) -> dict[str, Any]:
     kind = tool["type"]
     return {"type": kind, "name": name} if kind in ("function", "custom") else {"type": kind}
-
-
-def _fitting(name: str) -> str:
-    """A caller's own identifier, made to fit the vendor's 64 characters."""
-    if len(name) <= LONGEST_ID:
-        return name
-    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def _drop_refused(body: dict[str, Any], facts: ModelFacts) -> dict[str, Any]:

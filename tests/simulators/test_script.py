@@ -77,6 +77,42 @@ def test_tools_are_called_when_named_or_forced(
     assert said.finish == ("tool_calls" if names else "stop")
 
 
+@pytest.mark.parametrize(
+    ("order", "calls"),
+    [
+        (
+            'call wx {"city": "Aix", "days": 3}" says the client',
+            [("wx", {"city": "Aix", "days": 3})],
+        ),
+        (
+            'call clock {}\nsimulate: call wx {"city": "simulate: cut"}',
+            [("clock", {}), ("wx", {"city": "simulate: cut"})],
+        ),
+        ("call clock", [("clock", {})]),
+        ("call clock [1]", [("clock", {})]),
+        ('call note "one\\ntwo"', [("note", "one\ntwo")]),
+        ("call nobody {}", []),
+        ("say a word", []),
+    ],
+)
+def test_only_ordered_tools_are_called_whatever_the_prompt_names(
+    order: str, calls: list[tuple[str, Any]]
+) -> None:
+    tools: dict[str, Any] = {"wx": WEATHER, "clock": {"type": "object"}, "note": {"type": "string"}}
+    said = say(Ask(f"You have wx, clock and note.\nSimulate: {order}", tools=tools))
+    assert [(name, json.loads(arguments)) for name, arguments in said.calls] == calls
+
+
+def test_an_ordered_call_is_made_once() -> None:
+    said = say(Ask("simulate: call wx {}", tools={"wx": WEATHER}, tool_results=("3C",)))
+    assert (said.calls, said.finish) == ((), "stop")
+
+
+def test_a_forced_tool_is_called_though_words_were_ordered() -> None:
+    said = say(Ask("simulate: say Hi", tools={"wx": WEATHER}, forced="wx"))
+    assert [name for name, _ in said.calls] == ["wx"]
+
+
 def test_arguments_fit_the_schema_and_take_words_of_the_prompt() -> None:
     said = say(Ask("ask wx about Ålesund", tools={"wx": WEATHER}))
     assert [(name, json.loads(arguments)) for name, arguments in said.calls] == [

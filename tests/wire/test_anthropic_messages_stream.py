@@ -422,6 +422,42 @@ def test_no_thoughts_means_none_at_all() -> None:
     assert write_reply(fold(events), QUIET)["content"] == [{"type": "text", "text": "Hi"}]
 
 
+def late(*parts: Part) -> list[Event]:
+    """The stream of an answer whose texts are sealed when they are over, as Google's are."""
+    events: list[Event] = []
+    for event in answer(*parts):
+        if isinstance(event, Opened) and event.kind == "text" and event.opaque is not None:
+            mark = Sealed(event.index, event.opaque)
+            events.append(replace(event, opaque=None))
+        elif isinstance(event, Closed) and isinstance(parts[event.index], Text):
+            events += [mark, event]
+        else:
+            events.append(event)
+    return events
+
+
+def test_what_a_stranger_wants_back_with_a_text_stands_before_it() -> None:
+    """Claude Code prints nothing where the last block is no text."""
+    events = answer(Thinking("hm", SEAL), Text("Hi", FOREIGN))
+    whole = write_reply(fold(events), TELLING)["content"]
+    message = as_the_sdk_sees(told(events))
+
+    assert [block.type for block in message.content] == ["thinking", "thinking", "text"]
+    assert [block.model_dump(exclude_none=True) for block in message.content] == whole
+    assert read_blocks(whole, "content") == (Thinking("hm", SEAL), Text("Hi", FOREIGN))
+
+
+def test_what_comes_too_late_for_that_is_left_out_of_the_end_alone() -> None:
+    call = ToolCall("c", "f", "{}")
+    ended = as_the_sdk_sees(told(late(Text("Hi", FOREIGN))))
+    called = as_the_sdk_sees(told(late(Text("Hi", FOREIGN), call)))
+    content = [block.model_dump(exclude_none=True) for block in called.content]
+
+    assert [block.type for block in ended.content] == ["text"]
+    assert [block["type"] for block in content] == ["text", "thinking", "tool_use"]
+    assert read_blocks(content, "content") == (Text("Hi", FOREIGN), call)
+
+
 def test_no_thoughts_means_none_for_a_strangers_seal_either() -> None:
     events = answer(Text("Hi", FOREIGN), ToolCall("c", "f", "{}", opaque=FOREIGN))
     kinds = ["text", "tool_use"]

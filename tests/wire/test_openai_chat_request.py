@@ -251,6 +251,20 @@ def test_what_was_read_is_written_as_openai_documents_it():
     assert write_request(read_request(body), ModelFacts()) == body
 
 
+def test_identifiers_that_are_too_long_are_made_to_fit():
+    """Claude Code sends 150 letters as the user's."""
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "safety_identifier": "u" * 150,
+        "prompt_cache_key": "k" * 65,
+    }
+    written = write_request(read_request(body), ModelFacts())
+
+    assert len(written["safety_identifier"]) == len(written["prompt_cache_key"]) == 64
+    assert written["safety_identifier"] != written["prompt_cache_key"]
+
+
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3)
