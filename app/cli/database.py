@@ -32,6 +32,15 @@ def named(settings: Settings, *, read_only: bool = False) -> Database:
         raise Complaint(f"TOKENS_DATABASE_URL {error}") from error
 
 
+def is_there(settings: Settings) -> bool:
+    """Whether there is a database to look into; what is no file of ours counts as there."""
+    database = named(settings, read_only=True)
+    try:
+        return database.file is None or database.file.exists()
+    finally:
+        database.close()
+
+
 def why(error: BaseException) -> str:
     """What the database or the system said, in one line."""
     cause = error.__cause__ or error
@@ -44,8 +53,21 @@ def _prepare(database: Database) -> None:
         database.make_place()
     except OSError as error:
         raise _complaint(database, error) from error
-    if database.version() != HEAD:
-        importlib.import_module("app.storage.schema").prepare(database)
+    version = database.version()
+    if version == HEAD:
+        return
+    check_version(version)
+    importlib.import_module("app.storage.schema").prepare(database)
+
+
+def check_version(version: str | None) -> None:
+    """Complains of a database that a newer program has been at."""
+    if version is None or importlib.import_module("app.storage.schema").knows(version):
+        return
+    raise Complaint(
+        f"the database is at version {version}, which only a newer program than this one knows; "
+        "install that one, or set TOKENS_DATABASE_URL to another database"
+    )
 
 
 def _complaint(database: Database, error: Exception) -> Complaint:

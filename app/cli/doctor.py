@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from app.cli.database import named, why
+from app.cli.database import check_version, named, why
 from app.cli.serve import check_log, check_port
 from app.cli.words import Complaint, settings, show
 from app.config import Settings
@@ -91,6 +91,11 @@ def _version(database: Database) -> Finding:
     do = "nothing: `tokens serve` will do it"
     if version is None:
         return Finding("database", "note", "not prepared yet", do)
+    try:
+        check_version(version)
+    except Complaint as complaint:
+        what, _, do = str(complaint).partition("; ")
+        return Finding("database", "wrong", what, do)
     if version != HEAD:
         return Finding("database", "note", f"at {version}, newest is {HEAD}", do)
     return Finding("database", "ok", f"at migration {version}")

@@ -7,9 +7,10 @@ import json
 import re
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from app.cli.database import opened
+from app.cli.database import is_there, opened
 from app.cli.words import Complaint, moment, settings, show
 from app.platforms import PLATFORMS
 from app.storage.licences import Licence, Licences
@@ -73,17 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    with opened(settings()) as database:
+    chosen = settings()
+    if options.verb == "list" and not is_there(chosen):
+        return _show_all([], options)  # looking makes nothing
+    with opened(chosen) as database:
         table = Licences(database)
         if options.verb == "add":
             return _add(table, options)
         if options.verb == "list":
-            return _list(table, options)
+            return _show_all(table.all(), options)
         return _change(table, options)
 
 
-def _list(table: Licences, options: argparse.Namespace) -> int:
-    rows = [_row(licence) for licence in table.all()]
+def _show_all(licences: Iterable[Licence], options: argparse.Namespace) -> int:
+    rows = [_row(licence) for licence in licences]
     show(rows, as_json=options.json, if_none="no licence yet; `tokens licence add` makes one")
     return 0
 
@@ -109,6 +113,8 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
         print(json.dumps({"licence": words, **_row(licence)}, ensure_ascii=False))
     else:
         print(words)
+        label = f" ({licence.label})" if licence.label else ""
+        print(f"its name is {licence.name}{label}", file=sys.stderr)
         print("keep it: it is not stored and cannot be shown again", file=sys.stderr)
     return 0
 

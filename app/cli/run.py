@@ -33,9 +33,9 @@ TRY_MODEL = {"chatgpt": "gpt-4o"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "A key in OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY calls the real vendor."
-    )
+    given = (variable for platform in PLATFORMS.values() for variable in platform.key_variables)
+    *others, last = dict.fromkeys(given)
+    parser.epilog = f"A key in {', '.join(others)} or {last} calls the real vendor."
 
 
 def run(options: argparse.Namespace) -> int:
@@ -111,14 +111,15 @@ def _simulated(
         raise Complaint("the simulators did not start; what they said stands above")
     urls = json.loads(first)
     environ, lines = dict(os.environ), []
+    width = max(map(len, chosen.platforms))
     for name, one in chosen.platforms.items():
         prefix = f"TOKENS_{name.upper()}"
         if not one.keys and one.base_url == PLATFORMS[name].base_url:
             environ |= {f"{prefix}_BASE_URL": urls[name], f"{prefix}_KEYS": SIMULATED_KEY}
-            lines.append(f"  /{name:<12} simulator")
+            lines.append(f"  /{name:<{width}} simulator")
         else:
             keys = "your key" if one.keys else "no key"
-            lines.append(f"  /{name:<12} {one.base_url} with {keys}")
+            lines.append(f"  /{name:<{width}} {one.base_url} with {keys}")
     environ.setdefault("TOKENS_LOG_FILE", str(_licence_file(chosen).parent / "access.log"))
     return environ, ["", "Where each platform goes:", *lines]
 

@@ -29,6 +29,12 @@ def newest() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
+def knows(version: str) -> bool:
+    """Whether a database at this version is ours to use: a newer program has versions of its own."""
+    revisions = ScriptDirectory.from_config(_config()).walk_revisions()
+    return any(one.revision == version for one in revisions)
+
+
 def prepare(database: Database) -> None:
     """Creates or upgrades the tables. Does nothing where that has been done."""
     database.make_place()

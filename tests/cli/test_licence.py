@@ -115,6 +115,41 @@ def test_an_empty_list_says_how_to_begin(tokens):
     assert json.loads(tokens("licence", "list", "--json").stdout) == []
 
 
+def test_a_list_makes_no_database(tokens, tmp_path):
+    url = f"sqlite:///{tmp_path}/new/tokens.db"
+
+    done = tokens("licence", "list", TOKENS_DATABASE_URL=url)
+
+    assert done.returncode == 0 and "no licence yet" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("words", [("licence", "list"), ("licence", "add"), ("serve",)])
+def test_a_database_of_a_newer_program_is_one_clear_sentence(tokens, tmp_path, words):
+    tokens("licence", "add")
+    database = sqlite3.connect(tmp_path / "tokens.db")
+    with database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+
+    done = tokens(*words)
+    found = json.loads(tokens("doctor", "--json", "--offline").stdout)
+
+    assert done.returncode == 1 and done.stdout == ""
+    assert "version 9999" in done.stderr and "newer" in done.stderr
+    assert done.stderr.count("\n") == 1
+    (told,) = [one for one in found if one["check"] == "database"]
+    assert told["state"] == "wrong" and "9999" in told["what"] and "newer" in told["what"]
+
+
+def test_a_new_licence_is_told_with_the_name_it_goes_by(tokens):
+    done = tokens("licence", "add", "--label", "laptop")
+    (row,) = json.loads(tokens("licence", "list", "--json").stdout)
+
+    assert done.stdout.startswith("tok-") and done.stdout.count("\n") == 1
+    assert row["name"] in done.stderr and "laptop" in done.stderr
+
+
 def test_a_database_that_is_not_one_is_one_clear_sentence(tokens, tmp_path):
     """Tables of somebody else's, which no migration of ours has made."""
     database = sqlite3.connect(tmp_path / "tokens.db")
@@ -129,7 +164,7 @@ def test_a_database_that_is_not_one_is_one_clear_sentence(tokens, tmp_path):
 
 
 def test_a_database_that_fails_halfway_is_one_clear_sentence(tokens, tmp_path):
-    tokens("licence", "list")
+    tokens("licence", "add")
     database = sqlite3.connect(tmp_path / "tokens.db")
     database.execute("DROP TABLE licences")
     database.close()

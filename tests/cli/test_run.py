@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from app.platforms import PLATFORMS
 from tests.stack import TOKENS, until
 
 
@@ -108,6 +109,8 @@ def test_a_real_key_sends_that_platform_to_the_vendor(run):
     where = dict(re.findall(r"^  /(\w+) +(\S.*)$", said, re.MULTILINE))
     assert where["chatgpt"].startswith("https://api.openai.com/v1")
     assert where["gemini"] == where["claude_api"] == "simulator"
+    listed = re.findall(r"^  /\w+ +(?=\S)", said, re.MULTILINE)
+    assert len(listed) == len(PLATFORMS) and len(set(map(len, listed))) == 1  # one column
     assert "canary" not in said
 
 
@@ -132,3 +135,10 @@ def test_every_platform_answers_on_its_simulator(run):
         told[name] = "你好" in answer.json()["choices"][0]["message"]["content"]
 
     assert told == dict.fromkeys(models, True)
+
+
+def test_the_help_names_every_variable_that_a_key_is_taken_from(tokens):
+    told = " ".join(tokens("run", "--help").stdout.split())
+
+    for platform in PLATFORMS.values():
+        assert all(variable in told for variable in platform.key_variables)
