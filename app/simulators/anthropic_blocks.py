@@ -35,8 +35,8 @@ def text_block(text: str, citations: tuple[Json, ...] = ()) -> Block:
     told = [{"type": "text_delta", "text": piece} for piece in pieces(text)]
     cited = [{"type": "citations_delta", "citation": each} for each in citations]
     return Block(
-        {"type": "text", "text": text, "citations": list(citations) or None},
-        {"type": "text", "text": "", "citations": [] if citations else None},
+        {"type": "text", "text": text} | ({"citations": list(citations)} if citations else {}),
+        {"type": "text", "text": ""} | ({"citations": []} if citations else {}),
         (*told, *cited),
     )
 

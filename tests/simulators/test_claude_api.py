@@ -89,7 +89,7 @@ def test_a_plain_answer_has_the_whole_shape_of_a_message(post: Post) -> None:
         "type": "message",
         "role": "assistant",
         "model": NEW,
-        "content": [{"type": "text", "text": "Hello!", "citations": None}],
+        "content": [{"type": "text", "text": "Hello!"}],  # the AI SDK takes no null beside it
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "stop_details": None,
