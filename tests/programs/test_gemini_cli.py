@@ -6,11 +6,9 @@ import json
 
 import pytest
 
-from tests.models import MODELS
+from tests.models import EVERY, MODELS
 from tests.programs.workshop import SAID, SAY, Workshop, npm, order
 
-# Its own platform, and one for each dialect it is translated into: it takes its time to start.
-SPOKEN_TO = ("gemini", "chatgpt", "claude_api", "codex")
 SETTINGS = {
     "security": {"auth": {"selectedType": "gemini-api-key"}},
     "general": {"enableAutoUpdate": False},
@@ -38,7 +36,7 @@ def test_it_prints_the_answer(workshop: Workshop) -> None:
     assert len(workshop.asked("gemini")) == 1
 
 
-@pytest.mark.parametrize("platform", SPOKEN_TO)
+@pytest.mark.parametrize("platform", EVERY)
 def test_it_runs_its_tool_and_tells_the_result(workshop: Workshop, platform: str) -> None:
     model = MODELS[platform].thinking
     said = gemini(workshop, platform, model, order("read_file", file_path="note.txt"))
