@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
+PROGRAMS := .venv-programs
+PROGRAMS_NODE := tests/programs/node
 BIN := $(VENV)/bin
 CODE := app tests wsgi.py deploy
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes
@@ -23,6 +25,11 @@ install: $(VENV)/runs ## set up .venv and the `tokens` program, nothing else
 .PHONY: test
 test: $(VENV)/tests ## set up what is needed and run every test
 	$(BIN)/python -m pytest $(ARGS)
+	@echo 'Left out: client programs such as Codex CLI and LangChain; "make programs" runs them.'
+
+.PHONY: programs
+programs: $(VENV)/tests $(PROGRAMS)/ready $(PROGRAMS_NODE)/node_modules/ready ## install real client programs (1.2 GB) and run them against the gateway
+	TESTS_NEED_EVERYTHING=1 $(BIN)/python -m pytest tests/programs $(ARGS)
 
 # The end-to-end tests drive a gateway in processes of its own, which coverage does not see: the figure
 # for all of it is what the other tests reach alone.
@@ -60,7 +67,7 @@ lock: $(VENV)/tests ## write requirements.txt anew from setup.cfg
 
 .PHONY: clean
 clean: ## remove what was set up; data in var/ stays
-	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PROGRAMS) node_modules $(PROGRAMS_NODE)/node_modules build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 # ---- set-up. A stamp file each, so that a second call takes no time.
 
@@ -85,4 +92,16 @@ $(VENV)/tests: $(VENV)/runs
 	@$(PIP) --progress-bar on -r $(VENV)/tests.txt
 	@if command -v npm >/dev/null; then npm ci --prefix tests/sdk/node --no-audit --no-fund --loglevel=error; \
 		else echo 'npm is not here: the Node SDK tests will say so'; fi
+	@touch $@
+
+# The programs have an environment of their own: their requirements are none of the gateway's business.
+$(PROGRAMS)/ready: tests/programs/requirements.txt
+	@test -x $(PROGRAMS)/bin/python || $(PYTHON) -m venv $(PROGRAMS)
+	@echo 'installing client programs from PyPI ...'
+	@$(PROGRAMS)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-compile --require-hashes -r tests/programs/requirements.txt
+	@touch $@
+
+$(PROGRAMS_NODE)/node_modules/ready: $(PROGRAMS_NODE)/package-lock.json
+	@echo 'installing client programs from npm ...'
+	@npm ci --prefix $(PROGRAMS_NODE) --no-audit --no-fund --loglevel=error
 	@touch $@
