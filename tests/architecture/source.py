@@ -11,9 +11,10 @@ APP = ROOT / "app"
 
 
 def modules(below: Path = APP) -> Iterator[tuple[Path, ast.Module]]:
-    """Every Python file and its tree."""
+    """Every Python file of ours and its tree; npm packages bring some of their own."""
     for path in sorted(below.rglob("*.py")):
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
+        if "node_modules" not in path.parts:
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
 
 
 def name_of(path: Path) -> str:
