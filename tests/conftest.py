@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "feature(name): a cell of docs/conformance.md")
-    config.pluginmanager.register(Matrix(config))
+    config.pluginmanager.register(Matrix(config), "matrix")
 
 
 @pytest.fixture(scope="session")
@@ -53,16 +55,16 @@ def gateway(
 
 
 @pytest.fixture(autouse=True)
-def losses(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What the calls of a test left out, for the matrix."""
+def _noted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets the matrix know when its tests ran."""
     if request.node.get_closest_marker("feature") is None:
         yield
         return
     stack: Stack = request.getfixturevalue("stack")
-    before = len(stack.log)
+    began = time.time()
     yield
-    dropped = {name for line in stack.log[before:] for name in line.get("dropped", ())}
-    request.node.user_properties.append(("dropped", sorted(dropped)))
+    matrix: Any = request.config.pluginmanager.get_plugin("matrix")
+    matrix.note(request.node, stack.access_log, began, time.time())
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 A test marked `feature("name")` speaks for one cell of the table of its dialect; with "refused" behind
 the name it shows that the platform cannot, and that a clear error says so. A cell is good when all
-its tests pass; what a call left out (`x-tokens-dropped`) is told beside it. `make matrix` writes
+its tests pass; what its calls left out is told beside it. The access log says that, a moment after an
+answer is over; so it is read at the very end, and a call belongs to the test in which it began. `make matrix` writes
 `docs/conformance.md`; a whole run of the tests fails where the file says something else.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +54,8 @@ class Matrix:
         self._writes = bool(config.getoption("--matrix"))
         self._cells: dict[tuple[str, str, str], Cell] = defaultdict(Cell)
         self._features: list[str] = []
+        self._times: list[tuple[Any, float, float]] = []  # marked tests, from when to when
+        self._log: Path | None = None
         self._wanted: set[str] = set()
         self._modules = set() if config.getoption("keyword") else {*CLIENTS, "test_features"}
         self._whole = bool(self._modules)
@@ -79,11 +83,27 @@ class Matrix:
             cell = self._cells[(*told["place"], feature)]
             cell.good = cell.good and report.passed
             cell.refused = cell.refused or "refused" in how
-            cell.left_out |= set(told.get("dropped", ()))
+
+    def note(self, item: Any, log: Path, began: float, ended: float) -> None:
+        """A marked test ran in this time, on a gateway with this access log."""
+        self._log = log
+        self._times.append((item, began, ended))
+
+    def _read_log(self) -> None:
+        """Finds out what was left out in which cell."""
+        told = [json.loads(line) for line in self._log.open()] if self._log else []
+        lost = [
+            (one["at"] - one["total_ms"] / 1000, one["dropped"]) for one in told if "dropped" in one
+        ]
+        for item, began, ended in self._times:
+            names = {name for at, dropped in lost if began <= at <= ended for name in dropped}
+            for mark in item.iter_markers("feature"):
+                self._cells[(*_place(item), mark.args[0])].left_out |= names
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._whole or self._modules or self._wanted:
             return  # only a part of the tests ran
+        self._read_log()
         page = self.page()
         if self._writes:
             FILE.write_text(page, encoding="utf-8")

@@ -149,10 +149,10 @@ class Stack:
     def __init__(self, simulators: Simulators, folder: Path, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.simulators = simulators
-        self._access, self._stderr = folder / "access.log", folder / "stderr.log"
+        self.access_log, self._stderr = folder / "access.log", folder / "stderr.log"
         self.environ = clean_environ() | {
             "TOKENS_DATABASE_URL": f"sqlite:///{folder / 'tokens.db'}",
-            "TOKENS_LOG_FILE": str(self._access),
+            "TOKENS_LOG_FILE": str(self.access_log),
             "TOKENS_WORKERS": "1",
         }
         for name, base in simulators.bases.items():
@@ -178,7 +178,7 @@ class Stack:
     @property
     def log(self) -> list[Json]:
         """The access log: a line a request, written when its answer is over."""
-        return [json.loads(line) for line in self._access.read_text().splitlines()]
+        return [json.loads(line) for line in self.access_log.read_text().splitlines()]
 
     @property
     def noise(self) -> str:
@@ -193,7 +193,7 @@ class Stack:
         return line
 
     def _line_with(self, words: str) -> str:
-        lines = self._access.read_text().splitlines()
+        lines = self.access_log.read_text().splitlines()
         return next((line for line in reversed(lines) if words in line), "")
 
     def stop(self) -> None:
