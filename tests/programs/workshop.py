@@ -1,4 +1,4 @@
-"""Where a client program runs: a home nobody has lived in, a folder with a note, no way out.
+"""Where a client program runs: a home nobody has lived in, a folder with a note, a proxy to nowhere.
 
 The note holds a word that stands nowhere else. When the simulator is told that word, the program has
 run the tool that reads the note, and has sent what came of it.
