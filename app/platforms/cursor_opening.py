@@ -151,18 +151,19 @@ class _Chat:
 
     def own(self, run: Run) -> None:
         """From now on the licence may name the agent."""
-        if self._memory is not None:
-            self._memory.keep(self._owner, f"agent:{run.agent}", self._desk.fingerprint, OWNED)
+        self._remember(f"agent:{run.agent}", self._desk.fingerprint, OWNED)
 
     def keep(self, run: Run, text: str) -> None:
         """From now on the agent can be gone on with by whoever knows what was said."""
+        said = answered(self._order["until"], text, calls="tools" in self._order)
+        self._remember(f"said:{said}", f"{self._desk.fingerprint} {run.agent}", KEPT)
+
+    def _remember(self, key: str, value: str, seconds: float) -> None:
         if self._memory is None:
             return
-        said = answered(self._order["until"], text, calls="tools" in self._order)
-        kept = f"{self._desk.fingerprint} {run.agent}"
         try:
-            self._memory.keep(self._owner, f"said:{said}", kept, KEPT)
-        except GatewayError as error:  # the answer is there; the next one gets a new agent
+            self._memory.keep(self._owner, key, value, seconds)
+        except GatewayError as error:  # the agent is at work; it is only not found again
             log.warning("an agent cannot be remembered: %s", error)
 
 

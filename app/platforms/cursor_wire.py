@@ -225,11 +225,12 @@ class CursorWire:
 
     def read_error(self, status: int, body: Any) -> Trouble:
         """Two shapes; and what is said by status alone elsewhere has a code here."""
-        error = body.get("error") if isinstance(body, dict) else None
+        body = body if isinstance(body, dict) else {}
+        error = body.get("error")
         if isinstance(error, dict):
             code, words = str(error.get("code") or ""), str(error.get("message") or "")
         else:
-            code, words = "", str((body or {}).get("message") or error or "")
+            code, words = "", str(body.get("message") or error or "")
         if code == "invalid_model":
             return Trouble(words, 404, "model_not_found")
         if code == "agent_busy":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from app.canonical.request import Tool, ToolChoice, Turn
 from app.platforms.cursor_run import Numbered, Spoken
 from app.platforms.cursor_thread import answered, begun, heard
 from app.platforms.cursor_tools import CLOSE, OPEN, Calls, described, parted, written
+from app.platforms.cursor_wire import CursorWire
 
 EVENTS = (
     b'id: r:1\nevent: assistant\ndata: {"text":"a"}\n\n'
@@ -91,6 +93,30 @@ def test_only_what_was_missed_of_the_result_is_told(words: list[str]) -> None:
         spoken.more(final[:end])
         spoken.more(spoken.missing(final))
         assert spoken.text == f"First this.\n\n{final}"
+
+
+@pytest.mark.parametrize(
+    "status, body, told",
+    [
+        (429, {"error": "Too Many Requests", "message": "Slow down"}, (429, "", "Slow down")),
+        (429, {"error": "Too Many Requests"}, (429, "", "Too Many Requests")),
+        (
+            400,
+            {"error": {"code": "invalid_model", "message": "No"}},
+            (404, "model_not_found", "No"),
+        ),
+        (409, {"error": {"code": "agent_busy", "message": "Busy"}}, (429, "agent_busy", "Busy")),
+        (404, {"error": {"code": "agent_not_found"}}, (400, "agent_not_found", "")),
+        (502, None, (502, "", "")),
+        (502, ["x"], (502, "", "")),
+    ],
+)
+def test_errors_are_read_in_each_of_their_shapes(
+    status: int, body: object, told: tuple[int, str, str]
+) -> None:
+    trouble = CursorWire().read_error(status, body)
+
+    assert (trouble.status, trouble.code, trouble.message) == told
 
 
 def test_tools_are_described_with_what_the_caller_wants_of_them() -> None:

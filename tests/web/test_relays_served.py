@@ -54,3 +54,19 @@ def test_the_test_of_a_channel_passes(stack: Stack, platform: str, channel: str)
     assert told.get("usage") or told.get("usageMetadata")
     if channel == "openai":
         assert isinstance(told["choices"][0]["message"]["content"], str)
+
+
+@pytest.mark.parametrize("platform", EVERY)
+def test_the_streamed_test_of_a_channel_passes(stack: Stack, platform: str) -> None:
+    """C-231, K-113: as a relay tests models that have `codex` in their names."""
+    model = "gpt-5.1-codex" if platform == "codex" else MODELS[platform].plain
+    path, body = CHANNELS["responses"][1:]
+    answer = requests.post(
+        stack.url(platform) + path,
+        json={"model": model, "stream": True, **body},
+        headers={"authorization": f"Bearer {stack.licence}"},
+        timeout=20,
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert '"type":"response.completed"' in answer.text.replace(": ", ":")
