@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from app.canonical.model import ModelFacts
 from app.errors import BadRequest
+from app.platforms import gemini_official_wire, grok_search_wire, grok_wire
+from app.platforms.cursor_wire import CursorWire, Habits
 from app.services.losses import left_out, losses
 from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
 
@@ -19,6 +21,12 @@ DIALECTS: dict[str, Any] = {
     "responses": openai_responses,
     "messages": anthropic_messages,
     "generate": gemini_generate,
+}
+UPSTREAMS: dict[str, Any] = DIALECTS | {  # platforms with a dialect of their own take part too
+    "grok": grok_wire,
+    "grok search": grok_search_wire,
+    "gemini_official": gemini_official_wire,
+    "cursor": CursorWire(Habits(tools=True)),
 }
 FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
@@ -115,17 +123,17 @@ CONFIG: Json = {  # of generationConfig
 }
 # Where two fields say one thing, only the first is missed; and the lists of two are told as one.
 ALIKE = {"top_logprobs": "logprobs"}
-PAIRS = [(spoken, upstream) for spoken in DIALECTS for upstream in DIALECTS if spoken != upstream]
+PAIRS = [(spoken, upstream) for spoken in DIALECTS for upstream in UPSTREAMS if spoken != upstream]
 
 
 def _written(spoken: str, upstream: str, body: Json) -> tuple[Any, Json]:
     request = DIALECTS[spoken].read_request(body)
-    return request, DIALECTS[upstream].write_request(request, ModelFacts(name="m"))
+    return request, UPSTREAMS[upstream].write_request(request, ModelFacts(name="m"))
 
 
 def _lost(spoken: str, upstream: str, body: Json) -> tuple[str, ...]:
     request, written = _written(spoken, upstream, body)
-    return losses(request, body, DIALECTS[upstream], written)
+    return losses(request, body, UPSTREAMS[upstream], written)
 
 
 def _field(spoken: str, name: str, value: Any) -> Json:
@@ -145,7 +153,7 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize("upstream", DIALECTS)
+@pytest.mark.parametrize("upstream", UPSTREAMS)
 @pytest.mark.parametrize(
     "spoken, name, value", EVERY, ids=[f"{spoken}-{name}" for spoken, name, _ in EVERY]
 )
@@ -165,7 +173,9 @@ def test_a_field_has_an_effect_or_is_listed(
 
 @pytest.mark.parametrize("spoken, upstream", PAIRS, ids=lambda one: one)
 def test_what_a_plain_call_says_is_not_lost(spoken: str, upstream: str) -> None:
-    assert _lost(spoken, upstream, NEEDED[spoken]) == ()
+    limited = (spoken, upstream) == ("messages", "cursor")  # agents have no limits; callers must
+
+    assert _lost(spoken, upstream, NEEDED[spoken]) == (("max_tokens",) if limited else ())
 
 
 @settings(max_examples=150)
