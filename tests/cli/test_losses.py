@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from app.cli.losses import counted
+
 LINES = [
     {"platform": "claude", "spoken": "openai_chat", "dropped": ["seed", "logit_bias"]},
     {"platform": "claude", "spoken": "openai_chat", "dropped": ["seed"]},
@@ -21,6 +23,15 @@ def test_losses_are_counted_by_platform_dialect_and_field(tokens, tmp_path):
     assert [(row["platform"], row["field"], row["calls"]) for row in given] == [
         ("claude", "seed", 2),
         ("claude", "logit_bias", 1),
+    ]
+
+
+def test_a_line_that_was_cut_is_passed_over():
+    """The disk was full."""
+    lines = [json.dumps(LINES[1]), '{"dropped": ["se', json.dumps(LINES[2])]
+
+    assert counted(lines) == [
+        {"platform": "claude", "spoken": "openai_chat", "field": "seed", "calls": 1}
     ]
 
 

@@ -259,7 +259,7 @@ def test_a_long_url_is_refused_at_once(case: str) -> None:
             read_destination(LONG[case])
         spent.append(time.perf_counter() - began)
 
-    assert min(spent) < 0.005
+    assert min(spent) < 0.05  # what grows with the square of the length takes seconds
 
 
 @given(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -13,33 +12,6 @@ from gevent import spawn
 from app.storage.database import HEAD, Database, DatabaseTrouble
 from app.storage.licences import Licences, digest, licences
 from app.storage.schema import newest, prepare
-from tests.stack import missing
-
-POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path}/state/tokens.db")
-        prepare(database)
-        yield database
-        database.close()
-        return
-    schema = f"tokens_{os.getpid()}_{abs(hash(request.node.name)) % 10**8}"
-    admin = sa.create_engine(POSTGRES.replace("postgresql:", "postgresql+psycopg:"))
-    try:
-        with admin.begin() as connection:
-            connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
-    except sa.exc.OperationalError:
-        missing("PostgreSQL")
-    database = Database(f"{POSTGRES}?options=-csearch_path%3D{schema}")
-    prepare(database)
-    yield database
-    database.close()
-    with admin.begin() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
-    admin.dispose()
 
 
 def test_the_newest_migration_is_the_one_the_code_expects(database):
