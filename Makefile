@@ -59,6 +59,7 @@ matrix: $(VENV)/tests ## write docs/conformance.md from the tests
 .PHONY: bench
 bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at all (needs gcc)
 	$(BIN)/python tests/bench/compare.py $(ARGS)
+	$(BIN)/python tests/bench/pick.py
 
 .PHONY: lock
 lock: $(VENV)/tests ## write requirements.txt anew from setup.cfg

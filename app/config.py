@@ -17,10 +17,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from app.credential import Credential
+from app.credential import Credential, fingerprint
 from app.secret import Secret
 
 _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORECASE | re.ASCII)
+
+MAY_BE_ZERO = frozenset("""grace_seconds rest_seconds retry_attempt retry_percent retry_wait_seconds
+    sticky_seconds thinking_budget""".split())
 
 
 class BadSetting(Exception):
@@ -104,6 +107,25 @@ class Settings:
     )
     send_seconds: float = _about("for a caller to take what it is sent", 120.0)
     retry_attempt: int = _about("how often a failed call is repeated with another key", 5)
+    retry_seconds: float = _about("after which no further attempt at a call is begun", 120.0)
+    retry_wait_seconds: float = _about(
+        "longest wait for a key that rests, before the caller is told to come again", 2.0
+    )
+    retry_percent: int = _about(
+        "extra calls, of a hundred, that repeating may cost a platform that fails", 20
+    )
+    rest_seconds: float = _about(
+        "longest rest of a key that was turned away or failed; 0 = keys never rest", 3600.0
+    )
+    retire_after: int = _about("refusals in a row after which a key is tried once an hour", 3)
+    sticky_seconds: float = _about(
+        "how long a session keeps its key after its last call; 0 = not at all", 3600.0
+    )
+    counters_file: str = _about(
+        "file in which the workers of this host count what keys with limits have used",
+        "var/counters",
+    )
+    seal_file: str = _about("file whose keys open the credentials in the database", "var/seal.key")
     close_reasoning_content: bool = _about("leave reasoning out of answers", False)
     return_reasoning_content: bool = _about(
         "reasoning in a field of its own; false = between `<think>` tags", True
@@ -165,7 +187,7 @@ def _read_door(door: Door, given: dict[str, str], env: Mapping[str, str]) -> Pla
     if not keys:
         keys = next((env[name] for name in door.key_variables if env.get(name)), "")
     base_url = given.pop(f"{prefix}BASE_URL", "") or door.base_url
-    _check_url(f"{prefix}BASE_URL", base_url)
+    check_url(f"{prefix}BASE_URL", base_url)
     if not keys.isascii() or not keys.isprintable():
         raise BadSetting(f"{prefix}KEYS holds a character that no key has")
     written = [key.strip() for key in keys.split(",") if key.strip()]
@@ -182,10 +204,13 @@ def _option(name: str, default: Any, given: dict[str, str]) -> Any:
 def _credential(name: str, place: int, key: str) -> Credential:
     """`token|group|group`; most keys have no group."""
     token, *groups = (word.strip() for word in key.split("|"))
-    return Credential(f"{name}#{place}", Secret(token), tuple(filter(None, groups)))
+    # Another key in the same place is another credential, of which nothing is known yet.
+    known_as = f"{name}#{place}-{fingerprint(name, token)[:8]}"
+    named = tuple(group.lower() for group in groups if group)
+    return Credential(f"{name}#{place}", Secret(token), named, known_as)
 
 
-def _check_url(name: str, url: str) -> None:
+def check_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
@@ -193,7 +218,8 @@ def _check_url(name: str, url: str) -> None:
     except ValueError:
         good = False
     if not good or any(char in url for char in "?#\\ \t\r\n"):
-        raise BadSetting(f"{name} should be an http(s) address without a query, not {url!r}")
+        shown = "what was given" if "@" in url else repr(url)  # there may be a password in it
+        raise BadSetting(f"{name} should be an http(s) address without a query, not {shown}")
 
 
 def _read(name: str, default: Any, text: str) -> Any:
@@ -214,7 +240,7 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, one.name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
-        least = 0 if one.name in ("retry_attempt", "grace_seconds", "thinking_budget") else 1e-3
+        least = 0 if one.name in MAY_BE_ZERO else 1e-3
         if not least <= value < math.inf:  # also refuses NaN
             raise BadSetting(f"TOKENS_{one.name.upper()} should be a positive number, not {value}")
     if settings.port > 65535:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 
 from app.secret import Secret
 
@@ -10,9 +11,44 @@ GROUPS = ("free", "plus", "pro", "team", "max", "business", "ultra")  # known wi
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a credential may be used: requests and tokens per minute and day of the clock in
+    UTC, and calls at a time. None is without limit.
+    """
+
+    rpm: int | None = None
+    rpd: int | None = None
+    tpm: int | None = None
+    tpd: int | None = None
+    concurrency: int | None = None
+
+    def __bool__(self) -> bool:
+        return any(
+            one is not None for one in (self.rpm, self.rpd, self.tpm, self.tpd, self.concurrency)
+        )
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
-    """A platform token, the name by which logs may speak of it, and the groups it belongs to."""
+    """A platform token and how it is to be used. `label` is for people, `id` for the records; both
+    may be logged. An empty `base_url` or `proxy` is the platform's.
+    """
 
     label: str
     token: Secret
     groups: tuple[str, ...] = ()
+    id: str = ""
+    weight: int = 1
+    priority: int = 0
+    base_url: str = ""
+    proxy: Secret = field(default_factory=lambda: Secret(""))
+    limits: Limits = UNLIMITED
+    enabled: bool = True
+
+
+def fingerprint(platform: str, token: str) -> str:
+    """What tells two tokens apart without telling the tokens."""
+    return hashlib.sha256(f"{platform}\n{token}".encode()).hexdigest()[:32]

@@ -23,6 +23,7 @@
         ├── RequestRefused          the platform finds fault with the request itself
         │   └── ContextTooLong      the conversation does not fit the model
         ├── Throttled               too fast; `retry_after` may say how long
+        ├── QuotaSpent              nothing is left on the credential's account
         ├── CredentialRefused       the platform does not like the credential
         ├── Unreachable             no connection, or a reset before the answer
         ├── TimedOut                no answer in time
@@ -203,13 +204,16 @@ class NoCredential(GatewayError):
 
 class UpstreamError(GatewayError):
     """The platform failed: an error of its own, if nothing below says it closer. `verdict` tells what
-    that means for the credential that met it.
+    that means for the credential that met it: `kind` of what is held against it, and whether for the
+    `whole` of it or for one model only.
     """
 
     status = 502
     type = "upstream_error"
     code = "upstream_error"
     verdict: Verdict = "retry"
+    kind: str = "fault"
+    whole: bool = False
 
 
 class RequestRefused(UpstreamError):
@@ -244,12 +248,29 @@ class ContextTooLong(RequestRefused):
 
 
 class Throttled(UpstreamError):
-    """The platform asks for patience; `retry_after` says how much, when it does."""
+    """The platform asks for patience; `retry_after` says how much, when it does. `kind` is what there
+    was too much of.
+    """
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
     verdict = "rest"
+    kind = "requests"
+
+    def __init__(self, template: str, *, kind: str = "requests", **facts: Any) -> None:
+        super().__init__(template, **facts)
+        self.kind = kind
+
+
+class QuotaSpent(UpstreamError):
+    """Nothing is left on the credential's account. Told in neutral words, like what follows."""
+
+    status = 503
+    code = "no_available_key"
+    verdict = "rest"
+    kind = "quota"
+    whole = True
 
 
 class CredentialRefused(UpstreamError):
@@ -260,12 +281,18 @@ class CredentialRefused(UpstreamError):
     status = 503
     code = "no_available_key"
     verdict = "retire"
+    kind = "refused"
+
+    def __init__(self, template: str, *, whole: bool = True, **facts: Any) -> None:
+        super().__init__(template, **facts)
+        self.whole = whole
 
 
 class Unreachable(UpstreamError):
     """No connection, or a reset before the answer."""
 
     code = "upstream_unreachable"
+    whole = True
 
 
 class TimedOut(UpstreamError):
@@ -295,3 +322,13 @@ class EmptyReply(BadReply):
     """The platform answered without a word, a thought or a call."""
 
     code = "upstream_empty"
+
+
+def let_go(error: BaseException) -> None:
+    """Forgets which frames an error has come through. They hold the caller's token, and a frame that
+    holds the error in turn would keep it until the next garbage collection (R-077).
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        behind.__traceback__ = None
+        behind = behind.__context__

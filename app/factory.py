@@ -18,10 +18,16 @@ from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.media.inbound import Fetcher
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
+from app.pool.board import make_boards
+from app.pool.keeper import Keeper
+from app.pool.pool import Pool
+from app.pool.rest import Rules
+from app.pool.slate import Slate
+from app.pool.vault import Vault
 from app.services.chat import ChatRelay, Patience
 from app.services.passage import Passage
 from app.services.roster import Roster
-from app.services.sources import Sources
+from app.services.sources import Persistence, Sources
 from app.storage.database import Database
 from app.storage.licences import Licences
 from app.storage.memories import Memories
@@ -95,7 +101,20 @@ def _build(
     settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
 ) -> Gateway:
     base_urls = {name: one.base_url for name, one in settings.platforms.items()}
-    sources = Sources({name: one.keys for name, one in settings.platforms.items()})
+    boards = make_boards(database, settings.redis_url)
+    pool = Pool(
+        {name: one.keys for name, one in settings.platforms.items()},
+        clock,
+        boards=boards,
+        vault=Vault(Path(settings.seal_file)),
+        slate=lambda: Slate(Path(settings.counters_file)),
+        rules=Rules(settings.rest_seconds, settings.retire_after),
+        sticky_seconds=settings.sticky_seconds,
+    )
+    persistence = Persistence(
+        settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent
+    )
+    sources = Sources(pool, clock, persistence)
     transport = Transport(
         Deadlines(
             connect_seconds=settings.connect_seconds,
@@ -134,6 +153,7 @@ def _build(
         ),
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
+        keeper=Keeper(pool, boards, clock),
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},

@@ -38,3 +38,8 @@ loglevel = "warning"
 control_socket_disable = True
 reload = False
 proc_name = "tokens"
+
+
+def post_worker_init(worker):
+    """What each worker has for itself begins in its own process."""
+    worker.wsgi.extensions["tokens"].start()

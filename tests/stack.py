@@ -154,6 +154,11 @@ class Stack:
             "TOKENS_DATABASE_URL": f"sqlite:///{folder / 'tokens.db'}",
             "TOKENS_LOG_FILE": str(self.access_log),
             "TOKENS_WORKERS": "1",
+            "TOKENS_SEAL_FILE": str(folder / "seal.key"),
+            "TOKENS_COUNTERS_FILE": str(folder / "counters"),
+            # Gateways are shared, and what one test does to a key is none of the next one's business.
+            "TOKENS_REST_SECONDS": "0",
+            "TOKENS_RETRY_PERCENT": "1000",
         }
         for name, base in simulators.bases.items():
             self.environ[f"TOKENS_{name.upper()}_BASE_URL"] = base

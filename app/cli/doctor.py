@@ -5,24 +5,21 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import socket
-import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from app.cli.database import check_version, named, why
+from app.cli.probe import make_transport, tried
 from app.cli.serve import check_log, check_port
 from app.cli.words import Complaint, settings, show
 from app.config import Settings
 from app.credential import Credential
-from app.errors import GatewayError
 from app.platforms import PLATFORMS
+from app.pool.vault import credential
+from app.seal import BadKeyFile, CannotOpen, Seal
+from app.storage.credentials import Credentials, Kept
 from app.storage.database import HEAD, Database, DatabaseTrouble
-from app.upstream.platform import Platform
-from app.upstream.transport import Deadlines, Transport
 
 CLOCK_SECONDS = 60
 LEAST_MEGABYTES = 200
@@ -62,9 +59,12 @@ def examine(chosen: Settings, *, offline: bool = False) -> Iterator[Finding]:
     yield from _database(chosen)
     yield _log(chosen)
     yield _port(chosen)
-    yield from _keys(chosen)
+    kept = _kept(chosen)
+    opened: list[tuple[str, Credential]] = []
+    yield from _sealed(chosen, kept, opened.append)
+    yield from _keys(chosen, {one.platform for one in kept if one.enabled})
     if not offline:
-        yield from _platforms(chosen)
+        yield from _platforms(chosen, opened)
 
 
 def _database(chosen: Settings) -> Iterator[Finding]:
@@ -151,57 +151,80 @@ def _port(chosen: Settings) -> Finding:
 # ---------------------------------------------------------------- platforms
 
 
-def _keys(chosen: Settings) -> Iterator[Finding]:
+def _kept(chosen: Settings) -> list[Kept]:
+    """The credentials in the database; none where it cannot be read, which has been told by then."""
+    database: Database | None = None
+    try:
+        database = named(chosen, read_only=True)
+        if database.file and not os.path.exists(database.file) or database.version() != HEAD:
+            return []
+        return Credentials(database).all()
+    except (Complaint, DatabaseTrouble):
+        return []
+    finally:
+        if database is not None:
+            database.close()
+
+
+def _sealed(
+    chosen: Settings, kept: Sequence[Kept], take: Callable[[tuple[str, Credential]], None]
+) -> Iterator[Finding]:
+    """Whether the key file opens them; those that are on and can be opened are taken."""
+    if not kept:
+        return
+    file = Path(chosen.seal_file)
+    try:
+        seal = Seal.load(file)
+    except BadKeyFile as error:
+        do = "put the right file in its place, or give each credential its token again"
+        yield Finding("key file", "wrong", str(error), do)
+        return
+    lost = []
+    for one in kept:
+        try:
+            opened = credential(one, seal.open(one.name, one.sealed))
+        except CannotOpen:
+            lost.append(one.name)
+            continue
+        if one.enabled:
+            take((one.platform, opened))
+    if lost:
+        do = "put the right file in its place, or give them their tokens again"
+        yield Finding("key file", "wrong", f"{file} does not open {', '.join(lost)}", do)
+    elif file.stat().st_mode & 0o077:
+        yield Finding("key file", "wrong", f"others may read {file}", f"chmod 400 {file}")
+    else:
+        yield Finding("key file", "ok", f"{file} opens all {len(kept)} credentials")
+
+
+def _keys(chosen: Settings, kept: Set[str]) -> Iterator[Finding]:
     """The platforms that have no key and therefore are not called."""
-    keyless = [name for name, one in sorted(chosen.platforms.items()) if not one.keys]
+    keyless = [
+        name for name, one in sorted(chosen.platforms.items()) if not one.keys and name not in kept
+    ]
     if len(keyless) == len(chosen.platforms):
-        do = "set one for a platform; `make run` needs none: it plays every platform with a simulator"
+        do = (
+            "set one for a platform, or `tokens credential add` one; "
+            "`make run` needs none: it plays every platform with a simulator"
+        )
         yield Finding("keys", "wrong", "no platform has a key", do)
     for name in keyless:
         settings = [f"TOKENS_{name.upper()}_KEYS", *PLATFORMS[name].key_variables]
         yield Finding(name, "note", "no key", f"set {' or '.join(settings)} to use it")
 
 
-def _platforms(chosen: Settings) -> Iterator[Finding]:
-    deadlines = Deadlines(connect_seconds=chosen.connect_seconds, first_byte_seconds=15)
-    transport = Transport(deadlines, proxy=chosen.upstream_proxy, ca_file=chosen.upstream_ca_file)
-    clocks: list[float] = []
+def _platforms(chosen: Settings, kept: Sequence[tuple[str, Credential]]) -> Iterator[Finding]:
+    transport, clocks = make_transport(chosen), list[float]()
+    given = [(name, key) for name, one in sorted(chosen.platforms.items()) for key in one.keys]
     try:
-        for name, one in sorted(chosen.platforms.items()):
-            for credential in one.keys:
-                yield _platform(PLATFORMS[name], one.base_url, credential, transport, clocks.append)
+        for name, key in (*given, *kept):
+            base_url = chosen.platforms[name].base_url
+            found = tried(PLATFORMS[name], base_url, key, transport, clocks.append)
+            yield Finding(key.label, found.state, found.what, found.do)
     finally:
         transport.close()
     if clocks:
         yield _clock(min(clocks, key=abs))
-
-
-def _platform(
-    platform: Platform,
-    base_url: str,
-    credential: Credential,
-    transport: Transport,
-    note_clock: Callable[[float], None],
-) -> Finding:
-    """Lists the platform's models with the key, which costs nothing."""
-    check = credential.label
-    send = platform.chat.follow(base_url + platform.chat.probe, credential.token)
-    try:
-        answer = transport.open("GET", send.url, {**platform.chat.always, **send.headers}, None)
-        answer.close()
-    except (GatewayError, OSError, ssl.SSLError, socket.gaierror) as error:
-        return Finding(check, "wrong", f"{base_url}: {error}", "check the address and the network")
-    if date := answer.headers.get("date"):
-        note_clock(time.time() - parsedate_to_datetime(date).timestamp())
-    if answer.status in (400, 401, 403):
-        return Finding(
-            check, "wrong", f"the key is refused ({answer.status})", "put in another key"
-        )
-    if answer.status >= 300:
-        return Finding(
-            check, "wrong", f"{base_url} answers {answer.status}", "check the base address"
-        )
-    return Finding(check, "ok", f"{base_url} takes the key")
 
 
 def _clock(skew: float) -> Finding:

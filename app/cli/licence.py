@@ -14,6 +14,7 @@ from app.cli.database import is_there, opened
 from app.cli.words import Complaint, moment, settings, show
 from app.platforms import PLATFORMS
 from app.storage.licences import Licence, Licences
+from app.upstream.names import read_groups
 
 _SPAN = re.compile(r"(0*[1-9][0-9]*)([smhdwy])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
@@ -60,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strict",
         action="store_true",
         help="refuse its calls where a platform has no room for a field, instead of leaving it out",
+    )
+    add.add_argument(
+        "--groups",
+        default="",
+        metavar="NAMES",
+        help="groups whose credentials it may use, comma-separated; all credentials if left out",
     )
     for name in ("show", "revoke", "extend"):
         made[name].add_argument("name", metavar="NAME", help="its name or number from the list")
@@ -108,6 +115,7 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
         models=_names(options.models),
         expires_at=expires_at,
         strict=options.strict,
+        groups=_groups(options.groups),
     )
     if options.json:
         print(json.dumps({"licence": words, **_row(licence)}, ensure_ascii=False))
@@ -133,6 +141,13 @@ def _change(table: Licences, options: argparse.Namespace) -> int:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    groups = read_groups(text) if text else ()
+    if text and not groups:
+        raise Complaint("groups are words of letters, digits and . _ : - separated by commas")
+    return groups
 
 
 def _later_end(licence: Licence, span: str, now: float) -> int | None:
@@ -169,6 +184,7 @@ def _row(licence: Licence) -> dict[str, Any]:
         "state": state,
         "platforms": list(licence.platforms),
         "models": list(licence.models),
+        "groups": list(licence.groups),
         "strict": licence.strict,
         "created": moment(licence.created_at),
         "expires": moment(licence.expires_at),

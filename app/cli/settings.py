@@ -88,7 +88,7 @@ def markdown() -> str:
         prefix = f"TOKENS_{name.upper()}"
         variables = " or ".join(f"`{one}`" for one in platform.key_variables)
         lines.append(
-            f"| `{prefix}_KEYS` | {variables} | keys of {platform.title}, comma-separated, tried in order |"
+            f"| `{prefix}_KEYS` | {variables} | keys of {platform.title}, comma-separated, used in turn |"
         )
         lines.append(
             f"| `{prefix}_BASE_URL` | `{platform.base_url}` | address of {platform.title} |"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.upstream.platform import Platform
 
 CALENDAR_END = 253402300799  # Python knows no year after 9999
+MOST_SAID = 16  # characters; tokens and licences are longer
 
 
 class Complaint(Exception):
@@ -50,6 +51,13 @@ def platforms(chosen: Settings) -> dict[str, Platform]:
         return with_overrides(PLATFORMS, Path(chosen.models_file))
     except ValueError as error:
         raise Complaint(f"TOKENS_MODELS_FILE {chosen.models_file} {error}") from error
+
+
+def said(word: str) -> str:
+    """A word for a complaint to repeat; an ellipsis where it is long enough to be a token that was put in
+    the wrong place (S-008).
+    """
+    return word if len(word) <= MOST_SAID else "…"
 
 
 def show(

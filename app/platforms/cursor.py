@@ -53,6 +53,7 @@ def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | N
         follow=_follow,
         probe="/v1/models",
         opener=Opening(memory, _follow),
+        anchored=True,
     )
 
     def pick(spoken: Dialect, request: ChatRequest, sets: Mapping[str, Any]) -> Chat:

@@ -36,7 +36,8 @@ class ChatCall:
     `strict` refuses what would lose a field. `sets` is what parameters in its name ask for,
     `groups` those whose credentials may serve. `raw` are the bytes of `body`, without what the path
     said. `array` asks for the framing that is a JSON array. `say` words an error for this caller.
-    `record` collects what the access log will say.
+    `session` is what should be served by one credential together. `record` collects what the access
+    log will say.
     """
 
     caller: Caller
@@ -54,6 +55,7 @@ class ChatCall:
     strict: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    session: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     leash: Leash = field(default_factory=Leash)
     ear: Ear = field(default_factory=Deaf)

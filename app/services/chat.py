@@ -8,7 +8,6 @@ which is how a caller who hangs up is noticed on a write.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,16 +24,16 @@ from app.errors import (
     EmptyReply,
     GatewayError,
     Lossy,
-    NoCredential,
     RequestRefused,
     TimedOut,
     UpstreamError,
+    let_go,
 )
 from app.media.inbound import Fetcher
 from app.services.call import ChatCall
 from app.services.flows import Flow
 from app.services.roads import Road, choose
-from app.services.sources import Source, Sources
+from app.services.sources import Lent, Source, Sources
 from app.upstream.answer import Answering
 from app.upstream.opening import Opening
 from app.upstream.platform import Attempt, Platform
@@ -129,7 +128,14 @@ class ChatRelay:
                     param=road.dropped[0],
                     fields=", ".join(road.dropped),
                 )
-        source = self._sources.for_call(call.caller, platform.name, call.attempts + 1, call.groups)
+        source = self._sources.for_call(
+            call.caller,
+            platform.name,
+            call.attempts + 1,
+            model=call.model,
+            groups=call.groups,
+            session=call.session,
+        )
         exchange = Exchange(self, platform, call, road, source)
         return exchange.stream() if call.stream else exchange.whole()
 
@@ -137,7 +143,7 @@ class ChatRelay:
         """One attempt, up to the platform's acceptance."""
         call, road, patience = exchange.call, exchange.road, self._patience
         attempt = Attempt(
-            base_url=self._base_urls[exchange.platform.name],
+            base_url=credential.base_url or self._base_urls[exchange.platform.name],
             credential=credential,
             caller=call.caller.name,
             model=call.model,
@@ -149,7 +155,7 @@ class ChatRelay:
             repeated=call.caller.brought is None,
         )
         opener = road.chat.opener or road.chat.post
-        answer = opener(self._transport, attempt)
+        answer = opener(self._transport.through(credential.proxy.reveal()), attempt)
         if 200 <= answer.status < 300:
             return answer
         raise self._refused(exchange, answer)
@@ -181,10 +187,6 @@ class ChatRelay:
             return Verbatim(answer.status, answer.headers, body)
         return error
 
-    def pause(self, attempt: int) -> None:
-        """A short wait before trying again, a little different each time."""
-        self._clock.sleep(min(1.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))
-
     @property
     def patience(self) -> Patience:
         return self._patience
@@ -211,8 +213,8 @@ class Exchange:
         self._source = source
         self._candidates = source.candidates()
         self._attempts = 0
-        self._credential: Credential | None = None  # of the attempt that runs
-        self._last: GatewayError = NoCredential("the platform has no credential to be called with")
+        self._lent: Lent | None = None  # to the attempt that runs, or to the answer that is told
+        self._last: UpstreamError | None = None
         self._started = relay.clock.ticks()
         self._unsent = b""  # the beginning of a stream, made by an attempt that then failed
 
@@ -221,6 +223,7 @@ class Exchange:
     def whole(self) -> Relayed:
         answer, (body, usage) = self._until_one_works(self._read)
         self._note(usage)
+        self._give_back(usage)
         return Relayed(200, "application/json", self._passed(answer), body)
 
     def _read(self, answer: Answering) -> tuple[bytes, Usage]:
@@ -278,9 +281,10 @@ class Exchange:
         try:
             yield from self._try_until_told(flow, opening)
             record["outcome"] = UpstreamError.code if flow.is_ill else "ok"
-        except CallerGone:
-            return
+        except CallerGone as error:
+            let_go(error)
         except GatewayError as error:
+            let_go(error)
             record["outcome"] = error.code
             yield self._failed(flow, error)
             if isinstance(error, BrokenTransfer):
@@ -290,6 +294,7 @@ class Exchange:
         finally:
             if flow.spoke or record["outcome"] == "ok":
                 self._note(flow.usage)
+            self._give_back(flow.usage)
 
     def _try_until_told(
         self, flow: Flow, opening: Opening[tuple[Answering, bytes]]
@@ -306,9 +311,9 @@ class Exchange:
                 yield from self._pump(flow, answer, head + out)
                 return
             except UpstreamError as error:
-                if flow.spoke or answer is None:
-                    raise
-                self._put_down(error)
+                if answer is None:
+                    raise  # the opening has seen to its attempts
+                self._put_down(error, final=flow.spoke)
             finally:
                 opening.abandon()
                 if answer is not None:
@@ -364,25 +369,45 @@ class Exchange:
     # ------------------------------------------------------------ attempts
 
     def _until_one_works(self, use: Callable[[Answering], T]) -> tuple[Answering, T]:
-        for self._credential in self._candidates:
-            self._attempts += 1
-            self.call.record["attempts"] = self._attempts
+        for self._lent in self._candidates:
+            self._begin_attempt(self._lent)
             try:
-                answer = self.relay.open(self, self._credential)
-                return answer, use(answer)
+                answer = self.relay.open(self, self._lent.credential)
+                used = use(answer)
+                self._lent.accepted()
+                return answer, used
             except UpstreamError as error:
                 self._put_down(error)
-        raise self._last
+            except Verbatim:
+                self._lent.accepted()  # at fault is the call
+                raise
+            except BaseException:
+                self._give_back()
+                raise
+        raise self._source.ended(self._last)
 
-    def _put_down(self, error: UpstreamError) -> None:
+    def _begin_attempt(self, lent: Lent) -> None:
+        self._attempts += 1
+        record = self.call.record
+        record["attempts"] = self._attempts
+        if not self._source.only_once:
+            record["credential"] = lent.credential.id
+
+    def _put_down(self, error: UpstreamError, *, final: bool = False) -> None:
         """The attempt has failed and another may follow; where none may, raises the error."""
-        if error.verdict == "stop" or self._source.only_once:
+        assert self._lent is not None
+        self._lent.failed(error)
+        self._give_back()
+        failed = {"credential": self._lent.credential.id, "outcome": error.code}
+        if not self._source.only_once:
+            self.call.record.setdefault("failed", []).append(failed)
+        if final or error.verdict == "stop" or self._source.only_once:
             raise error
         self._last = error
-        assert self._credential is not None
-        self._source.report(self._credential, error)
-        if error.verdict == "retry" and self._attempts <= self.call.attempts:
-            self.relay.pause(self._attempts)
+
+    def _give_back(self, usage: Usage | None = None) -> None:
+        if self._lent is not None:
+            self._lent.give_back(usage.input + usage.output if usage else 0)
 
     def _passed(self, answer: Answering) -> dict[str, str]:
         """The platform's headers that mean something to a caller of its own dialect (S-029)."""

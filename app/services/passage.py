@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from app.access.caller import Caller
 from app.clock import Clock
-from app.errors import GatewayError, NoCredential, UpstreamError
+from app.errors import UpstreamError
 from app.services.chat import ERROR_BYTES, PASSED_HEADERS, Relayed
 from app.services.sources import Sources
 from app.upstream.platform import Platform
@@ -54,10 +54,12 @@ class Passage:
         if ".." in urlsplit(path).path.split("/"):
             raise ValueError("a path of ours never climbs")
         source = self._sources.for_call(caller, platform.name, 100)
-        last: GatewayError = NoCredential("the platform has no credential to be called with")
-        for credential in source.candidates():
-            send = platform.chat.follow(self._base_urls[platform.name] + path, credential.token)
-            answer = self._transport.open(
+        last: UpstreamError | None = None
+        for lent in source.candidates():
+            credential = lent.credential
+            base_url = credential.base_url or self._base_urls[platform.name]
+            send = platform.chat.follow(base_url + path, credential.token)
+            answer = self._transport.through(credential.proxy.reveal()).open(
                 method,
                 send.url,
                 {**headers, **send.headers},
@@ -66,16 +68,20 @@ class Passage:
                 first_byte_seconds=self._seconds,
                 repeat_stale=caller.brought is None,
             )
-            relayed = self._relayed(answer)
+            try:
+                relayed = self._relayed(answer)
+            finally:
+                lent.give_back()
             if relayed.status not in (401, 403) or source.only_once:
+                lent.accepted()
                 return relayed
             assert isinstance(relayed.body, bytes)
             trouble = platform.chat.dialect.read_error(relayed.status, None)
             error = refusal(relayed.status, {}, trouble, model="", now=self._clock.now())
             assert isinstance(error, UpstreamError)
-            source.report(credential, error)
+            lent.failed(error)
             last = error
-        raise last
+        raise source.ended(last)
 
     def _relayed(self, answer: Answer) -> Relayed:
         good = 200 <= answer.status < 300
@@ -83,7 +89,7 @@ class Passage:
             body = answer.read(self._answer_bytes if good else ERROR_BYTES, self._seconds)
         finally:
             answer.close()
-        kind = answer.headers.get("content-type", "application/json")
+        kind = answer.headers.get("content-type", "application/json" if good else "")
         found = answer.headers.items()
         passed = {name: value for name, value in found if name.startswith(PASSED_HEADERS)}
         return Relayed(answer.status, kind, passed, body)

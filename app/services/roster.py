@@ -41,9 +41,9 @@ class Roster:
         if platform.listing is None:
             return platform.catalogue.models
         source = self._sources.for_call(caller, platform.name, 1)
-        for credential in source.candidates():
-            now = self._clock.ticks()
-            until, known = self._known.get(credential.label, (0.0, platform.catalogue.models))
+        for lent in source.candidates():
+            credential, now = lent.credential, self._clock.ticks()
+            until, known = self._known.get(credential.id, (0.0, platform.catalogue.models))
             if now < until and not source.only_once:
                 return known
             try:
@@ -51,15 +51,15 @@ class Roster:
             except UpstreamError as error:
                 log.warning("the models of a platform cannot be had: %s", error)
             if not source.only_once:  # nothing is kept of a token that was brought (C-049)
-                self._known[credential.label] = (now + BELIEVED, known)
+                self._known[credential.id] = (now + BELIEVED, known)
             return known
         return platform.catalogue.models
 
     def _asked(self, platform: Platform, credential: Credential) -> Sequence[Model]:
         assert platform.listing is not None
-        url = self._base_urls[platform.name] + platform.chat.probe
+        url = (credential.base_url or self._base_urls[platform.name]) + platform.chat.probe
         send = platform.chat.follow(url, credential.token)
-        answer = self._transport.open(
+        answer = self._transport.through(credential.proxy.reveal()).open(
             "GET", send.url, send.headers, None, first_byte_seconds=PATIENCE
         )
         try:

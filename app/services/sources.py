@@ -1,91 +1,273 @@
-"""Where a call's credentials come from: the operator's, or the one the caller brought."""
+"""Where a call's credentials come from: the operator's pool, or the one the caller brought."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.access.caller import Caller
-from app.credential import GROUPS, Credential
-from app.errors import NoCredential, UnknownGroup, UpstreamError
+from app.clock import Clock
+from app.credential import Credential
+from app.errors import (
+    GatewayError,
+    NoCredential,
+    NotAllowed,
+    Throttled,
+    UnknownGroup,
+    UpstreamError,
+)
+from app.pool.budget import Budget
+from app.pool.choice import Wanted
+from app.pool.lease import Lease
+from app.pool.pool import Pool
+from app.pool.rest import THROTTLES
 from app.secret import Secret
+
+SOON = 0.02  # seconds; somebody else may be served first by then
+LIMITS = ("rpm", "rpd", "tpm", "tpd", "concurrency")
+
+
+class Lent(Protocol):
+    """A credential for one attempt; whoever has it says what came of it, and gives it back."""
+
+    @property
+    def credential(self) -> Credential: ...
+
+    def accepted(self) -> None: ...
+
+    def failed(self, error: UpstreamError) -> None: ...
+
+    def give_back(self, tokens: int = 0) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Brought:
     """The caller's own token: one attempt, and nothing is remembered of it."""
 
-    token: Secret
+    credential: Credential
     only_once: bool = True
 
-    def candidates(self) -> Iterator[Credential]:
-        yield Credential("brought", self.token)
+    def candidates(self) -> Iterator[Lent]:
+        yield self
 
-    def report(self, credential: Credential, error: UpstreamError) -> None:
+    def ended(self, last: UpstreamError | None) -> GatewayError:
+        return last or NoCredential("the platform has no credential to be called with")
+
+    # It is its own lease: nobody wants to hear of it.
+
+    def accepted(self) -> None:
         """The caller is told; nobody else."""
 
+    def failed(self, error: UpstreamError) -> None:
+        """The caller is told; nobody else."""
 
-class Configured:
-    """The keys from the settings, in the order they are written there.
+    def give_back(self, tokens: int = 0) -> None:
+        """It was never anybody's but the caller's."""
 
-    A call that failed for no fault of the key (`retry`) may come round to it again; a key that was
-    refused or throttled is left alone for the rest of the call.
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How hard it is tried: no further attempt is begun after `seconds`, and nobody waits longer than
+    `wait_seconds` for a credential that rests. Of calls to a platform, `percent` may be repeats of
+    ones that failed by no fault of the credential.
+    """
+
+    seconds: float = 120.0
+    wait_seconds: float = 2.0
+    percent: int = 20
+
+
+class Pooled:
+    """The operator's credentials, one attempt after the other. One that was turned away is left alone
+    for the rest of the call, unless the platform named a time that is worth waiting for; one that
+    failed by no fault of its own may come round again where there is no other.
     """
 
     only_once = False
 
-    def __init__(self, credentials: tuple[Credential, ...], attempts: int) -> None:
-        self._queue = deque(credentials)
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        budget: Budget,
+        persistence: Persistence,
+        platform: str,
+        wanted: Wanted,
+        session: str,
+        attempts: int,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._budget = budget
+        self._persistence = persistence
+        self._platform = platform
+        self._wanted = wanted
+        self._session = session
         self._attempts = attempts
+        self._failed: dict[str, float] = {}  # until when a credential is left alone
+        self._last: UpstreamError | None = None
 
-    def candidates(self) -> Iterator[Credential]:
-        while self._queue and self._attempts > 0:
-            self._attempts -= 1
-            yield self._queue[0]
+    def candidates(self) -> Iterator[Lent]:
+        """Leases, as long as trying makes sense. The last one given has failed when the next is
+        asked for.
+        """
+        ends = self._clock.ticks() + self._persistence.seconds
+        self._budget.called(self._clock.ticks())
+        for attempt in range(self._attempts):
+            if attempt and not self._may_repeat(attempt, ends):
+                return
+            lease = self._next(ends)
+            if lease is None:
+                return
+            yield _Attempt(self, lease)
 
-    def report(self, credential: Credential, error: UpstreamError) -> None:
-        """What came of an attempt: the credential goes to the end of the queue, or out of it."""
-        self._queue.remove(credential)
+    def _may_repeat(self, attempt: int, ends: float) -> bool:
+        """Whether the platform is to be bothered once more; after a pause, if it is the platform that
+        failed.
+        """
+        if self._last is None or self._last.verdict != "retry":
+            return True
+        if not self._budget.allows(self._clock.ticks()):
+            return False
+        # A little different each time, so that many who failed together do not come back together.
+        self._clock.sleep(min(1.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))
+        return self._clock.ticks() < ends
+
+    def _next(self, ends: float) -> Lease | None:
+        """The next lease; waits for it where that does not take long."""
+        ends = min(ends, self._clock.ticks() + self._persistence.wait_seconds)
+        while True:
+            wanted = self._without(*self._failed) if self._failed else self._wanted
+            if (lease := self._pool.pick(self._platform, wanted, self._session)) is not None:
+                return lease
+            now = self._clock.now()
+            again = [name for name, until in self._failed.items() if until <= now]
+            wanted = self._without(*(self._failed.keys() - again))
+            if again and (lease := self._pool.pick(self._platform, wanted, self._session)):
+                return lease
+            looks = [until for until in self._failed.values() if until > now]
+            if (found := self._pool.next_look(self._platform, wanted)) is not None:
+                looks.append(max(found.until, now + SOON))
+            wait = min(looks, default=float("inf")) - now
+            if wait > ends - self._clock.ticks():
+                return None
+            self._clock.sleep(wait + random.uniform(0.0, SOON))
+
+    def _without(self, *names: str) -> Wanted:
+        wanted = self._wanted
+        return Wanted(wanted.model, wanted.groups, wanted.allowed, frozenset(names))
+
+    def failed(self, name: str, error: UpstreamError) -> None:
+        self._last = error
+        now = self._clock.now()
         if error.verdict == "retry":
-            self._queue.append(credential)
+            self._failed[name] = now
+        else:
+            wait = error.retry_after
+            self._failed[name] = float("inf") if wait is None else now + wait
+
+    def ended(self, last: UpstreamError | None) -> GatewayError:
+        """What to tell when nothing is left to try: the last failure, if there was one."""
+        if last is None:
+            return self._untried()
+        if last.retry_after is not None:
+            now = self._clock.now()
+            others = self._pool.next_look(self._platform, self._without(*self._failed))
+            looks = [*self._failed.values(), others.until if others else now + last.retry_after]
+            last.after(max(min(looks) - now, 0.0))
+        return last
+
+    def _untried(self) -> GatewayError:
+        """Why nobody was asked at all."""
+        if not self._pool.fitting(self._platform, self._wanted):
+            if self._wanted.groups:
+                named = ", ".join(self._wanted.groups)
+                return NoCredential("the platform has no key in the group {groups}", groups=named)
+            return NoCredential("the platform has no credential to be called with")
+        found = self._pool.next_look(self._platform, self._wanted)
+        assert found is not None  # something fits
+        wait = max(found.until - self._clock.now(), 0.0)
+        if found.kind in THROTTLES or found.kind in LIMITS:
+            return Throttled("the platform asks for fewer requests").after(wait)
+        return NoCredential("no key of the platform can be used just now").after(wait)
 
 
-Source = Brought | Configured
+class _Attempt:
+    """A lease, whose failures the source hears of too."""
+
+    __slots__ = ("_source", "_lease", "credential", "accepted", "give_back")
+
+    def __init__(self, source: Pooled, lease: Lease) -> None:
+        self._source = source
+        self._lease = lease
+        self.credential = lease.credential
+        self.accepted = lease.accepted
+        self.give_back = lease.give_back
+
+    def failed(self, error: UpstreamError) -> None:
+        self._lease.failed(error)
+        self._source.failed(self.credential.id, error)
+
+
+Source = Brought | Pooled
 
 
 class Sources:
     """Gives each call its source."""
 
-    def __init__(self, keys: Mapping[str, tuple[Credential, ...]]) -> None:
-        self._keys = keys
-        given = (group for one in keys.values() for key in one for group in key.groups)
-        self._groups = frozenset(GROUPS).union(given)
+    def __init__(self, pool: Pool, clock: Clock, persistence: Persistence = Persistence()) -> None:
+        self.pool = pool
+        self._clock = clock
+        self._persistence = persistence
+        self._budgets: dict[str, Budget] = {}
 
     def for_call(
-        self, caller: Caller, platform: str, attempts: int, groups: tuple[str, ...] = ()
+        self,
+        caller: Caller,
+        platform: str,
+        attempts: int,
+        *,
+        model: str = "",
+        groups: tuple[str, ...] = (),
+        session: str = "",
     ) -> Source:
         """`groups` are those a credential must belong to one of; none = any will do. A token that
         was brought belongs to nobody's groups (C-049).
         """
         if caller.brought is not None:
-            return Brought(caller.brought)
-        keys = self._keys.get(platform, ())
-        return Configured(self._chosen(keys, groups) if groups else keys, attempts)
-
-    def _chosen(
-        self, keys: tuple[Credential, ...], groups: tuple[str, ...]
-    ) -> tuple[Credential, ...]:
+            return Brought(_brought(caller.brought))
+        allowed = caller.licence.groups if caller.licence else ()
         for group in groups:
-            if group not in self._groups:
+            if not self.pool.knows_group(group) and group not in allowed:
                 raise UnknownGroup(
                     "there is no group {group} here", param="model", group=group[:100]
                 )
-        chosen = tuple(key for key in keys if not set(groups).isdisjoint(key.groups))
-        if not chosen:
-            named = ", ".join(groups)
-            raise NoCredential("the platform has no key in the group {groups}", groups=named)
-        return chosen
+        if groups and allowed and set(groups).isdisjoint(allowed):
+            raise NotAllowed(
+                "the licence does not cover the group {group}",
+                param="model",
+                group=", ".join(groups)[:100],
+            )
+        budget = self._budgets.get(platform)
+        if budget is None:
+            budget = self._budgets[platform] = Budget(self._persistence.percent)
+        wanted = Wanted(model, groups, allowed)
+        return Pooled(
+            self.pool,
+            self._clock,
+            budget,
+            self._persistence,
+            platform,
+            wanted,
+            session,
+            attempts,
+        )
 
     def has_any(self, platform: str) -> bool:
-        return bool(self._keys.get(platform))
+        return self.pool.has_any(platform)
+
+
+def _brought(token: Secret) -> Credential:
+    return Credential("brought", token)

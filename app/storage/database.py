@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from app.errors import GatewayError
 
 T = TypeVar("T")
-HEAD = "0003"  # the newest migration; a test compares
+HEAD = "0004"  # the newest migration; a test compares
 BUSY_SECONDS = 5
 
 metadata = sa.MetaData()
@@ -47,9 +47,8 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_immediate)
         else:
             self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
-        # One thread: SQLAlchemy's locks are gevent's by then, and gevent's lose wake-ups between threads.
-        self._pool = ThreadPool(1, hub=get_hub()) if off_hub and self.is_sqlite else None
-        self._is_warm = False
+        self._off_hub = off_hub and self.is_sqlite
+        self._pool: ThreadPool | None = None
 
     @property
     def file(self) -> Path | None:
@@ -77,13 +76,16 @@ class Database:
 
     def _run(self, run: Callable[[], T]) -> T:
         try:
-            if self._pool is None:
+            if not self._off_hub:
                 return run()
-            if not self._is_warm:
+            if self._pool is None:
                 # The first connection is made here, not in the thread: it initialises the dialect
                 # under a lock. It does no work, so it never waits for another process.
                 self._engine.connect().close()
-                self._is_warm = True
+                # One thread: SQLAlchemy's locks are gevent's by then, and gevent's lose wake-ups
+                # between threads. Made in the worker: what is asked of one from before the fork is
+                # lost when it notices the fork.
+                self._pool = ThreadPool(1, hub=get_hub())
             result: T = self._pool.apply(run)
             return result
         except (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:

@@ -33,13 +33,15 @@ licences = sa.Table(
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("strict", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("groups", sa.Text, nullable=False, server_default=""),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
     """Empty `platforms` or `models` allow all; models may be patterns such as `gpt-*`. Times are
-    Unix seconds. `strict` refuses every call that would lose a field on its way.
+    Unix seconds. `strict` refuses every call that would lose a field on its way. `groups` are those
+    whose credentials it may use; empty allows all, also credentials without a group.
     """
 
     id: int
@@ -51,6 +53,7 @@ class Licence:
     expires_at: int | None
     revoked_at: int | None
     strict: bool = False
+    groups: tuple[str, ...] = ()
 
     def is_live(self, now: float) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
@@ -76,6 +79,7 @@ class Licences:
         models: tuple[str, ...] = (),
         expires_at: int | None = None,
         strict: bool = False,
+        groups: tuple[str, ...] = (),
     ) -> tuple[str, Licence]:
         """A new licence in words, which are never to be had again, and its row."""
         words = PREFIX + secrets.token_urlsafe(32)
@@ -88,6 +92,7 @@ class Licences:
             "created_at": int(now),
             "expires_at": expires_at,
             "strict": strict,
+            "groups": ",".join(groups),
         }
         self._database.write(lambda connection: connection.execute(licences.insert().values(row)))
         return words, self._one(licences.c.digest == row["digest"])
@@ -142,4 +147,5 @@ def _read(row: sa.Row[tuple[object, ...]]) -> Licence:
         expires_at=values["expires_at"],
         revoked_at=values["revoked_at"],
         strict=bool(values["strict"]),
+        groups=tuple(one for one in values["groups"].split(",") if one),
     )

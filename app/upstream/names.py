@@ -170,8 +170,8 @@ def _without_groups(asked: str) -> tuple[str, tuple[str, ...]]:
 
 
 def read_groups(text: str) -> tuple[str, ...]:
-    """The groups of a list with commas; none where one of them cannot be a group."""
-    groups = tuple(one.strip() for one in text.split(","))
+    """The groups of a list with commas, in small letters; none where one of them cannot be a group."""
+    groups = tuple(one.strip().lower() for one in text.split(","))
     return groups if all(map(_GROUP.fullmatch, groups)) else ()
 
 

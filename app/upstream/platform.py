@@ -151,7 +151,8 @@ class Chat:
     `follow` signs any other path of the vendor's API, for the native routes that pass through;
     `probe` is one that costs nothing and needs a good key. `opener` is for chats that are not one
     call: it makes as many as it takes, and gives what can be read like an answer. `gemini_calls`
-    are the calls on a model, besides generating, that pass through.
+    are the calls on a model, besides generating, that pass through. `anchored` chats go on where they
+    began: all calls of a conversation need the same credential.
     """
 
     dialect: Dialect
@@ -159,6 +160,7 @@ class Chat:
     follow: Callable[[str, Secret], Send]
     probe: str
     opener: Opener | None = None
+    anchored: bool = False
     gemini_calls: tuple[str, ...] = ()
     forwards: frozenset[str] = frozenset()
     always: Mapping[str, str] = field(

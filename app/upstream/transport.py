@@ -8,6 +8,7 @@ cookies and follows no redirects: a redirect would carry the platform's key to a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -62,6 +63,14 @@ class Transport:
         self._lean = LeanAdapter(deadlines.connect_seconds, pool_size, ca_file)
         self._session.mount("http://", self._lean)
         self._session.mount("https://", self._lean)
+
+    def through(self, proxy: str) -> Transport:
+        """The same transport, by way of another proxy; itself where there is none."""
+        if not proxy:
+            return self
+        other = copy(self)
+        other._proxies = {"http": proxy, "https": proxy}
+        return other
 
     def open(
         self,

@@ -25,6 +25,7 @@ from app.web.gateway import Gateway, gateway
 from app.web.intake import read_json
 from app.web.naming import explain, read_name
 from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
+from app.web.session import OURS, opening, session_key, session_named, without_ours
 from app.web.wishes import NAMES, read_wishes
 from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
 from app.wire.dialect import Dialect, Telling
@@ -100,6 +101,10 @@ def relay(
     if NAMES & body.keys():
         body = {name: value for name, value in body.items() if name not in NAMES}
         raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
+    session = session_named(request.headers, body)
+    if OURS in body:
+        body = without_ours(body, keyed=_has_cache_key(platform, spoken))
+        raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     for header, kind in platform.chat.switches.items():
         if request.headers.get(header, "").lower() == "true" and "tools" in body:
             body = without_tool(body, kind)
@@ -108,6 +113,8 @@ def relay(
     if named.model != body["model"]:
         body = body | {"model": named.model}
         raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
+    if platform.chat.anchored and not session:
+        session = opening(spoken.read_request(body))
     model = named.model
     stream = body.get("stream") is True
     options = body.get("stream_options")
@@ -138,6 +145,7 @@ def relay(
         strict=wishes.strict or g.caller.is_strict,
         sets=named.sets,
         groups=named.groups,
+        session=session_key(g.caller, platform.name, session),
         headers=forwarded(hub, platform, spoken),
         leash=leash,
         ear=ear,
@@ -152,6 +160,11 @@ def relay(
     response = respond(hub, relayed, ear)
     explain(named, call.record.get("dropped", ()), response)
     return response
+
+
+def _has_cache_key(platform: Platform, spoken: Dialect) -> bool:
+    """Whether caller and platform both know OpenAI's name for a session (C-235)."""
+    return all(one in (openai_chat, openai_responses) for one in (spoken, platform.chat.dialect))
 
 
 def _speaker(accept: str) -> Callable[[GatewayError], Trouble]:

@@ -75,6 +75,8 @@ CHINESE: dict[str, str] = {
     ),
     "{field} must be a list of groups": "{field} 必须是以逗号分隔的分组",
     "there is no group {group} here": "没有名为 {group} 的分组",
+    "no key of the platform can be used just now": "该平台目前没有可用的密钥",
+    "the licence does not cover the group {group}": "许可证不包含分组 {group}",
     "the platform has no key in the group {groups}": "该平台在分组 {groups} 中没有可用的密钥",
     # attachments
     "{field} is not valid base64": "{field} 不是有效的 base64",

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 
 from app import errors
 from app.canonical.events import Trouble
-from app.errors import GatewayError
+from app.errors import GatewayError, let_go
 from app.services.chat import PASSED_HEADERS, Verbatim
 from app.web.chinese import CHINESE
 from app.web.spoken import spoken
@@ -54,16 +54,18 @@ def register_failures(app: Flask) -> None:
 
     @app.errorhandler(Verbatim)
     def pass_on(error: Verbatim) -> Response:
-        kind = error.headers.get("content-type", "application/json")
-        response = Response(error.body, error.status, content_type=kind)
+        response = Response(error.body, error.status)
+        response.headers.pop("Content-Type")  # Flask's idea of it; a platform may have none
         for name, value in error.headers.items():
-            if name.startswith(PASSED_HEADERS):
+            if name == "content-type" or name.startswith(PASSED_HEADERS):
                 response.headers[name] = value
         g.outcome = "refused"
+        let_go(error)
         return response
 
     @app.errorhandler(GatewayError)
     def tell(error: GatewayError) -> Response:
+        let_go(error)
         return told(error)
 
     @app.errorhandler(HTTPException)
@@ -85,6 +87,7 @@ def register_failures(app: Flask) -> None:
     )  # the last resort: whatever it is, it is ours, it is logged and it is told as JSON
     def tell_bug(error: Exception) -> Response:
         log.error("request failed", exc_info=error, extra={"request_id": g.get("request_id")})
+        let_go(error)
         return told(GatewayError())
 
 

@@ -10,6 +10,7 @@ from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.pool.keeper import Keeper
 from app.services.chat import ChatRelay
 from app.services.passage import Passage
 from app.services.roster import Roster
@@ -47,6 +48,7 @@ class Gateway:
     chat: ChatRelay
     passage: Passage
     sources: Sources
+    keeper: Keeper
     roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
@@ -58,6 +60,11 @@ class Gateway:
     body_bytes: int
     send_seconds: float
     cors_origins: frozenset[str]
+
+    def start(self) -> None:
+        """What a worker does once, in its own process, before it serves."""
+        self.sources.pool.open_slate()
+        self.keeper.start()
 
 
 def gateway() -> Gateway:

@@ -48,6 +48,8 @@ def mount_passage(
             stop(ear)
         assert isinstance(relayed.body, bytes)
         response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
+        if not relayed.content_type:
+            response.headers.pop("Content-Type")  # the platform has none, and Flask would guess
         for name, value in relayed.headers.items():
             response.headers[name] = value
         return response

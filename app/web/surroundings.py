@@ -19,7 +19,7 @@ HEADERS = ", ".join(
 )
 EXPOSED = ", ".join("""x-request-id retry-after retry-after-ms x-should-retry content-disposition
     x-ratelimit-limit-requests x-ratelimit-remaining-requests x-ratelimit-reset-requests
-    x-tokens-model x-tokens-model-note x-tokens-dropped
+    x-tokens-attempts x-tokens-model x-tokens-model-note x-tokens-dropped
     x-ratelimit-limit-tokens x-ratelimit-remaining-tokens x-ratelimit-reset-tokens""".split())
 
 
@@ -40,6 +40,8 @@ def register_surroundings(app: Flask) -> None:
     def end(response: Response) -> Response:
         hub, headers = gateway(), response.headers
         headers["x-request-id"] = g.request_id
+        if attempts := g.record.get("attempts"):
+            headers["x-tokens-attempts"] = str(attempts)
         if origin := request.headers.get("Origin"):
             _allow(origin, hub.cors_origins, response)
         g.record["status"] = response.status_code

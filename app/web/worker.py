@@ -46,6 +46,15 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
             )
         super().handle(listener, client, addr)
 
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """The connection keeps its last request until the next one comes, so that has to go without
+        its headers: they hold the caller's token (R-077). One of them is looked at once more.
+        """
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        finally:
+            req.headers = [one for one in req.headers if one[0] == "CONNECTION"]
+
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answers what never becomes a request of ours in JSON (C-181). Only the kind of error is
         logged: its words quote what was sent, which may be a licence (C-039).

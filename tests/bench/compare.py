@@ -225,6 +225,7 @@ class Row:
     make_licence: list[str] = field(default_factory=list)
     licence: str = KEY
     optional: bool = False
+    only: list[str] = field(default_factory=list)  # scenarios; all of them if empty
     port: int = 0
     process: subprocess.Popen[Any] | None = None
 
@@ -265,7 +266,7 @@ class Bench:
             else:
                 self._wait_for(row, time.monotonic() + 10)
             for scenario in SCENARIOS:
-                if scenario.name in only:
+                if scenario.name in only and scenario.name in (row.only or only):
                     results[scenario.name] = self._load(row, scenario)
         finally:
             if row.process is not None:
@@ -291,6 +292,7 @@ class Bench:
             work=self._work,
             root=ROOT,
             licence=row.licence,
+            keys1000=",".join([KEY] * 1000),
         )
 
     def _environment(self, row: Row) -> dict[str, str]:
@@ -486,7 +488,8 @@ def check(rounds: list[Any]) -> bool:
 
 def options_given() -> argparse.Namespace:
     scenarios, rows = [one.name for one in SCENARIOS], known_rows()
-    usual = ",".join(["direct", "nginx", "tokens", *filter(None, [os.environ.get("PEERS")])])
+    peers = filter(None, [os.environ.get("PEERS")])
+    usual = ",".join(["direct", "nginx", "tokens", "tokens1000", *peers])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--rows", default=usual, help="tables of rows.toml; PEERS adds to the usual"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import os
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from app.cli import main
 from tests.stack import TOKENS, clean_environ
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -17,7 +23,11 @@ Call = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """An environment without settings of anybody else's."""
-    return clean_environ() | {"TOKENS_DATABASE_URL": f"sqlite:///{tmp_path}/tokens.db"}
+    return clean_environ() | {
+        "TOKENS_DATABASE_URL": f"sqlite:///{tmp_path}/tokens.db",
+        "TOKENS_SEAL_FILE": f"{tmp_path}/seal.key",
+        "TOKENS_COUNTERS_FILE": f"{tmp_path}/counters",
+    }
 
 
 @pytest.fixture
@@ -33,6 +43,39 @@ def tokens(environ: dict[str, str], tmp_path: Path) -> Call:
             text=True,
             timeout=60,
         )
+
+    return call
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def called(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Done]:
+    """Calls `tokens` in this process, which takes a tenth of the time. `given` is its standard
+    input.
+    """
+
+    def call(*words: str, given: str = "", **settings: str) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        stdin = io.TextIOWrapper(io.BytesIO(given.encode()), encoding="utf-8")
+        with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(os, "environ", environ | settings)
+            patch.setattr(sys, "stdin", stdin)
+            patch.chdir(tmp_path)
+            try:
+                code = main(list(words))
+            except SystemExit as end:  # the parser's way
+                code = int(end.code or 0)
+        return Done(code, out.getvalue(), err.getvalue())
 
     return call
 

@@ -27,7 +27,8 @@ def test_a_key_that_is_turned_away_gives_way_to_the_next(
     pair: Pair, stream: bool, fate: str, gateway: Callable[..., Stack]
 ) -> None:
     """C-125, C-126."""
-    pair = pair.on(gateway(**key_settings(f"sim-{fate},sim-good")))
+    keys = key_settings(f"sim-{fate},sim-good")
+    pair = pair.on(gateway(**keys, TOKENS_STICKY_SECONDS="0"))
 
     assert _said(pair, stream=stream) == TEXT
     assert len(pair.asked) == 2

@@ -227,7 +227,7 @@ def test_an_unknown_model_is_not_found(client: anthropic.Anthropic, door: Door) 
 @pytest.mark.feature("error: throttled")
 def test_throttling_is_a_rate_limit_error(client: anthropic.Anthropic, door: Door) -> None:
     """C-184."""
-    door.mishap("throttle", seconds=2)
+    door.mishap("throttle", seconds=7)
     with pytest.raises(anthropic.RateLimitError):
         client.messages.create(**asked(door, "hello"))
 

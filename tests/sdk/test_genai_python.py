@@ -207,7 +207,7 @@ def test_an_unknown_model_is_a_client_error(client: genai.Client) -> None:
 @pytest.mark.feature("error: throttled")
 def test_throttling_is_a_client_error(client: genai.Client, door: Door) -> None:
     """C-184."""
-    door.mishap("throttle", seconds=2)
+    door.mishap("throttle", seconds=7)
     with pytest.raises(errors.ClientError) as caught:
         client.models.generate_content(model=door.models.plain, contents="hello")
 

@@ -209,7 +209,7 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
 @pytest.mark.feature("error: throttled")
 def test_throttling_is_a_rate_limit_error(client: openai.OpenAI, door: Door) -> None:
     """C-184."""
-    door.mishap("throttle", seconds=2)
+    door.mishap("throttle", seconds=7)
     with pytest.raises(openai.RateLimitError):
         client.responses.create(model=door.models.plain, input="hello")
 

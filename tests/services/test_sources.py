@@ -6,71 +6,221 @@ import pytest
 
 from app.access.caller import Caller
 from app.canonical.events import Usage
-from app.credential import Credential
-from app.errors import CredentialRefused, Throttled, Unreachable, UpstreamError
+from app.errors import (
+    CredentialRefused,
+    NoCredential,
+    NotAllowed,
+    RequestRefused,
+    Throttled,
+    UnknownGroup,
+    Unreachable,
+    UpstreamError,
+)
+from app.pool.rest import Rules
 from app.secret import Secret
 from app.services.meter import MOST_INPUT, estimated
-from app.services.sources import Sources
+from app.services.sources import Persistence, Sources
+from app.storage.licences import Licence
+from tests.pool.conftest import Clock, key, pool_of
 
-A, B = Credential("a", Secret("key-a")), Credential("b", Secret("key-b"))
 OPERATOR = Caller(None)
 
 
-def tried(errors: dict[str, type[UpstreamError]], attempts: int) -> list[str]:
-    """The names of the credentials that are tried where each fails in its own way."""
-    source = Sources({"p": (A, B)}).for_call(OPERATOR, "p", attempts)
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def sources_of(clock, *keys, **more) -> Sources:
+    return Sources(pool_of(clock, *keys), clock, Persistence(**more))
+
+
+def tried(source, *errors: UpstreamError | None) -> list[str]:
+    """The names of the credentials that are tried where the attempts fail in this way; None is a
+    success, and the last one repeats itself.
+    """
     names = []
-    for credential in source.candidates():
-        names.append(credential.label)
-        source.report(credential, errors[credential.label]("failed"))
+    for place, lent in enumerate(source.candidates()):
+        names.append(lent.credential.id)
+        error = errors[min(place, len(errors) - 1)]
+        if error is None:
+            lent.accepted()
+            lent.give_back()
+            break
+        lent.failed(error)
+        lent.give_back()
     return names
 
 
+def down() -> UpstreamError:
+    return Unreachable("failed")
+
+
 @pytest.mark.parametrize(
-    "a, b, names",
+    "errors, names",
     [
-        (CredentialRefused, CredentialRefused, ["a", "b"]),
-        (Throttled, Throttled, ["a", "b"]),
-        (Unreachable, Unreachable, ["a", "b", "a", "b"]),
-        (Unreachable, CredentialRefused, ["a", "b", "a", "a"]),
-        (CredentialRefused, Unreachable, ["a", "b", "b", "b"]),
+        ([CredentialRefused("no")], ["a", "b"]),
+        ([Throttled("slow")], ["a", "b"]),
+        ([down()], ["a", "b", "a", "b"]),
+        ([down(), CredentialRefused("no"), down()], ["a", "b", "a", "a"]),
+        ([CredentialRefused("no"), down()], ["a", "b", "b", "b"]),
+        ([down(), None], ["a", "b"]),
+        ([RequestRefused("bad"), None], ["a", "b"]),
     ],
+    ids=str,
 )
-def test_a_key_comes_round_again_only_where_it_is_not_to_blame(a, b, names):
-    """C-125, C-126."""
-    assert tried({"a": a, "b": b}, 4) == names
+def test_a_key_comes_round_again_only_where_it_is_not_to_blame(clock, errors, names):
+    """C-125, C-126. (That a fault in the request ends the call is the relay's to see to.)"""
+    assert tried(sources_of(clock, key("a"), key("b")).for_call(OPERATOR, "p", 4), *errors) == names
 
 
 @pytest.mark.parametrize("attempts, names", [(1, ["a"]), (2, ["a", "b"]), (0, [])])
-def test_no_more_is_tried_than_is_allowed(attempts, names):
+def test_no_more_is_tried_than_is_allowed(clock, attempts, names):
     """C-123."""
-    assert tried({"a": Unreachable, "b": Unreachable}, attempts) == names
+    source = sources_of(clock, key("a"), key("b")).for_call(OPERATOR, "p", attempts)
+    assert tried(source, down()) == names
 
 
-def test_every_call_begins_with_the_first_key():
-    sources = Sources({"p": (A, B)})
-    first = sources.for_call(OPERATOR, "p", 1)
-    first.report(next(first.candidates()), CredentialRefused("no"))
+def test_pauses_grow_and_differ(clock):
+    source = sources_of(clock, key("a")).for_call(OPERATOR, "p", 5)
+    tried(source, down())
 
-    assert next(sources.for_call(OPERATOR, "p", 1).candidates()) is A
+    for place, slept in enumerate(clock.slept, 1):
+        assert 0.5 <= slept / (0.05 * 2**place) <= 1
+    assert len(clock.slept) == 4
 
 
-def test_what_the_caller_brought_is_tried_once_and_nothing_else_is():
+def test_nobody_waits_where_another_key_is_free(clock):
+    tried(
+        sources_of(clock, key("a"), key("b")).for_call(OPERATOR, "p", 5),
+        Throttled("slow").after(9),
+        None,
+    )
+
+    assert clock.slept == []
+
+
+def test_a_short_wait_that_the_platform_names_is_waited(clock):
+    """`Retry-After` is honoured: the call goes out again when it is over, and not before."""
+    began = clock.at
+    source = sources_of(clock, key("a")).for_call(OPERATOR, "p", 5)
+
+    assert tried(source, Throttled("slow").after(1.5), None) == ["a", "a"]
+    assert 1.5 <= clock.at - began < 1.6
+
+
+def test_a_long_wait_is_the_callers(clock):
+    source = sources_of(clock, key("a")).for_call(OPERATOR, "p", 5)
+    error = Throttled("slow").after(30)
+
+    assert tried(source, error) == ["a"]
+    assert clock.slept == []
+    assert source.ended(error).retry_after == 30
+
+
+def test_the_caller_is_told_of_the_soonest_key(clock):
+    """R-072."""
+    sources = sources_of(clock, key("a"), key("b"))
+    source = sources.for_call(OPERATOR, "p", 5)
+    last = Throttled("slow").after(30)
+    assert tried(source, Throttled("slow").after(8), last) == ["a", "b"]
+    assert source.ended(last).retry_after == 8
+
+    source = sources.for_call(OPERATOR, "p", 5)
+    assert tried(source, None) == []
+    untried = source.ended(None)
+    assert (type(untried), untried.retry_after) == (Throttled, 8)
+
+
+def test_no_key_that_can_be_used_is_no_fault_of_the_callers(clock):
+    """K-093: not a word of why."""
+    sources = sources_of(clock, key("a"))
+    tried(sources.for_call(OPERATOR, "p", 1), CredentialRefused("no"))
+    found = sources.for_call(OPERATOR, "p", 5).ended(None)
+
+    assert (type(found), found.status, found.retry_after) == (NoCredential, 503, 10)
+
+
+def test_no_attempt_is_begun_when_the_time_is_over(clock):
+    source = sources_of(clock, key("a"), seconds=10).for_call(OPERATOR, "p", 50)
+    calls = 0
+    for lent in source.candidates():
+        calls += 1
+        clock.at += 4
+        lent.failed(UpstreamError("down"))
+        lent.give_back()
+
+    assert calls == 3
+
+
+def test_retries_are_at_most_a_fifth_of_the_calls(clock, monkeypatch):
+    """R-074: 50 calls a second for a minute, all of which fail, and keys that never rest."""
+    monkeypatch.setattr(clock, "sleep", lambda seconds: None)  # others call in the meantime
+    pool = pool_of(clock, *(key(f"k{i}") for i in range(200)), rules=Rules(longest=0))
+    sources = Sources(pool, clock, Persistence(wait_seconds=0))
+    attempts = 0
+    for _ in range(3000):
+        attempts += len(tried(sources.for_call(OPERATOR, "p", 6), UpstreamError("down")))
+        clock.at += 0.02
+
+    assert 3000 < attempts <= 3600
+
+
+def test_a_quiet_gateway_repeats_as_often_as_it_was_told(clock):
+    sources = sources_of(clock, key("a"), key("b"), key("c"))
+
+    assert len(tried(sources.for_call(OPERATOR, "p", 6), down())) == 6
+
+
+def test_keys_that_are_turned_away_do_not_spend_the_budget(clock):
+    sources = sources_of(clock, *(key(f"k{i}") for i in range(60)), percent=0)
+    errors = [CredentialRefused("no")] * 50 + [None]
+
+    assert len(tried(sources.for_call(OPERATOR, "p", 60), *errors)) == 51
+
+
+def test_what_the_caller_brought_is_tried_once_and_nothing_else_is(clock):
     """C-042, C-043."""
-    source = Sources({"p": (A, B)}).for_call(Caller(None, Secret("own")), "p", 9)
-    (credential,) = source.candidates()
-    source.report(credential, Unreachable("no"))
+    source = sources_of(clock, key("a")).for_call(
+        Caller(None, Secret("own")), "p", 9, groups=("x",)
+    )
+    (lent,) = source.candidates()
+    lent.failed(Unreachable("no"))
 
-    assert source.only_once and credential.token == Secret("own")
-    assert not Sources({"p": (A,)}).for_call(OPERATOR, "p", 9).only_once
+    assert source.only_once and lent.credential.token == Secret("own")
 
 
-def test_a_platform_without_keys_has_nothing_to_try():
-    sources = Sources({"p": (A,), "q": ()})
+def test_a_platform_without_keys_has_nothing_to_try(clock):
+    sources = sources_of(clock, key("a"))
 
-    assert [sources.has_any(name) for name in "pqr"] == [True, False, False]
-    for name in "qr":
-        assert list(sources.for_call(OPERATOR, name, 9).candidates()) == []
+    assert [sources.has_any(name) for name in "pq"] == [True, False]
+    source = sources.for_call(OPERATOR, "q", 9)
+    assert tried(source, None) == []
+    assert isinstance(source.ended(None), NoCredential)
+
+
+def licence(*groups: str) -> Caller:
+    return Caller(Licence(1, "n", "", (), (), 0, None, None, groups=groups))
+
+
+def test_a_licence_may_use_its_groups_only(clock):
+    sources = sources_of(clock, key("a", groups=("free",)), key("b", groups=("pro",)), key("c"))
+
+    assert tried(sources.for_call(licence("pro"), "p", 9), CredentialRefused("no")) == ["b"]
+    with pytest.raises(NotAllowed):
+        sources.for_call(licence("pro"), "p", 9, groups=("free",))
+    assert tried(sources.for_call(licence("pro", "free"), "p", 9, groups=("free",)), None) == ["a"]
+
+
+def test_groups_nobody_knows_and_groups_without_a_key_are_told_apart(clock):
+    """C-151."""
+    sources = sources_of(clock, key("a", groups=("mine",)))
+
+    with pytest.raises(UnknownGroup):
+        sources.for_call(OPERATOR, "p", 9, groups=("theirs",))
+    source = sources.for_call(OPERATOR, "p", 9, groups=("pro",))
+    assert tried(source, None) == []
+    assert str(source.ended(None)) == "the platform has no key in the group pro"
 
 
 @pytest.mark.parametrize(

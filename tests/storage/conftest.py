@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
 from app.storage.database import Database
-from app.storage.schema import prepare
-from tests.stack import missing
-
-POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
+from tests.storage.databases import KINDS, made
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def database(request, tmp_path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path}/state/tokens.db")
-        prepare(database)
+    with made(request.param, tmp_path, request.node.name) as database:
         yield database
-        database.close()
-        return
-    schema = f"tokens_{os.getpid()}_{abs(hash(request.node.name)) % 10**8}"
-    admin = sa.create_engine(POSTGRES.replace("postgresql:", "postgresql+psycopg:"))
-    try:
-        with admin.begin() as connection:
-            connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
-    except sa.exc.OperationalError:
-        missing("PostgreSQL")
-    database = Database(f"{POSTGRES}?options=-csearch_path%3D{schema}")
-    prepare(database)
-    yield database
-    database.close()
-    with admin.begin() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
-    admin.dispose()

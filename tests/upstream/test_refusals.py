@@ -14,6 +14,7 @@ from app.errors import (
     BadReply,
     ContextTooLong,
     CredentialRefused,
+    QuotaSpent,
     RequestRefused,
     Throttled,
     TimedOut,
@@ -49,14 +50,14 @@ def refused(status, message="", code="", headers=None, **more) -> UpstreamError:
         ),
         (400, "", "context_length_exceeded", ContextTooLong, "stop"),
         (401, "", "", CredentialRefused, "retire"),
-        (402, "", "", CredentialRefused, "retire"),
+        (402, "", "", QuotaSpent, "rest"),
         (403, "", "", CredentialRefused, "retire"),
         (400, "", "API_KEY_INVALID", CredentialRefused, "retire"),
-        (400, BROKE, "", CredentialRefused, "retire"),
-        (404, "", "insufficient_quota", CredentialRefused, "retire"),
+        (400, BROKE, "", QuotaSpent, "rest"),
+        (404, "", "insufficient_quota", QuotaSpent, "rest"),
         (400, "API key expired. Please renew the API key.", "", CredentialRefused, "retire"),
         (429, "", "", Throttled, "rest"),
-        (429, "", "insufficient_quota", Throttled, "rest"),
+        (429, "", "insufficient_quota", QuotaSpent, "rest"),
         (408, "", "", UpstreamError, "retry"),
         (409, "", "", UpstreamError, "retry"),
         (425, "", "", UpstreamError, "retry"),
@@ -175,8 +176,8 @@ def test_any_header_is_a_wait_or_none(text):
         (Trouble("", 429), Throttled),
         (Trouble("", 401), CredentialRefused),
         (Trouble("bad", 400), RequestRefused),
-        (Trouble(BROKE), CredentialRefused),
-        (Trouble(BROKE, 503), CredentialRefused),
+        (Trouble(BROKE), QuotaSpent),
+        (Trouble(BROKE, 503), QuotaSpent),
         (Trouble("", 200), BadReply),
     ],
     ids=str,
@@ -195,3 +196,93 @@ def test_a_failure_inside_a_stream_is_told_in_the_platforms_words():
         "the platform broke off with an error: overloaded",
         7.0,
     )
+
+
+@pytest.mark.parametrize(
+    "headers, message, kind, seconds",
+    [
+        ({}, "", "requests", None),
+        (
+            {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"},
+            "",
+            "tokens",
+            360,
+        ),
+        (
+            {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "17ms"},
+            "",
+            "requests",
+            0.017,
+        ),
+        (
+            {"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "1s"},
+            "",
+            "requests",
+            None,
+        ),
+        (
+            {
+                "anthropic-ratelimit-input-tokens-remaining": "0",
+                "anthropic-ratelimit-input-tokens-reset": datetime.fromtimestamp(
+                    NOW + 40, timezone.utc
+                )
+                .isoformat()
+                .replace("+00:00", "Z"),
+            },
+            "",
+            "tokens",
+            40,
+        ),
+        (
+            {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": f"{NOW + 9:.0f}"},
+            "",
+            "requests",
+            9,
+        ),
+        (
+            {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "whenever"},
+            "",
+            "requests",
+            None,
+        ),
+        (
+            {
+                "x-ratelimit-remaining-tokens": "0",
+                "retry-after": "3",
+                "x-ratelimit-reset-tokens": "9s",
+            },
+            "",
+            "tokens",
+            3,
+        ),
+        ({}, "Rate limit reached on tokens per min (TPM): Limit 9", "tokens", None),
+        ({}, "Rate limit reached on requests per day (RPD): Limit 9", "day", None),
+        ({}, "Quota exceeded for quota metric 'GenerateRequestsPerDay'", "day", None),
+    ],
+    ids=str,
+)
+def test_throttling_names_the_limit_and_when_it_is_over(headers, message, kind, seconds):
+    """What is held against a key is what the platform named, for as long as it said."""
+    error = refused(429, message, headers=headers)
+
+    assert (error.kind, error.whole) == (kind, False)
+    assert error.retry_after == (seconds if seconds is None else pytest.approx(seconds, abs=0.001))
+
+
+@given(st.text(max_size=30) | st.from_regex(r"(\d+[dhms]){0,4}(\d+ms)?"))
+def test_any_reset_is_a_wait_or_none(text):
+    """R-069."""
+    found = refused(
+        429, headers={"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": text}
+    ).retry_after
+    assert found is None or 0 <= found <= 3600
+
+
+def test_a_credential_is_refused_as_a_whole_or_for_one_model():
+    assert [refused(status).whole for status in (401, 403, 402)] == [True, False, True]
+    assert [refused(status).kind for status in (401, 402, 429, 500)] == [
+        "refused",
+        "quota",
+        "requests",
+        "fault",
+    ]

@@ -1,0 +1,316 @@
+"""`tokens credential`: what platforms are called with.
+
+A token never stands on a command line, where other users of the machine and the shell's history
+could read it: it comes from a prompt, from standard input or from a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from app.cli.credential_fields import FIELDS, changed, read_fields, read_proxy, read_token
+from app.cli.database import is_there, opened
+from app.cli.keeping import Keeping, all_keys
+from app.cli.why import reasons
+from app.cli.words import Complaint, moment, said, settings, show
+from app.config import Settings
+from app.credential import Credential
+from app.platforms import PLATFORMS
+from app.storage.credentials import LIMITS, AlreadyKept, Kept
+
+VERBS = {
+    "add": "keep a token, sealed; it is asked for, or read from standard input",
+    "import": "keep the tokens of a CSV or JSON lines file",
+    "list": "list all credentials, those in the settings too",
+    "show": "show one credential, but not its token",
+    "edit": "change a credential",
+    "enable": "let a credential serve, and forget what is held against it",
+    "disable": "let a credential serve no more; what it serves now is finished",
+    "check": "try credentials: each lists its models, which costs nothing",
+    "why": "say why a credential serves or does not",
+    "remove": "forget a credential for good",
+    "export": "print credentials in the form that import reads, without their tokens",
+}
+HELP = {
+    "label": "what people call it",
+    "groups": "groups it belongs to, comma-separated; free, plus, pro, team, max, business, ultra or your own",
+    "weight": "how often it serves, compared with the others of its priority: 1 to 1000",
+    "priority": "the highest that can serve does: -1000 to 1000",
+    "base_url": "its own address of the platform; empty = the platform's",
+    "rpm": "most requests a minute; `none` = without limit",
+    "rpd": "most requests a day",
+    "tpm": "most tokens a minute",
+    "tpd": "most tokens a day",
+    "concurrency": "most calls at a time",
+    "note": "whatever is worth knowing",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    made = {
+        name: verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        for name, about in VERBS.items()
+    }
+    made["add"].add_argument("platform", metavar="PLATFORM", help=", ".join(PLATFORMS))
+    for name in ("show", "edit", "enable", "disable", "why", "remove"):
+        made[name].add_argument("id", metavar="ID", help="its name or number from the list")
+    made["check"].add_argument("ids", metavar="ID", nargs="*", help="all that are on, if left out")
+    for name in ("add", "edit"):
+        for field, about in HELP.items():
+            made[name].add_argument(f"--{field.replace('_', '-')}", metavar="X", help=about)
+        made[name].add_argument("--file", metavar="FILE", help="the token is its first line")
+        made[name].add_argument(
+            "--proxy-file",
+            metavar="FILE",
+            help="the address of a proxy of its own is its first line",
+        )
+    made["edit"].add_argument("--token", action="store_true", help="give it another token")
+    made["edit"].add_argument("--no-proxy", action="store_true", help="without a proxy of its own")
+    _import_arguments(made["import"])
+    made["remove"].add_argument("--yes", action="store_true", help="do not ask")
+    made["export"].add_argument(
+        "--with-tokens", action="store_true", help="tokens too, into a new file that --out names"
+    )
+    made["export"].add_argument("--out", metavar="FILE", help="a new file, readable by you alone")
+    for name in ("list", "export", "check"):
+        made[name].add_argument(
+            "--platform", default="", metavar="NAME", help="only this platform's"
+        )
+    for name, verb in made.items():
+        if name != "export":
+            verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _import_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", help="CSV with a head, or JSON lines; - = standard input"
+    )
+    parser.add_argument("--platform", default="", metavar="NAME", help="of lines that name none")
+    parser.add_argument("--dry-run", action="store_true", help="say what would come of it")
+    parser.epilog = f"Fields: platform, token, proxy, {', '.join(FIELDS)}; token is required."
+
+
+def run(options: argparse.Namespace) -> int:
+    chosen = settings()
+    if getattr(options, "platform", "") and options.platform not in PLATFORMS:
+        known = ", ".join(sorted(PLATFORMS))
+        raise Complaint(f"there is no platform {said(options.platform)}; there are {known}")
+    if options.verb == "list" and not is_there(chosen):
+        show(_from_settings(chosen, options.platform), as_json=options.json, if_none=NONE)
+        return 0  # looking makes nothing
+    with opened(chosen) as database:
+        return _DO[options.verb](chosen, Keeping(chosen, database), options)
+
+
+NONE = "no credential yet; `tokens credential add PLATFORM` keeps one"
+
+
+# ---------------------------------------------------------------- one at a time
+
+
+def _add(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    keeping.check_file()
+    values = read_fields(_given(options))
+    proxy = _proxy(options)
+    secrets = {"token": _token(options), "proxy": proxy}
+    if any(
+        secrets["token"] == key.token.reveal() for key in chosen.platforms[options.platform].keys
+    ):
+        raise Complaint(f"TOKENS_{options.platform.upper()}_KEYS has this token already")
+    try:
+        kept = keeping.add(options.platform, secrets, values)
+    except AlreadyKept as twin:
+        raise Complaint(f"{options.platform} has this token already, as {twin.name}") from twin
+    show([_row(keeping, kept)], as_json=options.json)
+    return 0
+
+
+def _edit(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    kept = keeping.find(options.id, all_keys(chosen))
+    values = read_fields(_given(options))
+    if "limits" in values:
+        values["limits"] = changed(kept.limits, values["limits"])
+    secrets = None
+    if options.token or options.file or options.proxy_file or options.no_proxy:
+        new = options.token or options.file
+        secrets = {"token": _token(options)} if new else keeping.secrets(kept)
+        if options.proxy_file or options.no_proxy:
+            secrets["proxy"] = _proxy(options)
+        elif new:
+            secrets["proxy"] = _kept_proxy(keeping, kept)
+    if not values and secrets is None:
+        raise Complaint("nothing to change; `tokens credential edit --help` says what can be")
+    show([_row(keeping, keeping.change(kept, values, secrets))], as_json=options.json)
+    return 0
+
+
+def _kept_proxy(keeping: Keeping, kept: Kept) -> str:
+    """The proxy that a credential with a new token keeps; none where the old seal cannot be opened."""
+    try:
+        return keeping.secrets(kept).get("proxy", "")
+    except Complaint as complaint:
+        print(f"tokens: its proxy is lost: {complaint}", file=sys.stderr)
+        return ""
+
+
+def _switch(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    kept = keeping.find(options.id, all_keys(chosen))
+    enabled = options.verb == "enable"
+    kept = keeping.change(kept, {"enabled": enabled})
+    if enabled:
+        keeping.forgive(kept)
+    show([_row(keeping, kept)], as_json=options.json)
+    return 0
+
+
+def _remove(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    kept = keeping.find(options.id, all_keys(chosen))
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise Complaint("nobody can be asked here; say --yes")
+        if (
+            input(f"forget {kept.name} ({kept.platform} {kept.label}) for good? [y/N] ").lower()
+            != "y"
+        ):
+            return 1
+    keeping.table.remove(kept)
+    if options.json:
+        show([], as_json=True)
+    else:
+        print(f"{kept.name} is forgotten; every worker knows within a second")
+    return 0
+
+
+def _given(options: argparse.Namespace) -> dict[str, str]:
+    return {name: value for name in HELP if (value := getattr(options, name, None)) is not None}
+
+
+def _token(options: argparse.Namespace) -> str:
+    if options.file:
+        return read_token(_first_line(options.file))
+    if sys.stdin.isatty():
+        return read_token(getpass.getpass("token (not shown): "))
+    return read_token(sys.stdin.readline())
+
+
+def _proxy(options: argparse.Namespace) -> str:
+    return read_proxy(_first_line(options.proxy_file)) if options.proxy_file else ""
+
+
+def _first_line(file: str) -> str:
+    try:
+        with open(file, encoding="utf-8") as lines:
+            return lines.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not a text"
+        raise Complaint(f"cannot read {file}: {why.lower()}") from error
+
+
+# ---------------------------------------------------------------- looking
+
+
+def _list(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    kept = [one for one in keeping.table.all() if options.platform in ("", one.platform)]
+    rows = [_row(keeping, one) for one in kept]
+    show(rows + _from_settings(chosen, options.platform), as_json=options.json, if_none=NONE)
+    return 0
+
+
+def _show(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    keys = all_keys(chosen)
+    if keeping.table.find(options.id) is None and options.id in keys:
+        show([_setting_row(*keys[options.id])], as_json=options.json)
+        return 0
+    kept = keeping.find(options.id, keys)
+    row = _row(keeping, kept) | {
+        "base_url": kept.base_url,
+        "note": kept.note,
+        "created": moment(kept.created_at),
+    }
+    show([row], as_json=options.json)
+    return 0
+
+
+def _row(keeping: Keeping, kept: Kept) -> dict[str, Any]:
+    hint = keeping.hint(kept)
+    state = "on" if kept.enabled else "off"
+    return {
+        "id": kept.id,
+        "name": kept.name,
+        "platform": kept.platform,
+        "label": kept.label,
+        "token": hint or None,
+        "state": state if hint else "cannot be opened",
+        "groups": list(kept.groups),
+        "weight": kept.weight,
+        "priority": kept.priority,
+        "limits": [f"{n}={v}" for n in LIMITS if (v := getattr(kept.limits, n)) is not None],
+        "source": "database",
+    }
+
+
+def _from_settings(chosen: Settings, platform: str) -> list[dict[str, Any]]:
+    return [
+        _setting_row(name, key)
+        for name, one in sorted(chosen.platforms.items())
+        if platform in ("", name)
+        for key in one.keys
+    ]
+
+
+def _setting_row(platform: str, key: Credential) -> dict[str, Any]:
+    token = key.token.reveal()
+    return {
+        "id": None,
+        "name": key.id,
+        "platform": platform,
+        "label": key.label,
+        "token": f"…{token[-4:]}" if len(token) > 20 else "…",
+        "state": "on",
+        "groups": list(key.groups),
+        "weight": key.weight,
+        "priority": key.priority,
+        "limits": [],
+        "source": "settings",
+    }
+
+
+def _why(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    kept = keeping.table.find(options.id)
+    show(reasons(chosen, kept.name if kept else options.id), as_json=options.json)
+    return 0
+
+
+# ---------------------------------------------------------------- many at a time
+
+
+def _module(name: str) -> Callable[[Settings, Keeping, argparse.Namespace], int]:
+    """The verb that has a file of its own."""
+
+    def do(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+        module = importlib.import_module(f"app.cli.{name}")
+        code: int = module.run(chosen, keeping, options)
+        return code
+
+    return do
+
+
+_DO: dict[str, Callable[[Settings, Keeping, argparse.Namespace], int]] = {
+    "add": _add,
+    "edit": _edit,
+    "enable": _switch,
+    "disable": _switch,
+    "remove": _remove,
+    "list": _list,
+    "show": _show,
+    "why": _why,
+    "import": _module("credential_import"),
+    "export": _module("credential_export"),
+    "check": _module("credential_check"),
+}

@@ -1,0 +1,51 @@
+"""`tokens credential export`: credentials in the form that import reads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from app.cli.keeping import Keeping
+from app.cli.words import Complaint
+from app.config import Settings
+from app.storage.credentials import LIMITS, Kept
+
+
+def run(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
+    if options.with_tokens and not options.out:
+        raise Complaint("tokens are not printed; name a new file with --out")
+    kept = [one for one in keeping.table.all() if options.platform in ("", one.platform)]
+    lines = [
+        json.dumps(_row(keeping, one, options.with_tokens), ensure_ascii=False) for one in kept
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    if not options.out:
+        sys.stdout.write(text)
+        return 0
+    try:
+        descriptor = os.open(options.out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Complaint(f"cannot make {options.out}: {(error.strerror or '').lower()}") from error
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    print(f"{len(kept)} credentials are in {options.out}", file=sys.stderr)
+    return 0
+
+
+def _row(keeping: Keeping, kept: Kept, with_tokens: bool) -> dict[str, Any]:
+    limits = {name: value for name in LIMITS if (value := getattr(kept.limits, name)) is not None}
+    row: dict[str, Any] = {
+        "platform": kept.platform,
+        "label": kept.label,
+        "groups": list(kept.groups),
+        "weight": kept.weight,
+        "priority": kept.priority,
+        "base_url": kept.base_url,
+        **limits,
+        "note": kept.note,
+        "enabled": kept.enabled,
+    }
+    return row | (keeping.secrets(kept) if with_tokens else {})

@@ -1,0 +1,118 @@
+"""What can be said of a credential, on the command line or in a file: each field with what it may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.cli.words import Complaint
+from app.config import BadSetting, check_url
+from app.credential import Limits
+from app.storage.credentials import LIMITS
+from app.upstream.names import read_groups
+
+LONGEST_LABEL = 200  # characters, what the column holds
+LONGEST_TOKEN = 4096
+MOST_WEIGHT = 1000
+MOST_PRIORITY = 1000
+MOST_LIMIT = 10**15
+NO_LIMIT = "none"
+_TOKEN = re.compile(r"[!-~]+")
+FIELDS = ("label", "groups", "weight", "priority", "base_url", *LIMITS, "note", "enabled")
+SECRETS = ("token", "proxy")
+
+
+def read_fields(given: Mapping[str, str]) -> dict[str, Any]:
+    """Columns from words; a limit of `none` is none."""
+    values = {name: _read(name, given[name]) for name in given if name in FIELDS}
+    limits = {name: values.pop(name) for name in LIMITS if name in values}
+    return values | ({"limits": limits} if limits else {})
+
+
+def changed(limits: Limits, given: Mapping[str, int | None]) -> Limits:
+    """The limits, with those that were given."""
+    return Limits(**{name: given.get(name, getattr(limits, name)) for name in LIMITS})
+
+
+def read_token(text: str) -> str:
+    """The token, or a complaint that does not repeat it."""
+    token = text.strip()
+    if not token:
+        raise Complaint("there is no token; put it on the first line")
+    if not _TOKEN.fullmatch(token) or any(char in token for char in "|,"):
+        raise Complaint("a token is printable ASCII without spaces, commas and bars; this is not")
+    if len(token) > LONGEST_TOKEN:
+        raise Complaint(f"a token has at most {LONGEST_TOKEN} characters")
+    return token
+
+
+def read_proxy(text: str) -> str:
+    """The address of a proxy, or a complaint that does not repeat it: there may be a password in it."""
+    address = text.strip()
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise Complaint("a proxy should be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT")
+    return address
+
+
+def _read(name: str, text: str) -> Any:
+    if name == "groups":
+        return _groups(text)
+    if name == "weight":
+        return _whole(name, text, 1, MOST_WEIGHT)
+    if name == "priority":
+        return _whole(name, text, -MOST_PRIORITY, MOST_PRIORITY)
+    if name in LIMITS:
+        return None if text.strip() in ("", NO_LIMIT) else _whole(name, text, 1, MOST_LIMIT)
+    if name == "base_url":
+        return _base_url(text)
+    if name == "enabled":
+        return _boolean(text)
+    if name == "label" and len(text) > LONGEST_LABEL:
+        raise Complaint(f"a label has at most {LONGEST_LABEL} characters")
+    if "\0" in text:
+        raise Complaint(f"{name} holds a character that cannot be kept")
+    return text
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    groups = read_groups(text) if text.strip() else ()
+    if text.strip() and not groups:
+        raise Complaint("groups are words of letters, digits and . _ : - separated by commas")
+    return tuple(dict.fromkeys(groups))
+
+
+def _whole(name: str, text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise Complaint(f"{name} should be a whole number from {least} to {most}")
+    return number
+
+
+def _base_url(text: str) -> str:
+    url = text.strip().rstrip("/")
+    if url:
+        try:
+            check_url("base_url", url)
+        except BadSetting as error:
+            # Its words would repeat the address, and a token may stand in its place.
+            raise Complaint("base_url should be an http(s) address without a query") from error
+    return url
+
+
+def _boolean(text: str) -> bool:
+    found = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+        text.strip().lower()
+    )
+    if found is None:
+        raise Complaint("enabled should be true or false")
+    return found

@@ -1,0 +1,1 @@
+"""Which credential serves a call, and what is known of each."""

@@ -1,0 +1,78 @@
+"""Keeps a worker's pool in step with the others, in a greenlet of its own."""
+
+from __future__ import annotations
+
+import logging
+
+import gevent
+from gevent.event import Event
+
+from app.clock import Clock
+from app.errors import GatewayError
+from app.pool.board import Board
+from app.pool.pool import Pool
+
+log = logging.getLogger(__name__)
+
+EVERY = 0.5  # seconds between two looks at what the others have told
+SWEPT_EVERY = 60.0
+BOARDS_SWEPT_EVERY = 3600.0
+
+
+class Keeper:
+    """Tells the boards what its pool has learnt, at once, and the pool what is on the boards."""
+
+    def __init__(self, pool: Pool, boards: list[Board], clock: Clock) -> None:
+        self._pool = pool
+        self._boards = boards
+        self._clock = clock
+        self._silent: set[int] = set()  # boards that could not be reached the last time
+        self._news = Event()
+        self._swept = self._boards_swept = clock.ticks()
+
+    def start(self) -> None:
+        """Takes in what is known already, and goes on from there."""
+        self._pool.on_news = self._news.set
+        self.look()
+        gevent.spawn(self._run)
+
+    def look(self) -> None:
+        """Tells and hears, once."""
+        rests, bound = self._pool.untold()
+        for place, board in enumerate(self._boards):
+            try:
+                if rests or bound or place in self._silent:
+                    known = self._pool.known() if place in self._silent else (rests, bound)
+                    board.tell(*known, self._clock.now())
+                news = board.news()
+            except GatewayError as error:
+                if place not in self._silent:
+                    log.error("the pool works alone: %s", error)
+                self._silent.add(place)
+                continue
+            if place in self._silent:
+                log.warning("the pool works with the others again")
+                self._silent.discard(place)
+            self._pool.take(news)
+        self._sweep(self._clock.ticks())
+
+    def _sweep(self, now: float) -> None:
+        if now - self._swept > SWEPT_EVERY:
+            self._swept = now
+            self._pool.sweep()
+        if now - self._boards_swept > BOARDS_SWEPT_EVERY:
+            self._boards_swept = now
+            for place, board in enumerate(self._boards):
+                if place not in self._silent:
+                    board.sweep(self._clock.now())
+
+    def _run(self) -> None:
+        while True:
+            self._news.wait(EVERY)
+            self._news.clear()
+            try:
+                self.look()
+            except (
+                Exception
+            ) as error:  # noqa: B902  # one bad look must not leave the worker alone for good
+                log.error("the pool could not be kept in step", exc_info=error)

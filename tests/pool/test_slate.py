@@ -1,0 +1,142 @@
+"""Limits of a key's own, counted by all workers of a host together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from app.credential import Limits
+from app.pool.choice import Wanted, verdict
+from app.pool.slate import Slate, Use
+from tests.pool.conftest import key, picked, pool_of
+from tests.stack import ROOT, until
+
+NOON = 1_795_003_200.0  # a full minute
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "state" / "counters"
+
+
+def use_of(file, name="c", **limits) -> Use:
+    slate = Slate(file)
+    slate.claim()
+    return Use(slate, name, Limits(**limits))
+
+
+@pytest.mark.parametrize(
+    "limits, calls, kind, until_",
+    [
+        ({"rpm": 3}, 3, "rpm", 60),
+        ({"rpd": 3}, 3, "rpd", 86400 - NOON % 86400),
+        ({"concurrency": 2}, 2, "concurrency", 0),
+    ],
+)
+def test_calls_are_counted_up_to_the_limit(file, limits, calls, kind, until_):
+    use = use_of(file, **limits)
+    assert [use.begin(NOON) for _ in range(calls + 2)] == [True] * calls + [False] * 2
+
+    found = use.hindrance(NOON)
+    assert (found.kind, found.until) == (kind, NOON + until_)
+
+
+def test_tokens_count_when_they_are_known(file):
+    use = use_of(file, tpm=100)
+    assert use.begin(NOON)
+    use.end(60, NOON)
+    assert use.begin(NOON)
+    use.end(60, NOON)
+
+    assert use.hindrance(NOON).kind == "tpm"
+    assert use.hindrance(NOON + 60) is None  # the next minute
+
+
+def test_a_call_that_is_over_makes_room(file):
+    use = use_of(file, concurrency=1)
+    assert use.begin(NOON) and not use.begin(NOON)
+    use.end(0, NOON)
+    assert use.begin(NOON)
+
+
+def test_the_counts_of_a_day_survive_a_restart(file):
+    use = use_of(file, rpd=2)
+    use.begin(NOON)
+    use.end(0, NOON)
+    again = use_of(file, rpd=2)
+
+    assert again.begin(NOON + 5) and not again.begin(NOON + 5)
+
+
+COUNTING = """
+import sys, time
+from pathlib import Path
+from app.credential import Limits
+from app.pool.slate import Slate, Use
+slate = Slate(Path(sys.argv[1])); slate.claim()
+use = Use(slate, "c", Limits(rpm=1000, concurrency=int(sys.argv[2])))
+sys.stdin.readline()
+print(sum(use.begin(float(sys.argv[3])) for _ in range(700)), flush=True)
+sys.stdin.readline()
+"""
+
+
+def workers(file, concurrency: int) -> list[subprocess.Popen[str]]:
+    words = [sys.executable, "-c", COUNTING, str(file), str(concurrency), str(NOON)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    return [subprocess.Popen(words, **pipes) for _ in range(4)]
+
+
+def test_workers_count_together_to_the_call(file):
+    """2,800 tries of four processes at once against room for 1,000."""
+    started = workers(file, 60_000)
+    for one in started:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    counts = [int(one.stdout.readline()) for one in started]
+    for one in started:
+        one.communicate("\n", timeout=20)
+
+    assert sum(counts) == 1000
+
+
+def test_what_a_killed_worker_had_going_is_free_again(file):
+    """Its column is the next one's, who clears it."""
+    victim, *others = workers(file, 5)
+    for one in others:
+        one.communicate("\n\n", timeout=20)
+    victim.stdin.write("\n")
+    victim.stdin.flush()
+    victim.stdout.readline()
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait(20)
+    use = use_of(file, concurrency=5)
+    assert until(lambda: use.hindrance(NOON + 60) is None)
+
+
+def test_a_pool_passes_over_a_key_that_has_used_its_limit(clock, file):
+    """C-245."""
+    keys = key("a", limits=Limits(rpm=2), priority=1), key("b")
+    pool = pool_of(clock, *keys, slate=lambda: Slate(file))
+    pool.open_slate()
+    assert [picked(pool) for _ in range(4)] == ["a", "a", "b", "b"]
+    reasons = [
+        verdict(one, Wanted("m"), clock.now()).reason for one in pool.candidates("p", Wanted("m"))
+    ]
+    assert reasons == ["rpm, 2 of 2 used", "ready"]
+
+    clock.at += 60
+    assert picked(pool) == "a"
+
+
+def test_a_pool_holds_a_key_to_its_calls_at_a_time(clock, file):
+    pool = pool_of(clock, key("a", limits=Limits(concurrency=2)), slate=lambda: Slate(file))
+    pool.open_slate()
+    held = [pool.pick("p", Wanted("m")) for _ in range(3)]
+    assert [one is None for one in held] == [False, False, True]
+    held[0].give_back(10)
+    assert picked(pool) == "a"
