@@ -308,7 +308,7 @@ def test_what_was_opened_stays_open_until_the_right_key_comes(clock, database, t
     row = kept(table, seal, "cr_1")
     one = Worker(clock, DatabaseBoard(database), vault=Vault(file), keys=(key("a"),))
     newer = Seal.make(tmp_path / "newer.key")
-    table.reseal({row.id: newer.close("cr_1", {"token": "token-cr_1"})})
+    table.reseal(lambda kept: {row.id: newer.close("cr_1", {"token": "token-cr_1"})})
     one.look()
 
     assert {picked(one.pool) for _ in range(6)} == {"a", "cr_1"}

@@ -164,9 +164,8 @@ def test_an_unreachable_platform_rests_for_all_models(clock):
     assert (picked(pool), picked(pool, "n")) == (None, None)
 
 
-def test_refusals_retire_a_key_with_an_alarm_and_a_probe_an_hour(clock, caplog, monkeypatch):
+def test_refusals_retire_a_key_with_an_alarm_and_a_probe_an_hour(clock, caplog):
     """R-075: no more than three calls, and one an hour from then on."""
-    monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
     pool = pool_of(clock, key("a"))
     calls = 0
     for _ in range(3 * 3600):
