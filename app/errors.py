@@ -19,6 +19,7 @@
     │   ├── WrongMedia              the body has a coding or type we do not read
     │   └── CallerGone              nobody is listening any more
     ├── NoCredential                the platform has no credential that may be tried
+    ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
         ├── RequestRefused          the platform finds fault with the request itself
         │   └── ContextTooLong      the conversation does not fit the model
@@ -39,6 +40,7 @@ or an address of ours.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 Verdict = Literal["rest", "retire", "retry", "stop"]
@@ -200,6 +202,16 @@ class NoCredential(GatewayError):
     status = 503
     type = "api_error"
     code = "no_available_key"
+
+
+class Verbatim(GatewayError):
+    """The platform's own refusal, to be handed on byte for byte (C-044)."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__("the platform answered with status {status}", status=status)
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class UpstreamError(GatewayError):

@@ -27,6 +27,7 @@ from app.errors import (
     RequestRefused,
     TimedOut,
     UpstreamError,
+    Verbatim,
     let_go,
 )
 from app.media.inbound import Fetcher
@@ -60,16 +61,6 @@ PASSED_HEADERS = (
     "x-should-retry",
 )
 OWN_HEADERS = ("x-tokens-agent", "x-tokens-run")  # said by a way of opening, not by a platform
-
-
-class Verbatim(GatewayError):
-    """The platform's own refusal, to be handed on byte for byte."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        super().__init__("the platform answered with status {status}", status=status)
-        self.status = status
-        self.headers = headers
-        self.body = body
 
 
 @dataclass(frozen=True, slots=True)

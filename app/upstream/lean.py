@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from app.errors import BadReply, CallerGone, GatewayError, TimedOut, Unreachable
+from app.spool import Pieces
 from app.upstream.http1 import MOST_HEAD_BYTES, Framing, Head, framing, read_head
 from app.upstream.leash import Leash
 from app.upstream.line import Key, Line, connect
@@ -40,7 +41,7 @@ class LeanRequest(PreparedRequest):
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Pieces | None,
         leash: Leash | None,
         repeat_stale: bool,
     ) -> None:
@@ -48,7 +49,7 @@ class LeanRequest(PreparedRequest):
         self.url = url
         # A plain dict does: nobody looks names up here.
         self.headers = headers  # type: ignore[assignment]
-        self.body = body
+        self.body = body  # type: ignore[assignment]  # requests knows no pieces
         self.hooks = {}
         self._cookies = None
         self._body_position = None
@@ -254,6 +255,10 @@ def _send(sock: Any, head: bytes, body: Any) -> None:
     try:
         if body is None:
             sock.sendall(head)
+        elif isinstance(body, Pieces):
+            sock.sendall(head)
+            for piece in body:
+                sock.sendall(piece)
         elif len(body) > SMALL_BODY:
             sock.sendall(head)
             sock.sendall(body)

@@ -17,6 +17,7 @@ from app.credential import Credential
 from app.secret import Secret
 from app.upstream.answer import Answering
 from app.upstream.leash import Leash
+from app.upstream.media import ImageEngine, VideoEngine
 from app.upstream.names import Alias, Names, Suffix
 from app.upstream.transport import Transport
 from app.wire.dialect import Dialect
@@ -222,6 +223,8 @@ class Platform:
     key_variables: tuple[str, ...]
     owner: str
     chat: Chat
+    images: ImageEngine | None = None
+    videos: VideoEngine | None = None
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
     beta_header: str = ""
     pick: Callable[[Dialect, ChatRequest, Mapping[str, Any]], Chat] | None = None

@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 from app.errors import CallerGone
+from app.spool import Pieces
 from app.upstream.answer import Answer, Body, LeanBody
 from app.upstream.lean import LeanAdapter, LeanRequest
 from app.upstream.leash import Leash
@@ -77,7 +78,7 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Pieces | None,
         *,
         leash: Leash | None = None,
         first_byte_seconds: float | None = None,

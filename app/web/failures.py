@@ -11,8 +11,8 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 
 from app import errors
 from app.canonical.events import Trouble
-from app.errors import GatewayError, let_go
-from app.services.chat import PASSED_HEADERS, Verbatim
+from app.errors import GatewayError, Verbatim, let_go
+from app.services.chat import PASSED_HEADERS
 from app.web.chinese import CHINESE
 from app.web.spoken import spoken
 

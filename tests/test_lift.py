@@ -1,0 +1,101 @@
+"""Long base64 texts in JSON become files; everything else stays what JSON says it is."""
+
+import base64
+import os
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.lift import LEAST, Lifted, lifted
+from app.spool import Base64, Pieces, Spool, Whole
+
+BIG = os.urandom(300_001)
+TEXT = base64.b64encode(BIG).decode()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    with Spool(tmp_path) as spool:
+        yield spool
+
+
+def read(spool, raw):
+    return lifted(spool.keep(raw), spool)
+
+
+@pytest.mark.parametrize(
+    "written, declared",
+    [
+        (TEXT, ""),
+        (TEXT.rstrip("="), ""),
+        (base64.urlsafe_b64encode(BIG).decode(), ""),
+        ("data:image/png;base64," + TEXT, "image/png"),
+        ("data:;base64," + TEXT, ""),
+        ("data:video/mp4;codecs=avc1;base64," + TEXT, "video/mp4"),
+    ],
+)
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_long_base64_becomes_a_file(spool, written, declared, slash):
+    raw = orjson.dumps({"a": [{"b": written}], "c": 'x"\\'}).replace(b"/", slash.encode())
+
+    found = read(spool, raw)
+
+    one = found["a"][0]["b"]
+    assert found["c"] == 'x"\\'
+    assert one.path.read_bytes() == BIG
+    assert (one.size, one.declared) == (len(BIG), declared)
+
+
+@pytest.mark.parametrize(
+    "text", ["y" * LEAST + "!", TEXT + "\n", "data:text/plain," + "x" * LEAST, TEXT[: LEAST - 1]]
+)
+def test_other_texts_stay(spool, text):
+    assert read(spool, orjson.dumps([text])) == [text]
+    assert len(list(spool.folder.iterdir())) == 1  # what was read
+
+
+def test_nobody_can_name_a_file_by_writing_the_mark(spool):
+    assert read(spool, orjson.dumps(["\ufdd00", "\ufdd0x", "\ufdd0"])) == [
+        "\ufdd00",
+        "\ufdd0x",
+        "\ufdd0",
+    ]
+
+
+@pytest.mark.parametrize("raw", [b"", b'{"a', b'{"a": "' + TEXT.encode(), b"[" + b'"x",' * 9])
+def test_what_is_not_json_is_refused(spool, raw):
+    with pytest.raises(ValueError):
+        read(spool, raw)
+
+
+def test_of_two_files_each_comes_to_its_place(spool):
+    one, two = base64.b64encode(b"1" * LEAST).decode(), base64.b64encode(b"2" * LEAST).decode()
+
+    found = read(spool, orjson.dumps({"images": [one, "x", two]}))
+
+    assert [open(each.path, "rb").read(1) for each in found["images"] if each != "x"] == [
+        b"1",
+        b"2",
+    ]
+    assert isinstance(found["images"][0], Lifted)
+
+
+@given(st.binary(max_size=2000))
+def test_pieces_are_what_their_length_says(tmp_path_factory, data):
+    with Spool(tmp_path_factory.getbasetemp()) as spool:
+        path = spool.keep(data)
+        pieces = Pieces(b'{"x":"', Base64(path), b'","y":', Whole(path), b"}")
+        once, again = b"".join(pieces), b"".join(pieces)
+
+    assert once == again == b'{"x":"' + base64.b64encode(data) + b'","y":' + data + b"}"
+    assert len(pieces) == len(once)
+
+
+def test_a_spool_leaves_nothing(tmp_path):
+    with Spool(tmp_path) as spool:
+        spool.keep(b"x")
+        assert spool.folder.stat().st_mode & 0o077 == 0
+
+    assert not list(tmp_path.iterdir())
