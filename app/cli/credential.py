@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from app.cli.credential_fields import FIELDS, changed, read_fields, read_proxy, read_token
-from app.cli.database import is_there, opened
+from app.cli.database import is_there, looked_at, opened
 from app.cli.keeping import Keeping, all_keys
 from app.cli.why import reasons
-from app.cli.words import Complaint, moment, said, settings, show
+from app.cli.words import Complaint, file_said, moment, said, settings, show
 from app.config import Settings
 from app.credential import Credential
 from app.platforms import PLATFORMS
@@ -101,10 +101,9 @@ def run(options: argparse.Namespace) -> int:
     if getattr(options, "platform", "") and options.platform not in PLATFORMS:
         known = ", ".join(sorted(PLATFORMS))
         raise Complaint(f"there is no platform {said(options.platform)}; there are {known}")
-    if options.verb == "list" and not is_there(chosen):
-        show(_from_settings(chosen, options.platform), as_json=options.json, if_none=NONE)
-        return 0  # looking makes nothing
-    with opened(chosen) as database:
+    makes = options.verb in ("add", "import") and not getattr(options, "dry_run", False)
+    changes = options.verb != "import" and is_there(chosen)
+    with (opened if makes or changes else looked_at)(chosen) as database:
         return _DO[options.verb](chosen, Keeping(chosen, database), options)
 
 
@@ -172,7 +171,7 @@ def _switch(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> 
 def _remove(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     kept = keeping.find(options.id, all_keys(chosen))
     if not options.yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise Complaint("nobody can be asked here; say --yes")
         if (
             input(f"forget {kept.name} ({kept.platform} {kept.label}) for good? [y/N] ").lower()
@@ -194,9 +193,11 @@ def _given(options: argparse.Namespace) -> dict[str, str]:
 def _token(options: argparse.Namespace) -> str:
     if options.file:
         return read_token(_first_line(options.file))
+    if sys.stdin is None:
+        raise Complaint("standard input is closed")
     if sys.stdin.isatty():
         return read_token(getpass.getpass("token (not shown): "))
-    return read_token(sys.stdin.readline())
+    return read_token(sys.stdin.buffer.readline().decode("utf-8-sig", errors="replace"))
 
 
 def _proxy(options: argparse.Namespace) -> str:
@@ -205,11 +206,11 @@ def _proxy(options: argparse.Namespace) -> str:
 
 def _first_line(file: str) -> str:
     try:
-        with open(file, encoding="utf-8") as lines:
-            return lines.readline()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not a text"
-        raise Complaint(f"cannot read {file}: {why.lower()}") from error
+        with open(file, "rb") as lines:
+            return lines.readline().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Complaint(f"cannot read {file_said(file)}: {why}") from error
 
 
 # ---------------------------------------------------------------- looking
