@@ -130,6 +130,12 @@ class UnsupportedParameter(BadRequest):
     code = "unsupported_model_parameter"
 
 
+class ModelNotSupported(BadRequest):
+    """The model is known, but does not do what is asked of it here."""
+
+    code = "model_not_supported"
+
+
 class UnknownGroup(BadRequest):
     """A group was chosen that no credential here belongs to."""
 
@@ -169,6 +175,22 @@ class NotOffered(NotFound):
     """The path is one of ours, but this platform has nothing behind it."""
 
     code = "endpoint_not_supported"
+
+
+class NotReady(CallerError):
+    """What is asked for is still being made. Asking again at once does not help."""
+
+    status = 409
+    code = "video_not_ready"
+    may_retry = False
+
+
+class MediaGone(CallerError):
+    """It was here, or would have been."""
+
+    status = 410
+    code = "video_expired"
+    may_retry = False
 
 
 class WrongMethod(CallerError):

@@ -22,7 +22,8 @@ class ModelFacts:
     `system_turns` says that a system text may stand in mid-conversation. `mixes_tools` is False
     where functions, the platform's own tools and JSON formats exclude each other; `modalities` are
     what an answer has to be asked for; `max_whole_output` is the most output of an answer that is
-    not streamed. `makes` is set where the model does not talk but make pictures or films.
+    not streamed. `makes` is set where the model does not talk but make pictures or films;
+    `free_sizes` is set where pictures may have any size.
     """
 
     name: str = ""
@@ -50,3 +51,4 @@ class ModelFacts:
     modalities: tuple[str, ...] = ()
     max_whole_output: int = 0
     makes: Literal["", "image", "video"] = ""
+    free_sizes: bool = False
