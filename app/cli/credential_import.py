@@ -38,12 +38,18 @@ def run(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
                 rows = list(_fresh(_rows(keeping, batch, options.platform, report), known, report))
                 report += _added(rows) if options.dry_run else _kept(keeping, rows)
                 progress.at(begin + len(batch))
-    finally:  # what was kept before something broke is told too
-        report.sort(key=lambda row: row["line"])
-        show(report, as_json=options.json, if_none="there is nothing in it")
-        if report and not options.json:
-            print(_in_all(report), file=sys.stderr)
+    except BaseException:  # what was kept before something broke is told too
+        _show(report, options.json, "nothing was kept")
+        raise
+    _show(report, options.json, "there is nothing in it")
     return int(any(row["state"] == "wrong" for row in report))
+
+
+def _show(report: Report, as_json: bool, if_none: str) -> None:
+    report.sort(key=lambda row: row["line"])
+    show(report, as_json=as_json, if_none=if_none)
+    if report and not as_json:
+        print(_in_all(report), file=sys.stderr)
 
 
 def _known(chosen: Settings, keeping: Keeping | None) -> dict[Once, tuple[str, str]]:

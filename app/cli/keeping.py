@@ -83,6 +83,8 @@ class Keeping:
             seal = Seal.make(self._file)
         except OSError as error:
             raise Complaint(f"cannot write {self._file}: {error.strerror}") from error
+        except BadKeyFile as error:
+            raise Complaint(f"{error}; remove it, or correct TOKENS_SEAL_FILE") from error
         print(
             f"made {self._file}: it alone opens the tokens; keep a copy of it, apart from the database's",
             file=sys.stderr,
