@@ -148,7 +148,7 @@ class Stack:
 
     def __init__(self, simulators: Simulators, folder: Path, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.simulators = simulators
+        self.simulators, self.folder = simulators, folder
         self.access_log, self._stderr = folder / "access.log", folder / "stderr.log"
         self.environ = clean_environ() | {
             "TOKENS_DATABASE_URL": f"sqlite:///{folder / 'tokens.db'}",
@@ -179,6 +179,11 @@ class Stack:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    @property
+    def pid(self) -> int:
+        """The process that gunicorn itself runs in; the workers are its children."""
+        return self._process.pid
 
     @property
     def log(self) -> list[Json]:
