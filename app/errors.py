@@ -17,7 +17,10 @@
     │   ├── WrongMethod             the path exists, the method does not
     │   ├── TooLarge                the body is over the limit
     │   ├── WrongMedia              the body has a coding or type we do not read
+    │   ├── WrongRange              a file has no such part
     │   └── CallerGone              nobody is listening any more
+    ├── StorageFull                 there is no room for what would be made
+    ├── StorageTrouble              the place where files are kept cannot be used just now
     ├── NoCredential                the platform has no credential that may be tried
     ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
@@ -189,11 +192,33 @@ class WrongMedia(CallerError):
     code = "unsupported_media_type"
 
 
+class WrongRange(CallerError):
+    """A file has no such part."""
+
+    status = 416
+    code = "range_not_satisfiable"
+
+
 class CallerGone(CallerError):
     """The caller hung up; nobody reads what we would say."""
 
     status = 499
     code = "caller_gone"
+
+
+class StorageFull(GatewayError):
+    """There is no room for what would be made; what is there is still given out."""
+
+    status = 507
+    code = "storage_full"
+    may_retry = False
+
+
+class StorageTrouble(GatewayError):
+    """The place where files are kept cannot be used just now."""
+
+    status = 503
+    code = "storage_unavailable"
 
 
 class NoCredential(GatewayError):

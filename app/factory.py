@@ -17,6 +17,9 @@ from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.media.inbound import Fetcher
+from app.media.links import Links
+from app.media.local import Local
+from app.media.store import Store
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
 from app.pool.board import make_boards
 from app.pool.keeper import Keeper
@@ -30,6 +33,7 @@ from app.services.roster import Roster
 from app.services.sources import Persistence, Sources
 from app.storage.database import Database
 from app.storage.licences import Licences
+from app.storage.media import Media
 from app.storage.memories import Memories
 from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
@@ -97,6 +101,19 @@ def _equipped(platform: Platform, settings: Settings, database: Database, clock:
         raise BadSetting(f"TOKENS_{platform.name.upper()}_{error}") from error
 
 
+def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
+    """Where what platforms make is kept, as the settings say."""
+    return Store(
+        Media(database),
+        {"local": Local(settings.media_folder, off_hub=True)},
+        Links(Path(settings.link_file), clock, seconds=settings.link_seconds),
+        clock,
+        seconds=settings.media_seconds,
+        most=settings.media_megabytes * MEGABYTE,
+        public_url=settings.public_url,
+    )
+
+
 def _build(
     settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
 ) -> Gateway:
@@ -157,6 +174,7 @@ def _build(
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
+        media=make_store(settings, database, clock),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

@@ -11,8 +11,9 @@ from app.errors import BadReply, CallerGone, EmptyReply, GatewayError
 from app.media.fetched import judged
 from app.media.job import read_file, read_image_job
 from app.services.hand import Hand, Taken
-from app.services.workbench import KEEP_SECONDS, Asking, Kept, Workbench, shown
+from app.services.workbench import KEEP_SECONDS, Asking, Workbench, shown
 from app.spool import Spool
+from app.storage.media import Kept
 from app.upstream.media import ImageEngine
 
 SAID = ("size", "quality", "background", "output_format")

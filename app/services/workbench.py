@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app.access.caller import Caller
 from app.canonical.media import File
@@ -15,10 +15,12 @@ from app.clock import Clock
 from app.credential import Credential
 from app.errors import CallerGone, GatewayError, NoAccess, UpstreamError
 from app.media.job import Folders
+from app.media.store import Store
 from app.services.hand import Hand
 from app.services.sources import Lent, Sources
 from app.spool import Spool
 from app.storage.licences import Licence
+from app.storage.media import Kept
 from app.storage.tasks import Task, Tasks
 from app.upstream.media import Errand, ReadError
 from app.upstream.transport import Transport
@@ -31,32 +33,6 @@ KEEP_GAPS = (1.0, 3.0, 10.0, 30.0, 60.0)  # seconds between them
 KEEP_SECONDS = 600.0  # what is made has so long to be fetched and kept, whatever its deadline was
 
 T = TypeVar("T")
-
-
-class Kept(Protocol):
-    """A result that is kept, until `expires_at`."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def media_type(self) -> str: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def expires_at(self) -> int: ...
-
-
-class Keep(Protocol):
-    """Keeps results. What it is given may be gone afterwards."""
-
-    def keep(self, file: File, *, owner: str, platform: str, task: str = "") -> Kept: ...
-
-    def remove(self, kept: Any) -> bool: ...
-
-    def sweep(self, now: float) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +60,7 @@ class Workbench:
 
     tasks: Tasks
     folders: Folders
-    store: Keep
+    store: Store
     sources: Sources
     transport: Transport
     base_urls: Mapping[str, str]

@@ -146,6 +146,10 @@ CHINESE: dict[str, str] = {
     "{field}: the operator has not allowed agents to write": "{field}：运营者未允许代理修改代码",
     "{field}: the operator has not allowed this repository": "{field}：运营者未允许使用该仓库",
     "{field}: the platform takes images and texts, but no other files": "{field}：该平台只接受图片和文本，不接受其他文件",
+    # media
+    "what the platform made is no picture, film or sound": "平台生成的内容不是图片、视频或音频",
+    "there is no room left for what would be made": "存储空间不足，无法保存将要生成的内容",
+    "files cannot be kept just now": "暂时无法保存文件",
     # ours
     "the gateway could not finish the request": "网关未能完成该请求",
     "the gateway's database cannot be used just now": "网关的数据库暂时不可用",

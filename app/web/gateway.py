@@ -10,6 +10,7 @@ from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.media.store import Store
 from app.pool.keeper import Keeper
 from app.services.chat import ChatRelay
 from app.services.passage import Passage
@@ -52,6 +53,7 @@ class Gateway:
     roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
+    media: Store
     database: Database
     clock: Clock
     log: AccessLog
