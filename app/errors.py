@@ -264,7 +264,8 @@ class Verbatim(GatewayError):
 class UpstreamError(GatewayError):
     """The platform failed: an error of its own, if nothing below says it closer. `verdict` tells what
     that means for the credential that met it: `kind` of what is held against it, and whether for the
-    `whole` of it or for one model only.
+    `whole` of it or for one model only. It `may_be_done` all the same: what must not be done twice is
+    not asked for again.
     """
 
     status = 502
@@ -273,6 +274,7 @@ class UpstreamError(GatewayError):
     verdict: Verdict = "retry"
     kind: str = "fault"
     whole: bool = False
+    may_be_done: bool = False
 
 
 class RequestRefused(UpstreamError):
@@ -362,12 +364,14 @@ class TimedOut(UpstreamError):
     status = 504
     code = "upstream_timeout"
     may_retry = False
+    may_be_done = True
 
 
 class BadReply(UpstreamError):
     """The platform's answer makes no sense."""
 
     code = "upstream_bad_reply"
+    may_be_done = True
 
 
 class BrokenTransfer(BadReply):

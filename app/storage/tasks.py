@@ -20,6 +20,7 @@ from app.storage.database import Database, metadata
 
 BROUGHT = "brought"  # in place of a credential: the caller's own, which is kept nowhere
 CANCELLED = "the task was cancelled"
+_JSON = ("groups", "job", "result")
 _WORDS = {"model": 200, "code": 100, "message": 2000, "upstream": 2000}  # others say them: how long
 
 tasks = sa.Table(
@@ -32,6 +33,7 @@ tasks = sa.Table(
     sa.Column("engine", sa.String(32), nullable=False),
     sa.Column("owner", sa.String(16), nullable=False),
     sa.Column("model", sa.Text, nullable=False),
+    sa.Column("groups", sa.Text, nullable=False),
     sa.Column("job", sa.Text, nullable=False),
     sa.Column("state", sa.String(12), nullable=False),
     sa.Column("credential", sa.String(64), nullable=False),
@@ -70,9 +72,10 @@ class Task:
     """One job. Times are Unix seconds.
 
     It is seen under `platform` and made by `engine`, which are usually the same, for the licence of
-    the name `owner`. `credential` is what it was begun with, and `upstream` the platform's own name
-    for it. `job` and `result` are JSON. `code` and `message` say what went wrong last, which is why
-    it failed if it failed. `source` is the task whose film this one changes.
+    the name `owner`; `groups` are those whose credentials may serve, none = any. `credential` is what
+    it was begun with, and `upstream` the platform's own name for it. `job` and `result` are JSON.
+    `code` and `message` say what went wrong last, which is why it failed if it failed. `source` is the
+    task whose film this one changes.
 
     A step is due at `due_at`, if any; `put_at` is from when on the queue may be told so again. `looks`
     counts how often the platform was asked, `misses` how often in a row to no avail. `cancelling`:
@@ -89,6 +92,7 @@ class Task:
     created_at: float
     deadline: float
     shape: str = "create"
+    groups: tuple[str, ...] = ()
     job: Mapping[str, Any] = field(default_factory=dict)
     state: State = "queued"
     credential: str = ""
@@ -193,14 +197,13 @@ class Tasks:
         told = sa.case((tasks.c.webhook != "", now), else_=sa.null())
         words = {"code": "cancelled", "message": CANCELLED, "notice_at": told}
         over = _ending("cancelled", now) | words
-        due = sa.case((tasks.c.credential == BROUGHT, tasks.c.due_at), else_=now)
 
         def work(connection: sa.Connection) -> sa.Row[Any] | None:
             ended = tasks.update().where(here, *untouched).values(_columns(over))
             if not connection.execute(ended).rowcount:
                 live = tasks.c.state.in_(LIVE)
                 wish = (
-                    tasks.update().where(here, live).values(cancelling=True, due_at=due, put_at=now)
+                    tasks.update().where(here, live).values(cancelling=True, due_at=now, put_at=now)
                 )
                 connection.execute(wish)
             return connection.execute(tasks.select().where(here)).first()
@@ -224,17 +227,22 @@ class Tasks:
         return self._change(sa.and_(*free), taken)
 
     def renew(self, held: Iterable[Task], until: float) -> dict[str, Task]:
-        """Those of them that are still in hand, by name, as they stand now."""
-        found = (self._change(_ours(one), {"lease_until": until}) for one in held)
+        """Those of them that are still in hand, by name, as they stand now: they may have been moved
+        in the meantime, by who has them.
+        """
+        found = (self._change(_in_hand(one), {"lease_until": until}) for one in held)
         return {task.id: task for task in found if task is not None}
 
     def move(self, task: Task, to: State, now: float, **changes: Any) -> Task | None:
         """The task in another state, or in the same with other values; None where somebody else has
         it by now, and then nothing is changed. Raises `IllegalMove`.
 
-        `lease_until=0` lets go of it. What is over is let go of, and settled, in the same stroke.
+        `lease_until=0` lets go of it; its next step is due at `due_at`, or at once if it is to be
+        cancelled. What is over is let go of, and settled, in the same stroke.
         """
         check_move(task.state, to)
+        if "due_at" in changes:
+            changes["due_at"] = sa.case((tasks.c.cancelling, now), else_=changes["due_at"])
         if "progress" in changes:
             changes["progress"] = max(task.progress, changes["progress"])
         if to in OVER:
@@ -243,9 +251,19 @@ class Tasks:
                 changes["notice_at"] = now
         return self._change(_ours(task), {**changes, "state": to})
 
-    def submitted(self, task: Task, upstream: str, *, now: float, due_at: float) -> Task | None:
-        """The platform has taken it and calls it by this name. The lease goes on."""
-        return self.move(task, "running", now, upstream=upstream, started_at=now, due_at=due_at)
+    def submitted(
+        self, task: Task, upstream: str, *, now: float, due_at: float, lease_until: float
+    ) -> Task | None:
+        """The platform has taken it and calls it by this name."""
+        return self.move(
+            task,
+            "running",
+            now,
+            upstream=upstream,
+            started_at=now,
+            due_at=due_at,
+            lease_until=lease_until,
+        )
 
     def due(self, now: float, limit: int, again: float) -> list[str]:
         """Tasks whose next step nobody has in hand, the longest due first. Nobody else is given them
@@ -341,15 +359,15 @@ def _seen(platform: str, owner: str) -> sa.ColumnElement[bool]:
     )
 
 
+def _in_hand(task: Task) -> sa.ColumnElement[bool]:
+    """The row, as long as nobody else has taken it and it is not over."""
+    table = tasks.c
+    return sa.and_(table.id == task.id, table.fence == task.fence, table.settled == "")
+
+
 def _ours(task: Task) -> sa.ColumnElement[bool]:
     """The row, as long as nobody else has taken it or moved it."""
-    table = tasks.c
-    return sa.and_(
-        table.id == task.id,
-        table.fence == task.fence,
-        table.state == task.state,
-        table.settled == "",
-    )
+    return sa.and_(_in_hand(task), tasks.c.state == task.state)
 
 
 def _ending(state: State, now: float) -> dict[str, Any]:
@@ -369,7 +387,7 @@ def _values(task: Task) -> dict[str, Any]:
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as the table has them."""
     columns = dict(values)
-    for name in ("job", "result"):
+    for name in _JSON:
         if name in columns:
             columns[name] = json.dumps(columns[name])
     for name, most in _WORDS.items():
@@ -385,8 +403,9 @@ def _storable(words: str) -> str:
 
 def _read(row: Mapping[Any, Any]) -> Task:
     found: dict[str, Any] = {str(name): value for name, value in row.items()}
-    for name in ("job", "result"):
+    for name in _JSON:
         found[name] = json.loads(found[name])
+    found["groups"] = tuple(found["groups"])
     for name in ("cancelling", "removed"):
         found[name] = bool(found[name])
     return Task(**found)

@@ -168,11 +168,13 @@ def test_progress_never_goes_back(tasks):
     assert tasks.move(one, "running", NOW, progress=30).progress == 40
 
 
-def test_the_platforms_name_is_kept_while_the_lease_goes_on(tasks):
-    one = tasks.submitted(at(tasks, "submitting"), "job-1", now=NOW + 1, due_at=NOW + 4)
+def test_the_platforms_name_is_kept_before_anything_else(tasks):
+    one = tasks.submitted(
+        at(tasks, "submitting"), "job-1", now=NOW + 1, due_at=NOW + 4, lease_until=0
+    )
 
     assert (one.state, one.upstream, one.started_at) == ("running", "job-1", NOW + 1)
-    assert one.lease_until == NOW + 30
+    assert (one.due_at, one.lease_until) == (NOW + 4, 0)
     assert tasks.find(one.id) == one
 
 
@@ -195,10 +197,9 @@ def test_what_is_due_is_told_once_for_a_while_and_the_longest_due_first(tasks):
 
 def test_nothing_is_due_of_a_task_whose_credential_was_brought_before_its_deadline(tasks):
     added = tasks.add(task(credential=BROUGHT))
-    assert tasks.due(NOW + 1199, 9, again=10) == []
-    tasks.cancel(added.id, NOW)
 
     assert tasks.due(NOW + 1199, 9, again=10) == []
+    assert tasks.due(NOW + 1200, 9, again=10) == [added.id]
 
 
 def test_what_nobody_has_begun_is_cancelled_at_once_and_everything_else_by_the_worker(tasks):

@@ -1,4 +1,4 @@
-"""Jobs that outlive the request that asked for them."""
+"""Jobs that outlive the request that asked for them, and who works on them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("engine", sa.String(32), nullable=False),
         sa.Column("owner", sa.String(16), nullable=False),
         sa.Column("model", sa.Text, nullable=False),
+        sa.Column("groups", sa.Text, nullable=False),
         sa.Column("job", sa.Text, nullable=False),
         sa.Column("state", sa.String(12), nullable=False),
         sa.Column("credential", sa.String(64), nullable=False),
@@ -54,7 +55,13 @@ def upgrade() -> None:
     }
     for name, columns in indexes.items():
         op.create_index(name, "tasks", columns)
+    op.create_table(
+        "workers",
+        sa.Column("name", sa.String(300), primary_key=True),
+        sa.Column("seen_at", sa.Float, nullable=False),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("workers")
     op.drop_table("tasks")
