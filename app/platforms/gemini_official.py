@@ -2,7 +2,7 @@
 
 That endpoint does chats, tools and pictures well. What it does badly or not at all goes to Google's
 own API: documents and films, Google's tools and safety settings, thoughts, and whatever callers of
-Google's own dialect say. Pictures are drawn there too.
+Google's own dialect say. Pictures and films are made there too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from app.canonical.parts import Audio, Document, ToolResult, Video
 from app.canonical.request import ChatRequest, Turn
 from app.platforms import gemini_official_wire, google
 from app.platforms.google_images import GoogleImages
+from app.platforms.google_videos import GoogleVideos
 from app.secret import Secret
 from app.upstream.platform import Chat, Framing, Memory, Platform, Send
 from app.web.platform import blueprint
@@ -70,7 +71,8 @@ def _is_awkward(turn: Turn) -> bool:
 
 def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | None) -> Platform:
     """With what is known of the models, by the operator too."""
-    return replace(platform, images=GoogleImages(platform.catalogue.facts))
+    facts = platform.catalogue.facts
+    return replace(platform, images=GoogleImages(facts), videos=GoogleVideos(facts))
 
 
 _BARE = Platform(

@@ -170,6 +170,7 @@ def _require_possible(job: ImageJob) -> None:
         raise _cannot("output_compression")
     if job.extras.get("person_generation"):
         raise _cannot("person_generation")
+    google.seed(job.extras)
 
 
 def _require_inputs(job: ImageJob, facts: ModelFacts) -> None:
@@ -337,7 +338,7 @@ def _body(job: ImageJob, prompt: str) -> Json:
         config["imageConfig"] = chosen
     if level := job.sets.get("thinking"):
         config["thinkingConfig"] = {"thinkingLevel": level.upper()}
-    if type(seed := job.extras.get("seed")) is int:
+    if (seed := google.seed(job.extras)) is not None:
         config["seed"] = seed
     turn = {"role": "user", "parts": [*parts, {"text": prompt}]}
     return {"contents": [turn], "generationConfig": config}
