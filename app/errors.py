@@ -9,6 +9,7 @@
     │   │   ├── UnknownParameter    a model's name carries what the model does not know
     │   │   ├── ConflictingParameters   ... or two things that exclude each other
     │   │   ├── UnsupportedParameter    ... or what the platform's API cannot do
+    │   │   ├── WrongModel          the model makes something else
     │   │   └── UnknownGroup        no credential is in the group that was chosen
     │   ├── NoAccess                no licence, or a wrong one
     │   ├── NotAllowed              the licence does not cover this
@@ -25,7 +26,8 @@
     ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
         ├── RequestRefused          the platform finds fault with the request itself
-        │   └── ContextTooLong      the conversation does not fit the model
+        │   ├── ContextTooLong      the conversation does not fit the model
+        │   └── ContentRefused      what was to be made is against the platform's rules
         ├── Throttled               too fast; `retry_after` may say how long
         ├── QuotaSpent              nothing is left on the credential's account
         ├── CredentialRefused       the platform does not like the credential
@@ -33,7 +35,8 @@
         ├── TimedOut                no answer in time
         └── BadReply                an answer that makes no sense
             ├── BrokenTransfer      an answer that stops before its end
-            └── EmptyReply          an answer that says nothing
+            ├── EmptyReply          an answer that says nothing
+            └── NoPicture           an answer without the picture that it was to be
 
 A class carries its status, its type and its code; whoever raises it only says what happened. A
 message is an English template plus the facts that fill it: `BadRequest("{field} is required",
@@ -130,8 +133,8 @@ class UnsupportedParameter(BadRequest):
     code = "unsupported_model_parameter"
 
 
-class ModelNotSupported(BadRequest):
-    """The model is known, but does not do what is asked of it here."""
+class WrongModel(BadRequest):
+    """The model is good, but not for this: it makes something else."""
 
     code = "model_not_supported"
 
@@ -308,6 +311,16 @@ class ContextTooLong(RequestRefused):
         self.code, self.param = "context_length_exceeded", "messages"
 
 
+class ContentRefused(RequestRefused):
+    """A picture or a film is against the platform's rules. The type is OpenAI's word for it."""
+
+    type = "image_generation_user_error"
+    code = "moderation_blocked"
+
+    def __init__(self, template: str, **facts: Any) -> None:
+        super().__init__(template, code=self.code, **facts)
+
+
 class Throttled(UpstreamError):
     """The platform asks for patience; `retry_after` says how much, when it does. `kind` is what there
     was too much of.
@@ -385,6 +398,14 @@ class EmptyReply(BadReply):
     """The platform answered without a word, a thought or a call."""
 
     code = "upstream_empty"
+
+
+class NoPicture(BadReply):
+    """The platform answered, and has been paid for it, but not with a picture."""
+
+    code = "no_image_generated"
+    verdict = "stop"
+    may_retry = False
 
 
 def let_go(error: BaseException) -> None:

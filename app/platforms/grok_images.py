@@ -13,7 +13,7 @@ import orjson
 
 from app.canonical.events import Trouble
 from app.canonical.media import File, ImageJob, Partial, Picture, Pictures
-from app.errors import BadReply, BadRequest, ModelNotSupported, RequestRefused
+from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.platforms import grok_wire
 from app.platforms.openai_images import picture_file
 from app.secret import Secret
@@ -47,7 +47,7 @@ class GrokImages:
     def fitted(self, job: ImageJob) -> ImageJob:
         facts = self._catalogue.facts(job.model)
         if facts.makes != "image" and any(one.id == job.model for one in self._catalogue.models):
-            raise ModelNotSupported(
+            raise WrongModel(
                 "the model {model} does not make pictures", param="model", model=job.model
             )
         if job.mask is not None:

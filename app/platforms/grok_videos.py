@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from app.canonical.media import Progress, VideoJob
-from app.errors import BadReply, BadRequest, ModelNotSupported, RequestRefused
+from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.platforms.grok_images import BLOCKED, as_number, data_url, nearest, read_error
 from app.secret import Secret
 from app.spool import Base64, Pieces
@@ -43,7 +43,7 @@ class GrokVideos:
     def fitted(self, job: VideoJob) -> VideoJob:
         facts = self._catalogue.facts(job.model)
         if facts.makes != "video" and any(one.id == job.model for one in self._catalogue.models):
-            raise ModelNotSupported(
+            raise WrongModel(
                 "the model {model} does not make films", param="model", model=job.model
             )
         if job.shape == "extend" and job.references:

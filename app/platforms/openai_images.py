@@ -18,7 +18,7 @@ import orjson
 
 from app.canonical.media import File, ImageJob, Partial, Picture, Pictures
 from app.canonical.media_type import HEAD_BYTES, sniff
-from app.errors import BadReply, BadRequest, BrokenTransfer, ModelNotSupported
+from app.errors import BadReply, BadRequest, BrokenTransfer, WrongModel
 from app.lift import Lifted
 from app.secret import Secret
 from app.spool import Pieces, Spool, Whole
@@ -52,7 +52,7 @@ class OpenAIImages:
     def fitted(self, job: ImageJob) -> ImageJob:
         facts = self._catalogue.facts(job.model)
         if facts.makes != "image" and any(one.id == job.model for one in self._catalogue.models):
-            raise ModelNotSupported(
+            raise WrongModel(
                 "the model {model} does not make pictures", param="model", model=job.model
             )
         if len(job.images) > MOST_IMAGES:

@@ -66,6 +66,10 @@ class Errand:
             first_byte_seconds=self.seconds,
             repeat_stale=method == "GET" and not self.verbatim,
         )
+        return self.accepted(answer)
+
+    def accepted(self, answer: Answer) -> Answer:
+        """The answer again; unless it is a refusal, which is raised as what it means."""
         if 200 <= answer.status < 300:
             return answer
         try:

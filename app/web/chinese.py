@@ -48,6 +48,10 @@ CHINESE: dict[str, str] = {
     "{field} must be an array": "{field} 必须是数组",
     "{field} must be an array of objects": "{field} 必须是对象数组",
     "{field} must be an object": "{field} 必须是对象",
+    "{field} must be a first picture, or a first and a last": "{field} 必须是首帧图片，或首帧和尾帧两张图片",
+    "{field} must be two numbers with a colon between": "{field} 必须是用冒号分隔的两个数字",
+    "{field} must be WIDTHxHEIGHT or auto": "{field} 必须是“宽x高”或 auto",
+    "{field} is larger than {most} MB": "{field} 超过 {most} MB",
     "{field} must be one of {choices}": "{field} 必须是以下之一：{choices}",
     "{field} must be 1 here: the platform gives one answer a call": "此处 {field} 只能为 1：该平台每次调用只给出一个回答",
     "{field} is known only to the platform that stored it; send the conversation": (
@@ -65,6 +69,14 @@ CHINESE: dict[str, str] = {
         "该平台不支持 {fields}：请去掉，或不使用 strict"
     ),
     # model names
+    "the model {model} is not one that makes this": "模型 {model} 不能生成这类内容",
+    "the model {model} cannot do {wanted}": "模型 {model} 不支持 {wanted}",
+    "the model parameter {name} is for remixes only": "模型参数 {name} 只能用于 remix",
+    "the platform makes no square films": "该平台不能生成正方形视频",
+    "the model {model} has no shape {shape}": "模型 {model} 没有 {shape} 这种画幅",
+    "the model {model} has no resolution {resolution}": "模型 {model} 没有 {resolution} 这种分辨率",
+    "the platform cannot do what {field} asks for": "该平台无法满足 {field} 的要求",
+    "the platform takes no {media_type} here": "该平台在此处不接受 {media_type}",
     "{name} is not a parameter of the model {model}": "{name} 不是模型 {model} 的参数",
     "the model parameters {one} and {other} exclude each other": "模型参数 {one} 与 {other} 不能同时使用",
     "the platform's documented API has nothing that the model parameter {name} could mean": (
@@ -114,6 +126,11 @@ CHINESE: dict[str, str] = {
     "the platform's answer ended before it was complete": "平台的应答在完成之前就中断了",
     "the platform's answer broke off in its head": "平台的应答在头部中断",
     "the platform's answer goes on for too long": "平台的应答持续时间过长",
+    "the film is no longer at the platform": "平台上已没有该视频",
+    "the platform says that its film is at a place that is not its own": "平台给出的视频地址不属于该平台",
+    "the platform's film is behind too many redirects": "平台的视频经过了过多的重定向",
+    "the platform made no picture: {words}": "平台没有生成图片：{words}",
+    "the platform refuses to make this: {words}": "平台拒绝生成该内容：{words}",
     "the platform's answer is too large": "平台的应答过大",
     "the platform's answer is not HTTP": "平台的应答不是 HTTP",
     "the platform's answer cannot be decompressed": "平台的应答无法解压",

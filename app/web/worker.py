@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import clear_cache
+from urllib.parse import clear_cache  # type: ignore[attr-defined]
 
 import orjson
 from gevent import GreenletExit, socket
