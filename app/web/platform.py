@@ -8,6 +8,7 @@ from app.upstream.platform import Platform
 from app.web.chat import mount_chat
 from app.web.images import mount_images
 from app.web.models import mount_models
+from app.web.videos import mount_videos
 
 
 def blueprint(platform: Platform) -> Blueprint:
@@ -16,5 +17,7 @@ def blueprint(platform: Platform) -> Blueprint:
     mount_chat(bp, platform)
     if platform.images is not None:
         mount_images(bp, platform)
+    if platform.videos is not None:
+        mount_videos(bp, platform)
     mount_models(bp, platform)
     return bp

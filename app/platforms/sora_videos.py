@@ -1,0 +1,274 @@
+"""Films by OpenAI's Videos protocol, for every server that speaks it.
+
+OpenAI has retired its own. Servers that took the protocol over word some things differently: states
+have synonyms, progress may be a share or a text, and the film may be at a link instead of at
+`/content`. All of that is read.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from app.canonical.media import Progress, State, VideoJob
+from app.errors import BadReply, BadRequest, RequestRefused, UnsupportedParameter, WrongModel
+from app.secret import Secret
+from app.spool import Pieces, Whole
+from app.upstream.media import Errand
+from app.upstream.platform import Catalogue, Send
+from app.upstream.transport import Answer
+from app.wire import openai_chat
+
+STATES: dict[State, frozenset[str]] = {
+    "queued": frozenset(
+        "queued pending submitted not_start notstarted created starting preparing unknown".split()
+        + [""]
+    ),
+    "running": frozenset("in_progress processing running generating".split()),
+    "done": frozenset("completed complete success succeeded succeed finished done".split()),
+    "failed": frozenset("failed failure fail error cancelled canceled expired timeout".split()),
+}
+LANDSCAPE, PORTRAIT = "1280x720", "720x1280"
+LARGE = {LANDSCAPE: "1792x1024", PORTRAIT: "1024x1792"}
+SECONDS = (4, 8, 12)
+ADDED_SECONDS = (4, 8, 12, 16, 20)
+USUAL_SECONDS = 4
+PRO = "-pro"
+ANSWER_BYTES = 1 << 20
+
+
+class SoraVideos:
+    """`retired` is the address whose own models are gone: they are not asked for there."""
+
+    read_error = staticmethod(openai_chat.read_error)
+
+    def __init__(
+        self, follow: Callable[[str, Secret], Send], catalogue: Catalogue, retired: str
+    ) -> None:
+        self._follow = follow
+        self._catalogue = catalogue
+        self._retired = retired
+
+    def fitted(self, job: VideoJob) -> VideoJob:
+        facts = self._catalogue.facts(job.model)
+        known = any(one.id == job.model for one in self._catalogue.models)
+        if known and facts.makes != "video":
+            raise WrongModel(
+                "the model {model} does not make films", param="model", model=job.model
+            )
+        if len(job.references) > 1:
+            raise BadRequest(
+                "{field} must be up to {most} pictures",
+                param="input_reference",
+                field="input_reference",
+                most=1,
+            )
+        if job.shape in ("remix", "edit"):
+            return replace(job, seconds=0, size="")
+        seconds = job.seconds or USUAL_SECONDS
+        allowed = ADDED_SECONDS if job.shape == "extend" else SECONDS
+        if known and "seconds" in job.sets and seconds not in allowed:
+            raise UnsupportedParameter(
+                "the platform's documented API has nothing that the model parameter {name} could mean",
+                param="model",
+                name=f"{seconds}s",
+            )
+        if known and seconds not in allowed:
+            raise BadRequest(
+                "{field} must be one of {allowed}",
+                param="seconds",
+                field="seconds",
+                allowed=", ".join(map(str, allowed)),
+            )
+        size = _shape(job)
+        large = job.extras.get("hd") in (True, "true", "1") or job.resolution in ("1080p", "2k")
+        if size and (large or job.sets.get("hd")):
+            size = LARGE[size]
+        if not known and job.size:
+            size = job.size  # another vendor's model, with sizes of its own
+        model = job.model
+        if job.sets.get("pro") and PRO not in model:
+            model += PRO
+        if known and size in LARGE.values() and not model.partition(PRO)[1]:
+            raise BadRequest(
+                "{field}: this size is for the model {model} alone",
+                param="size",
+                field="size",
+                model=model + PRO,
+            )
+        return replace(job, model=model, seconds=seconds, size=size, resolution="", aspect_ratio="")
+
+    def begin(self, errand: Errand, job: VideoJob) -> str:
+        if errand.base_url == self._retired:
+            raise RequestRefused(
+                "the vendor has retired its films: have another platform make them, or name a server "
+                "that speaks the same protocol",
+                status=410,
+                code="model_not_found",
+                param="model",
+            )
+        url, fields = _create(errand.base_url, job)
+        send = self._follow(url, errand.credential.token)
+        body, kind = _body(fields, job)
+        told = errand.ask("POST", send.url, send.headers, body, kind)
+        name = (told.get("id") or told.get("task_id")) if isinstance(told, dict) else None
+        if not isinstance(name, str) or not name:
+            raise BadReply("the platform sent an answer that makes no sense")
+        return name
+
+    def look(self, errand: Errand, name: str) -> Progress:
+        url = f"{errand.base_url}/videos/{quote(name, safe='')}"
+        send = self._follow(url, errand.credential.token)
+        try:
+            answer = errand.open("GET", send.url, send.headers)
+        except RequestRefused as error:
+            if error.status in (404, 410):
+                return Progress(state="gone")
+            raise
+        try:
+            raw = answer.read(ANSWER_BYTES, errand.seconds)
+        finally:
+            answer.close()
+        try:
+            told = orjson.loads(raw)
+        except ValueError as error:
+            raise BadReply("the platform sent an answer that is not JSON") from error
+        if not isinstance(told, dict):
+            raise BadReply("the platform sent an answer that cannot be read")
+        found = _progress(told, name)
+        if found.state == "done" and not _is_own(found.result, errand.base_url):
+            found = replace(found, result=name)  # a link elsewhere: the same is at `/content`
+        return replace(found, after=_after(answer.headers.get("openai-poll-after-ms", "")))
+
+    def fetch(self, errand: Errand, result: str) -> Answer:
+        """From `/content`, with the key; or from a link on the same host, which is all that is
+        trusted.
+        """
+        if "://" not in result:
+            result = f"{errand.base_url}/videos/{quote(result, safe='')}/content"
+        if not _is_own(result, errand.base_url):
+            raise BadReply("the platform sent a link that leads elsewhere")
+        send = self._follow(result, errand.credential.token)
+        return errand.open("GET", send.url, send.headers)
+
+    def cancel(self, errand: Errand, name: str) -> None:
+        """The protocol deletes what has ended; what runs cannot be stopped."""
+
+
+def _is_own(link: str, base_url: str) -> bool:
+    """Whether it leads to where the key belongs."""
+    return "://" not in link or urlsplit(link)[:2] == urlsplit(base_url)[:2]
+
+
+def _create(base_url: str, job: VideoJob) -> tuple[str, dict[str, Any]]:
+    fields: dict[str, Any] = {"prompt": job.prompt}
+    if job.shape == "remix":
+        return f"{base_url}/videos/{quote(job.source, safe='')}/remix", fields
+    if job.shape == "edit":
+        return f"{base_url}/videos/edits", fields | {"video": {"id": job.source}}
+    fields["seconds"] = str(job.seconds)
+    if job.shape == "extend":
+        return f"{base_url}/videos/extensions", fields | {"video": {"id": job.source}}
+    fields["model"] = job.model
+    if job.size:
+        fields["size"] = job.size
+    return f"{base_url}/videos", fields
+
+
+def _body(fields: Mapping[str, Any], job: VideoJob) -> tuple[bytes | Pieces, str]:
+    if not job.references:
+        return orjson.dumps(fields), "application/json"
+    boundary, file = secrets.token_hex(16), job.references[0]
+    parts: list[bytes | Whole] = []
+    for name, value in fields.items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        parts.append(f"{head}{value}\r\n".encode())
+    ending = file.media_type.partition("/")[2]
+    parts += [
+        f"--{boundary}\r\nContent-Disposition: form-data; "
+        f'name="input_reference"; filename="reference.{ending}"\r\n'
+        f"Content-Type: {file.media_type}\r\n\r\n".encode(),
+        Whole(file.path),
+        f"\r\n--{boundary}--\r\n".encode(),
+    ]
+    return Pieces(*parts), f"multipart/form-data; boundary={boundary}"
+
+
+def _shape(job: VideoJob) -> str:
+    """The size by its shape: any that is wider than tall is the landscape one (C-180)."""
+    if sets := job.sets.get("aspect_ratio"):
+        return _by_ratio(str(sets))
+    if job.aspect_ratio:
+        return _by_ratio(job.aspect_ratio)
+    if not job.size or job.size in LARGE or job.size in LARGE.values():
+        return job.size
+    return _by_ratio(job.size.replace("x", ":"))
+
+
+def _by_ratio(ratio: str) -> str:
+    wide, _, high = ratio.partition(":")
+    if float(wide) == float(high):
+        raise BadRequest("{field}: there are no square films here", param="size", field="size")
+    return LANDSCAPE if float(wide) > float(high) else PORTRAIT
+
+
+def _progress(told: Mapping[str, Any], name: str) -> Progress:
+    said = str(told.get("status") or "").strip().lower()
+    state: State | None = next((one for one, words in STATES.items() if said in words), None)
+    percent = _percent(told.get("progress"))
+    if state == "failed":
+        error = told.get("error")
+        error = error if isinstance(error, dict) else {"message": error or said}
+        return Progress(
+            state="failed",
+            percent=percent,
+            code=str(error.get("code") or "upstream_error"),
+            message=str(error.get("message") or ""),
+        )
+    if state == "done":
+        seconds = str(told.get("seconds") or "")
+        return Progress(
+            state="done",
+            percent=100,
+            result=_result(told) or name,
+            seconds=int(seconds) if seconds.isdecimal() else 0,
+        )
+    # A word nobody knows says nothing: it goes on as it did.
+    return Progress(state=state or "running", percent=percent)
+
+
+def _percent(value: Any) -> int:
+    """A whole number, a share of one, or a text such as `36%`."""
+    if isinstance(value, str):
+        try:
+            value = float(value.strip().rstrip("%"))
+        except ValueError:
+            return 0
+        return max(0, min(99, int(value)))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0
+    share = isinstance(value, float) and 0 < value < 1
+    return max(0, min(99, int(value * 100 if share else value)))
+
+
+def _result(told: Mapping[str, Any]) -> str:
+    """Where the film is, in one of the places that servers have for it."""
+    places = [told.get("url"), told.get("video_url")]
+    for name in ("video", "metadata", "result"):
+        inner = told.get(name)
+        places.append(inner.get("url") if isinstance(inner, dict) else None)
+    data, output = told.get("data"), told.get("output")
+    if isinstance(data, list) and data and isinstance(data[0], dict):
+        places.append(data[0].get("url"))
+    if isinstance(output, list) and output:
+        places.append(output[0])
+    return next((one for one in places if isinstance(one, str) and "://" in one), "")
+
+
+def _after(text: str) -> float | None:
+    return int(text) / 1000 if text.isdecimal() and len(text) < 8 else None

@@ -1,0 +1,361 @@
+"""The video routes, the same under every platform that makes films."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, g, request
+
+from app.canonical.media import File, Shape, VideoJob
+from app.errors import BadRequest, MediaGone, NotFound, NotReady
+from app.media.task import error, progress, status
+from app.services.images import MediaCall
+from app.services.material import PICTURES_AND_FILMS, Material
+from app.services.videos import Order, engine_of
+from app.spool import Spool
+from app.storage.media import Kept
+from app.storage.tasks import BROUGHT, Task
+from app.upstream.leash import Leash
+from app.upstream.names import Named, shown
+from app.upstream.platform import Platform
+from app.web.access import require_access
+from app.web.chat import listen, stop
+from app.web.form import read_fields
+from app.web.gateway import Gateway, gateway
+from app.web.media import served
+from app.web.naming import explain, read_name
+from app.web.session import session_key, session_named
+from app.web.wishes import SHAPE, read_wishes
+from app.wire.openai_images import flag, one_of, whole
+from app.wire.openai_videos import read_job, write_video
+
+ENGINE = "x-tokens-engine"
+POLL = "openai-poll-after-ms"
+POLL_SECONDS = 5.0
+SOON_SECONDS = 0.5
+REFERENCES = ("input_reference", "input_references", "reference_images", "image", "images")
+MOST_REFERENCES = 10
+LIST_LIMIT = 100
+
+View = Callable[..., Response]
+
+
+def mount_videos(bp: Blueprint, platform: Platform) -> None:
+    """Films below the platform's prefix: made, looked up, listed, changed, fetched and deleted."""
+    name = platform.name
+
+    @bp.post("/v1/videos")
+    @require_access(name)
+    def create_video() -> Response:
+        return _begun(name, "create")
+
+    @bp.post("/v1/videos/<video>/remix")
+    @require_access(name)
+    def remix_video(video: str) -> Response:
+        return _begun(name, "remix", video)
+
+    @bp.post("/v1/videos/edits")
+    @require_access(name)
+    def edit_video() -> Response:
+        return _begun(name, "edit")
+
+    @bp.post("/v1/videos/extensions")
+    @require_access(name)
+    def extend_video() -> Response:
+        return _begun(name, "extend")
+
+    @bp.get("/v1/videos")
+    @require_access(name)
+    def list_videos() -> Response:
+        return _listed(name)
+
+    @bp.get("/v1/videos/<video>")
+    @require_access(name)
+    def show_video(video: str) -> Response:
+        return _shown(name, video)
+
+    @bp.delete("/v1/videos/<video>")
+    @require_access(name)
+    def delete_video(video: str) -> Response:
+        return _deleted(name, video)
+
+    @bp.get("/v1/videos/<video>/content")
+    @require_access(name)
+    def video_content(video: str) -> Response:
+        return _content(name, video)
+
+
+def spooled(view: Callable[..., Response]) -> View:
+    """Gives the view a spool, which is gone when the answer is."""
+
+    @wraps(view)
+    def with_spool(*args: Any) -> Response:
+        spool = Spool(gateway().spool_folder)
+        try:
+            response = view(*args, spool)
+        except BaseException:
+            spool.close()
+            raise
+        response.call_on_close(spool.close)
+        return response
+
+    return with_spool
+
+
+# ---------------------------------------------------------------- beginning
+
+
+@spooled
+def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
+    hub = gateway()
+    platform = hub.platforms[name]
+    fields = read_fields(request, spool, hub.body_bytes)
+    fields |= {one: request.args[one] for one in SHAPE & request.args.keys()}
+    of = _source(hub, name, fields, video)
+    asked = fields.get("model") or (of.model if of else None)
+    if not isinstance(asked, str):
+        raise BadRequest("{field} is required", param="model", field="model")
+    named = read_name(platform, asked)
+    maker, model = _maker(hub, platform, named)
+    if of is not None and of.engine != maker.name:
+        maker = hub.platforms[of.engine]
+    job = engine_of(maker).fitted(_job(hub, fields, named, model, shape, of, spool))
+    hub.media.check_room()
+    wishes = read_wishes(request.args, fields, hub.defaults)
+    leash = Leash()
+    ear = listen(leash, probing=False)
+    g.record.update(platform=name, spoken="openai_videos", model=job.model, licence=g.caller.name)
+    if g.caller.brought is not None:
+        g.record["mode"] = "chat2api"
+    call = MediaCall(
+        caller=g.caller,
+        model=shown(named.asked),
+        attempts=wishes.retry_attempt,
+        groups=named.groups,
+        session=session_key(g.caller, name, session_named(request.headers, fields)),
+        leash=leash,
+        record=g.record,
+    )
+    try:
+        task = hub.videos.begin(call, Order(platform, maker, job, of), spool)
+    finally:
+        stop(ear)
+    g.record["task"] = task.id
+    response = _as_json(hub, task)
+    explain(named if model == named.model else replace(named, model=model), (), response)
+    return response
+
+
+def _source(hub: Gateway, name: str, fields: Mapping[str, Any], video: str) -> Task | None:
+    """The film that is to be changed, if it is one of the caller's here."""
+    given = fields.get("video")
+    if not video and isinstance(given, dict) and isinstance(given.get("id"), str):
+        video = given["id"]
+    if not video:
+        return None
+    task = _found(hub, name, video)
+    if status(task) != "completed":
+        raise NotReady("the film is not ready")
+    return task
+
+
+def _maker(hub: Gateway, platform: Platform, named: Named) -> tuple[Platform, str]:
+    """Who makes the film, and what it calls the model."""
+    if not platform.engine or platform.catalogue.facts(named.model).makes != "video":
+        return platform, named.model
+    other = hub.platforms[platform.engine]
+    facts = other.catalogue.facts
+    if facts(named.model).makes == "video":
+        return other, named.model
+    films = [one.id for one in other.catalogue.models if facts(one.id).makes == "video"]
+    return other, films[0]
+
+
+def _job(
+    hub: Gateway,
+    fields: Mapping[str, Any],
+    named: Named,
+    model: str,
+    shape: Shape,
+    of: Task | None,
+    spool: Spool,
+) -> VideoJob:
+    material = Material(spool, hub.fetcher.basket)
+    field = next((one for one in REFERENCES if fields.get(one) not in (None, "", [])), "")
+    given = fields.get(field)
+    references = material.all(given, field, PICTURES_AND_FILMS, MOST_REFERENCES)
+    if shape != "create" and not references:
+        references = _film(hub, of, spool) or material.all(
+            fields.get("video"), "video", PICTURES_AND_FILMS, 1
+        )
+    if shape != "create" and of is None and not references:
+        raise BadRequest("{field} is required", param="video", field="video")
+    source = of.upstream if of else ""
+    job = read_job(
+        fields, model, shape=shape, references=references, source=source, sets=named.sets
+    )
+    sets = named.sets  # what the name says goes before what the body says (C-146)
+    return replace(
+        job,
+        seconds=sets.get("seconds", job.seconds),
+        aspect_ratio=sets.get("aspect_ratio", job.aspect_ratio),
+        resolution=sets.get("resolution", job.resolution),
+    )
+
+
+def _film(hub: Gateway, of: Task | None, spool: Spool) -> tuple[File, ...]:
+    """What was made, for platforms that want it shown."""
+    if of is None or of.credential == BROUGHT:
+        return ()
+    kept = _kept(hub, of)
+    path = spool.new()
+    with open(path, "wb") as file:
+        file.writelines(hub.media.read(kept, 0, kept.size))
+    return (File(str(path), kept.media_type, kept.size),)
+
+
+# ---------------------------------------------------------------- looking up
+
+
+def _found(hub: Gateway, name: str, video: str) -> Task:
+    task = hub.tasks.owned(video, name, g.caller.name)
+    if task is None or task.kind != "video":
+        raise NotFound("there is no video {id} here", id=video[:60])
+    return task
+
+
+@spooled
+def _shown(name: str, video: str, spool: Spool) -> Response:
+    hub = gateway()
+    task = _found(hub, name, video)
+    task = hub.videos.look(task, hub.platforms[task.engine], g.caller, spool)
+    return _as_json(hub, task, detail=flag(request.args, "detail"))
+
+
+def _listed(name: str) -> Response:
+    hub = gateway()
+    limit = whole(request.args, "limit", 0, LIST_LIMIT)
+    limit = 20 if limit is None else limit
+    order = one_of(request.args, "order", ("asc", "desc"))
+    after = request.args.get("after", "")
+    found = hub.tasks.page(
+        name, g.caller.name, "video", after, limit + 1, "asc" if order == "asc" else "desc"
+    )
+    page = [_object(one) for one in found[:limit]]
+    told = {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": len(found) > limit,
+    }
+    return Response(orjson.dumps(told), content_type="application/json")
+
+
+def _deleted(name: str, video: str) -> Response:
+    hub = gateway()
+    task = _found(hub, name, video)
+    hub.tasks.remove(task.id, hub.clock.now())
+    for one in task.result.get("media", ()):
+        try:
+            hub.media.remove(hub.media.find(one))
+        except NotFound:
+            continue  # its time was up
+    told = {"id": task.id, "object": "video.deleted", "deleted": True}
+    return Response(orjson.dumps(told), content_type="application/json")
+
+
+@spooled
+def _content(name: str, video: str, spool: Spool) -> Response:
+    hub = gateway()
+    task = _found(hub, name, video)
+    if request.args.get("variant", "video") != "video":
+        raise NotFound("there is only the film itself here", param="variant")
+    if status(task) == "failed":
+        raise MediaGone("there is no film: {why}", why=task.message or task.code)
+    if status(task) != "completed":
+        raise NotReady("the film is not ready")
+    if task.credential == BROUGHT:
+        return _passed(hub, task, spool)
+    return served(_kept(hub, task), request)
+
+
+def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
+    """The film of who brought the token: it was never here."""
+    answer = hub.videos.fetch(task, hub.platforms[task.engine], g.caller, spool)
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            while data := answer.next(hub.chat.patience.silence):
+                yield data
+        finally:
+            answer.close()
+
+    kind = answer.headers.get("content-type", "video/mp4")
+    response = Response(pieces(), content_type=kind, direct_passthrough=True)
+    if length := answer.headers.get("content-length"):
+        response.headers["Content-Length"] = length
+    return response
+
+
+def _kept(hub: Gateway, task: Task) -> Kept:
+    try:
+        return hub.media.find(task.result["media"][0], g.caller.name)
+    except (NotFound, KeyError, IndexError) as error_:
+        raise MediaGone("the film is no longer kept here") from error_
+
+
+# ---------------------------------------------------------------- telling
+
+
+def _as_json(hub: Gateway, task: Task, *, detail: bool = False) -> Response:
+    told = _object(task)
+    if detail:
+        told["detail"] = described(task)
+    response = Response(orjson.dumps(told), content_type="application/json")
+    if task.engine != task.platform:
+        response.headers[ENGINE] = task.engine
+    if not task.is_over:
+        wait = POLL_SECONDS if task.due_at is None else task.due_at - hub.clock.now()
+        wait = min(max(wait + SOON_SECONDS, SOON_SECONDS), POLL_SECONDS)
+        response.headers[POLL] = str(int(wait * 1000))
+    return response
+
+
+def described(task: Task) -> dict[str, Any]:
+    """What there is to know about a task, beyond its object (C-178, C-201)."""
+    return {
+        "state": task.state,
+        "engine": task.engine,
+        "engine_model": task.job.get("model"),
+        "started_at": _seconds(task.started_at),
+        "deadline": _seconds(task.deadline),
+        "looks": task.looks,
+        "settled": task.settled,
+    }
+
+
+def _object(task: Task) -> dict[str, Any]:
+    job = task.job
+    return write_video(
+        id=task.id,
+        model=task.model,
+        status=status(task),
+        progress=progress(task),
+        created_at=int(task.created_at),
+        completed_at=_seconds(task.completed_at) if status(task) == "completed" else None,
+        expires_at=_seconds(task.expires_at),
+        prompt=str(job.get("prompt", "")),
+        seconds=task.result.get("seconds") or job.get("seconds") or 0,
+        size=str(job.get("size", "")),
+        remixed_from=task.source,
+        error=error(task),
+    )
+
+
+def _seconds(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)
