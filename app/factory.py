@@ -19,6 +19,8 @@ from app.config import BadSetting, Settings
 from app.media.inbound import Fetcher
 from app.media.links import Links
 from app.media.local import Local
+from app.media.place import Place
+from app.media.s3 import S3, is_installed
 from app.media.store import Store
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
 from app.pool.board import Board, make_boards
@@ -35,7 +37,7 @@ from app.services.roster import Roster
 from app.services.sources import Persistence, Sources
 from app.storage.database import Database
 from app.storage.licences import Licences
-from app.storage.media import Media
+from app.storage.media import Media, Where
 from app.storage.memories import Memories
 from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
@@ -105,14 +107,32 @@ def _equipped(platform: Platform, settings: Settings, database: Database, clock:
 
 def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     """Where what platforms make is kept, as the settings say."""
+    places: dict[Where, Place] = {"local": Local(settings.media_folder, off_hub=True)}
+    if settings.media_s3_bucket:
+        places["s3"] = _bucket(settings)
     return Store(
         Media(database),
-        {"local": Local(settings.media_folder, off_hub=True)},
+        places,
         Links(Path(settings.link_file), clock, seconds=settings.link_seconds),
         clock,
+        into="s3" if "s3" in places else "local",
         seconds=settings.media_seconds,
         most=settings.media_megabytes * MEGABYTE,
         public_url=settings.public_url,
+    )
+
+
+def _bucket(settings: Settings) -> S3:
+    if not is_installed():
+        raise BadSetting("TOKENS_MEDIA_S3_BUCKET needs boto3: pip install 'tokens-gateway[s3]'")
+    return S3(
+        settings.media_s3_bucket,
+        key=settings.media_s3_key,
+        secret=settings.media_s3_secret,
+        endpoint=settings.media_s3_endpoint,
+        region=settings.media_s3_region,
+        prefix=settings.media_s3_prefix,
+        addressing=settings.media_s3_addressing,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.cli.settings import rows
 from app.config import BadSetting, PlatformSettings, Settings
 from app.secret import Secret
 
@@ -64,6 +65,8 @@ def test_every_setting_says_what_it_is_about():
         ("ROOT_PLATFORM", "codex", "codex"),
         ("LOG_FILE", "", ""),
         ("REDIS_URL", REDIS, REDIS),
+        ("MEDIA_S3_PREFIX", "made/by-us/", "made/by-us/"),
+        ("MEDIA_S3_SECRET", "hush", Secret("hush")),
         ("UPSTREAM_CA_FILE", certifi.where(), certifi.where()),
         ("FETCH_ALLOWED_HOSTS", "a, B_1.example:8443", ("a", "B_1.example:8443")),
         (
@@ -108,6 +111,13 @@ def test_a_value_is_read_as_what_its_default_is(name, text, value):
         ("UPSTREAM_CA_FILE", "/nowhere/at/all.pem"),
         ("UPSTREAM_CA_FILE", "/"),
         ("UPSTREAM_CA_FILE", __file__),
+        ("PUBLIC_URL", "gateway.example"),
+        ("PUBLIC_URL", "https://gateway.example/?a=b"),
+        ("MEDIA_S3_ENDPOINT", "s3.example"),
+        ("MEDIA_S3_ADDRESSING", "host"),
+        ("MEDIA_S3_PREFIX", "made here/"),
+        ("MEDIA_S3_BUCKET", "pictures"),
+        ("MEDIA_MEGABYTES", "0"),
         ("REDIS_URL", "127.0.0.1:6379"),
         ("REDIS_URL", "http://127.0.0.1:6379"),
         ("REDIS_URL", "redis://"),
@@ -232,3 +242,13 @@ def test_a_key_that_cannot_go_into_a_header_is_refused_and_not_shown(keys: str) 
     with pytest.raises(BadSetting, match="TOKENS_GEMINI_KEYS holds") as told:
         read(TOKENS_GEMINI_KEYS=keys)
     assert keys not in str(told.value)
+
+
+def test_a_bucket_comes_with_its_key_whose_secret_shows_itself_nowhere() -> None:
+    env = {"TOKENS_MEDIA_S3_BUCKET": "b", "TOKENS_MEDIA_S3_KEY": "id"}
+    settings = read(**env, TOKENS_MEDIA_S3_SECRET="hush")
+
+    assert settings.media_s3_bucket == "b" and "hush" not in repr(settings)
+    assert "hush" not in str(rows(settings))
+    with pytest.raises(BadSetting, match="TOKENS_MEDIA_S3_SECRET"):
+        read(**env)

@@ -50,7 +50,7 @@ class Local:
         file = self._run(lambda: self._opened(checked(name), size))
         return self._pieces(file, start, end)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, whole: bool) -> None:
         def work() -> None:
             checked(name)
             try:
@@ -58,7 +58,7 @@ class Local:
             except FileNotFoundError:
                 return
             try:
-                for one in (_unfinished(name), name):
+                for one in (name,) if whole else (name, _unfinished(name)):
                     try:
                         os.unlink(one, dir_fd=folder)
                     except FileNotFoundError:

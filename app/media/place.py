@@ -26,8 +26,10 @@ class Place(Protocol):
         it is not read to its end. Raises `NotFound` at once where there is no such file.
         """
 
-    def remove(self, name: str) -> None:
-        """Removes it, and what is left of it; nothing happens if there is nothing."""
+    def remove(self, name: str, *, whole: bool) -> None:
+        """Removes it, and what there is of it if it never became whole; nothing happens where there is
+        nothing.
+        """
 
     def free(self) -> int | None:
         """Bytes that there is room for; None if nobody knows."""

@@ -121,7 +121,7 @@ class Store:
         """Whether it was there. Links to it open nothing from now on."""
         place = self._places.get(kept.where)
         if place is not None:
-            place.remove(_name(kept))
+            place.remove(_name(kept), whole=kept.digest != "")
         return self._table.remove(kept.id)
 
     def has_room(self, size: int = 0) -> bool:
