@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from app.platforms import chatgpt, claude, claude_api, codex, cursor, gemini, gemini_official, grok
+from app.platforms import (
+    chatgpt,
+    claude,
+    claude_api,
+    codex,
+    cursor,
+    gemini,
+    gemini_official,
+    grok,
+    sora,
+)
 from app.upstream.platform import Platform
 
-MODULES = (chatgpt, claude, claude_api, codex, cursor, gemini, gemini_official, grok)
+MODULES = (chatgpt, claude, claude_api, codex, cursor, gemini, gemini_official, grok, sora)
 PLATFORMS: dict[str, Platform] = {module.PLATFORM.name: module.PLATFORM for module in MODULES}
-PLANNED = ("flow", "sora")  # prefixes that have nothing behind them yet
+PLANNED = ("flow",)  # prefixes that have nothing behind them yet
 BLUEPRINTS = tuple(module.bp for module in MODULES)

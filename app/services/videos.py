@@ -178,8 +178,10 @@ class VideoDesk:
         upstream, _ = until_one_works(source, call.record, attempt)
         now = self._clock.now()
         due_at = held.deadline if brought else now + FIRST_LOOK_SECONDS
-        taken = self._tasks.submitted(held, upstream, now=now, due_at=due_at)
-        return self._moved(taken or held, "running", lease_until=0.0)
+        taken = self._tasks.submitted(held, upstream, now=now, due_at=due_at, lease_until=0.0)
+        if taken is None:
+            raise GatewayError()  # the lease is far longer than this takes
+        return taken
 
     def _moved(self, held: Task, state: State, **changes: object) -> Task:
         moved = self._tasks.move(held, state, self._clock.now(), **changes)

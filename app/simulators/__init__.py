@@ -20,6 +20,7 @@ _CLASSES: dict[str, str] = {
     "gemini": "GeminiSimulator",
     "gemini_official": "GeminiOfficialSimulator",
     "grok": "GrokSimulator",
+    "sora": "SoraSimulator",
 }
 
 

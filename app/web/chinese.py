@@ -206,7 +206,9 @@ CHINESE: dict[str, str] = {
     "the film could not be made: {why}": "视频未能生成：{why}",
     "{field}: there are no square films here": "{field}：此处不能生成方形视频",
     "{field}: this size is for the model {model} alone": "{field}：该尺寸仅适用于模型 {model}",
-    "the vendor has retired its films: have another platform make them, or name a server that speaks the same protocol": "供应商已停用其视频接口：请改由其他平台生成，或配置使用同一协议的服务器",
+    "the vendor has retired its films: have another platform make them, or name a server that speaks the same protocol": (
+        "供应商已停用其视频接口：请改由其他平台生成，或配置使用同一协议的服务器"
+    ),
     # ours
     "the gateway could not finish the request": "网关未能完成该请求",
     "the gateway's database cannot be used just now": "网关的数据库暂时不可用",

@@ -1,0 +1,300 @@
+"""OpenAI's pictures: `POST /v1/images/generations` and `/v1/images/edits`.
+
+They come as base64, with usage in tokens; streamed, with pictures on their way. Besides mishaps a
+prompt may order `moderated` (the wish is refused) and `revised` (the answer says how the prompt was
+read).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from email.message import Message
+from typing import Any
+
+from app.simulators.directives import asked
+from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
+from app.simulators.openai_checks import Refused, missing, wrong_type, wrong_value
+from app.simulators.openai_house import Route, read_json
+from app.simulators.pictures import picture
+from app.simulators.simulator import EPOCH
+
+GENERATIONS = "/v1/images/generations"
+EDITS = "/v1/images/edits"
+VARIATIONS = "/v1/images/variations"
+MODELS = frozenset("""chatgpt-image-latest gpt-image-1-mini gpt-image-1.5 gpt-image-2
+    gpt-image-2-2026-04-21 gpt-image-2.5-flare gpt-image-2.5-sunburst gpt-image-2.6-flare
+    gpt-image-2.6-sunburst""".split())
+RETIRED = frozenset({"dall-e-2", "dall-e-3", "gpt-image-1"})
+CLASSIC = ("1024x1024", "1536x1024", "1024x1536", "auto")
+LONGEST_PROMPT = 32_000
+MOST_PIXELS = 3840 * 2160
+MOST_IMAGES = 16
+MOST_BYTES = 50 << 20
+LONGEST_URL = 20_971_520
+KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
+FIELDS = frozenset("""prompt model n size quality background output_format output_compression
+    moderation stream partial_images user input_fidelity image images mask""".split())
+TOKENS = {"low": 272, "medium": 1056, "high": 4160, "auto": 1056}
+
+Json = dict[str, Any]
+
+
+class Images:
+    """The routes for pictures. `mint` makes ids."""
+
+    def __init__(self, mint: Callable[[str], str]) -> None:
+        self._mint = mint
+
+    def routes(self, call: Call) -> dict[str, Route]:
+        found: dict[str, Route] = {GENERATIONS: self._generate, EDITS: self._edit}
+        if call.path == VARIATIONS:
+            return {"POST": _retired}
+        return {"POST": found[call.path]} if call.path in found else {}
+
+    def _generate(self, call: Call) -> Reply:
+        body = _accepted(read_json(call))
+        for name in ("image", "images", "mask", "input_fidelity"):
+            if name in body:
+                _unknown(name)
+        return _made(body, "image_generation", 0)
+
+    def _edit(self, call: Call) -> Reply:
+        kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            body, files = read_form(call)
+            body = _accepted(_typed(body))
+            images = [data for name, data in files if _is_image(name)]
+            masks = [data for name, data in files if name == "mask"]
+        else:
+            body = _accepted(read_json(call))
+            images = [
+                _linked(one, f"images[{at}]") for at, one in enumerate(body.get("images") or [])
+            ]
+            masks = [_linked(body["mask"], "mask")] if "mask" in body else []
+        if not images:
+            missing("image")
+        if len(images) > MOST_IMAGES:
+            raise Refused("Too many images.", "image", "array_above_max_length")
+        for data in images + masks:
+            _check_image(data)
+        if masks and not masks[0].startswith(b"\x89PNG"):
+            raise Refused(
+                "Invalid mask image format - mask must be a PNG.", "mask", "invalid_value"
+            )
+        return _made(body, "image_edit", len(images))
+
+
+def prompt_of(call: Call) -> str:
+    """What a picture or a film was asked for with, in whatever form it came."""
+    if call.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return read_form(call)[0].get("prompt", "")
+    body = call.body()
+    prompt = body.get("prompt") if isinstance(body, dict) else None
+    return prompt if isinstance(prompt, str) else ""
+
+
+def read_form(call: Call) -> tuple[dict[str, str], list[tuple[str, bytes]]]:
+    """The texts of a form by name, and its files."""
+    head = b"content-type: " + call.headers.get("content-type", "").encode() + b"\r\n\r\n"
+    form = message_from_bytes(head + call.raw)
+    parts = form.get_payload() if form.is_multipart() else []
+    texts: dict[str, str] = {}
+    files: list[tuple[str, bytes]] = []
+    for part in parts:
+        if not isinstance(part, Message):
+            continue
+        name = str(part.get_param("name", "", "content-disposition"))
+        data = part.get_payload(decode=True)
+        data = data if isinstance(data, bytes) else b""
+        if part.get_filename() is not None:
+            files.append((name, data))
+        else:
+            texts[name] = data.decode("utf-8", "replace")
+    return texts, files
+
+
+def _is_image(name: str) -> bool:
+    return re.fullmatch(r"image(\[\d*\])?", name) is not None
+
+
+def _typed(texts: dict[str, str]) -> Json:
+    """A form has only texts; numbers and booleans are read."""
+    body: Json = dict(texts)
+    for name in ("n", "output_compression", "partial_images"):
+        if name in body and body[name].isdecimal():
+            body[name] = int(body[name])
+    if body.get("stream") in ("true", "false"):
+        body["stream"] = body["stream"] == "true"
+    return body
+
+
+def _accepted(body: Any) -> Json:
+    if not isinstance(body, dict):
+        wrong_type(body, "body", "an object")
+    for name in body:
+        if name not in FIELDS:
+            _unknown(name)
+    prompt = body.get("prompt")
+    if prompt is None:
+        missing("prompt")
+    if not isinstance(prompt, str):
+        wrong_type(prompt, "prompt", "a string")
+    if not 0 < len(prompt) <= LONGEST_PROMPT:
+        raise Refused("Invalid 'prompt': wrong length.", "prompt", "string_above_max_length")
+    model = body.get("model", "gpt-image-2")
+    if model in RETIRED or model not in MODELS:
+        raise Refused(f"The model '{model}' does not exist.", "model", "model_not_found", 404)
+    _check_size(body.get("size", "auto"), model)
+    newest = re.match(r"gpt-image-2\.[56]", model) is not None
+    more = ("xhigh", "max") if newest else ()
+    _one_of(body, "quality", ("auto", "low", "medium", "high", *more))
+    _one_of(body, "background", ("auto", "transparent", "opaque"))
+    _one_of(body, "output_format", ("png", "jpeg", "webp"))
+    _one_of(body, "moderation", ("auto", "low"))
+    _one_of(body, "input_fidelity", ("low", "high"))
+    _number(body, "n", 1, 10)
+    _number(body, "output_compression", 0, 100)
+    _number(body, "partial_images", 0, 3)
+    if body.get("background") == "transparent" and body.get("output_format") == "jpeg":
+        raise Refused("Transparent background needs png or webp.", "background", "invalid_value")
+    if asked(prompt, "moderated"):
+        raise Refused(
+            "Your request was rejected by the safety system.",
+            code="moderation_blocked",
+            kind="image_generation_user_error",
+        )
+    return body
+
+
+def _unknown(name: str) -> None:
+    raise Refused(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+
+
+def _one_of(body: Json, name: str, allowed: tuple[str, ...]) -> None:
+    if name in body and body[name] not in allowed:
+        wrong_value(body[name], name, allowed)
+
+
+def _number(body: Json, name: str, least: int, most: int) -> None:
+    value = body.get(name, least)
+    if isinstance(value, bool) or not isinstance(value, int):
+        wrong_type(value, name, "an integer")
+    if value < least:
+        raise Refused(f"Invalid '{name}': too small.", name, "integer_below_min_value")
+    if value > most:
+        raise Refused(f"Invalid '{name}': too large.", name, "integer_above_max_value")
+
+
+def _check_size(size: Any, model: str) -> None:
+    if size in CLASSIC:
+        return
+    found = re.fullmatch(r"(\d+)x(\d+)", size) if isinstance(size, str) else None
+    if found is None or not re.match(r"gpt-image-2|chatgpt-image", model):
+        wrong_value(size, "size", CLASSIC)
+    wide, high = int(found[1]), int(found[2])
+    if wide % 16 or high % 16 or not wide or not high or not 1 / 3 <= wide / high <= 3:
+        wrong_value(size, "size", CLASSIC)
+    if wide * high > MOST_PIXELS or max(wide, high) > 3840:
+        wrong_value(size, "size", CLASSIC)
+
+
+def _linked(given: Any, at: str) -> bytes:
+    """What a data URL holds. Nobody here opens other addresses: they lead nowhere."""
+    if not isinstance(given, dict) or len(given.keys() & {"image_url", "file_id"}) != 1:
+        raise Refused(f"Give one of image_url and file_id at '{at}'.", at, "invalid_value")
+    if "file_id" in given:
+        raise Refused(f"No such File object: {given['file_id']}", at, status=404)
+    url = given["image_url"]
+    if not isinstance(url, str) or len(url) > LONGEST_URL:
+        raise Refused("Invalid image URL.", at, "string_above_max_length")
+    if not url.startswith("data:image/") or ";base64," not in url:
+        raise Refused(f"Error while downloading {url[:80]}.", at, "invalid_image_url")
+    try:
+        data: bytes = base64.b64decode(url.partition(";base64,")[2], validate=True)
+        return data
+    except ValueError:
+        raise Refused("Invalid base64 image data.", at, "invalid_value") from None
+
+
+def _check_image(data: bytes) -> None:
+    if len(data) >= MOST_BYTES:
+        raise Refused("Image is too large.", "image", "image_too_large")
+    if not any(data.startswith(head) for head in KINDS):
+        raise Refused("Invalid image file or mode.", "image", "invalid_image_file")
+
+
+def _retired(_call: Call) -> Reply:
+    raise Refused("The model 'dall-e-2' does not exist.", "model", "model_not_found", 404)
+
+
+def _made(body: Json, name: str, images: int) -> Reply:
+    about = {
+        "background": "transparent" if body.get("background") == "transparent" else "opaque",
+        "output_format": body.get("output_format", "png"),
+        "quality": body.get("quality", "auto").replace("auto", "medium"),
+        "size": body.get("size", "auto").replace("auto", "1024x1024"),
+    }
+    count = body.get("n", 1)
+    usage = _usage(body, images, count)
+    if body.get("stream"):
+        frames = list(_frames(body, name, about, usage))
+        return Reply(200, Stream(frames), {}, "text/event-stream; charset=utf-8")
+    more = (
+        {"revised_prompt": f"Read as: {body['prompt']}"} if asked(body["prompt"], "revised") else {}
+    )
+    data = [{"b64_json": _drawn(body, about, at), **more} for at in range(count)]
+    return Reply(200, as_json({"created": EPOCH, "data": data, **about, "usage": usage}))
+
+
+def _drawn(body: Json, about: Json, place: int, words: str = "") -> str:
+    wide, high = map(int, about["size"].split("x"))
+    drawn = picture(
+        wide,
+        high,
+        f"{body['prompt']} {place} {words}",
+        about["output_format"],
+        transparent=about["background"] == "transparent",
+    )
+    return base64.b64encode(drawn).decode()
+
+
+def _frames(body: Json, name: str, about: Json, usage: Json) -> Iterator[Frame]:
+    for place in range(body.get("partial_images", 0)):
+        event = {
+            "type": f"{name}.partial_image",
+            "b64_json": _drawn(body, about, 0, f"partial {place}"),
+            "created_at": EPOCH,
+            **about,
+            "partial_image_index": place,
+        }
+        yield Frame(_record(event), content=True)
+    for place in range(body.get("n", 1)):
+        event = {
+            "type": f"{name}.completed",
+            "b64_json": _drawn(body, about, place),
+            "created_at": EPOCH,
+            **about,
+            "usage": usage,
+        }
+        yield Frame(_record(event), content=True, last=place == body.get("n", 1) - 1)
+
+
+def _record(event: Json) -> bytes:
+    return b"event: " + event["type"].encode() + b"\ndata: " + as_json(event) + b"\n\n"
+
+
+def _usage(body: Json, images: int, count: int) -> Json:
+    text = max(1, len(body["prompt"]) // 4)
+    seen, made = 323 * images, (
+        TOKENS[body.get("quality", "auto")] if body.get("quality", "auto") in TOKENS else 6240
+    )
+    return {
+        "input_tokens": text + seen,
+        "output_tokens": made * count,
+        "total_tokens": text + seen + made * count,
+        "input_tokens_details": {"text_tokens": text, "image_tokens": seen},
+        "output_tokens_details": {"image_tokens": made * count, "text_tokens": 0},
+    }
