@@ -148,6 +148,7 @@ CHINESE: dict[str, str] = {
     "{field}: the platform takes images and texts, but no other files": "{field}：该平台只接受图片和文本，不接受其他文件",
     # media
     "what the platform made is no picture, film or sound": "平台生成的内容不是图片、视频或音频",
+    "the file has {size} bytes": "该文件共有 {size} 字节",
     "there is no room left for what would be made": "存储空间不足，无法保存将要生成的内容",
     "files cannot be kept just now": "暂时无法保存文件",
     # ours
