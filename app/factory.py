@@ -16,6 +16,7 @@ from flask import Blueprint, Flask
 from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
+from app.key_file import BadKeyFile
 from app.media.inbound import Fetcher
 from app.media.links import Links
 from app.media.local import Local
@@ -46,6 +47,7 @@ from app.web.elsewhere import register_elsewhere
 from app.web.failures import register_failures
 from app.web.gateway import KEY, Defaults, Gateway, Root
 from app.web.logs import AccessLog, set_up_logging
+from app.web.media import media
 from app.web.models import ModelName
 from app.web.paths import Paths
 from app.web.root import root
@@ -76,7 +78,7 @@ def create_app(
     register_surroundings(app)
     register_elsewhere(app, frozenset(planned))
     register_failures(app)
-    for blueprint in (root, *blueprints):
+    for blueprint in (root, media, *blueprints):
         app.register_blueprint(blueprint)
     app.wsgi_app = Paths(app.wsgi_app, {*known, *planned})  # type: ignore[method-assign]
     return app
@@ -107,13 +109,18 @@ def _equipped(platform: Platform, settings: Settings, database: Database, clock:
 
 def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     """Where what platforms make is kept, as the settings say."""
+    links = Links(Path(settings.link_file), clock, seconds=settings.link_seconds)
+    try:
+        links.check()
+    except BadKeyFile as error:
+        raise BadSetting(f"TOKENS_LINK_FILE: {error}") from error
     places: dict[Where, Place] = {"local": Local(settings.media_folder, off_hub=True)}
     if settings.media_s3_bucket:
         places["s3"] = _bucket(settings)
     return Store(
         Media(database),
         places,
-        Links(Path(settings.link_file), clock, seconds=settings.link_seconds),
+        links,
         clock,
         into="s3" if "s3" in places else "local",
         seconds=settings.media_seconds,

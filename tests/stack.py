@@ -159,6 +159,8 @@ class Stack:
             "TOKENS_LOG_FILE": str(self.access_log),
             "TOKENS_WORKERS": "1",
             "TOKENS_SEAL_FILE": str(folder / "seal.key"),
+            "TOKENS_MEDIA_FOLDER": str(folder / "media"),
+            "TOKENS_LINK_FILE": str(folder / "link.key"),
             "TOKENS_COUNTERS_FILE": str(folder / "counters"),
             # Gateways are shared, and what one test does to a key is none of the next one's business.
             "TOKENS_REST_SECONDS": "0",

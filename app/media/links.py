@@ -37,6 +37,11 @@ class Links:
         self._seconds = seconds
         self._keys: list[bytes] = []
 
+    def check(self) -> None:
+        """Raises `BadKeyFile` if there is a file and it is none to sign with."""
+        if self._file.exists():
+            self._known()
+
     def path(self, name: str, until: float) -> str:
         """The link to a file that is there until then."""
         expires = str(int(min(self._clock.now() + self._seconds, until)))

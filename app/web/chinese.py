@@ -167,6 +167,7 @@ CHINESE: dict[str, str] = {
     "what the platform made is no picture, film or sound": "平台生成的内容不是图片、视频或音频",
     "what the platform made is no {kind}": "平台生成的内容不是 {kind}",
     "what the platform made is empty": "平台生成的内容为空",
+    "the file has {size} bytes": "该文件共有 {size} 字节",
     "there is no room left for what would be made": "存储空间不足，无法保存将要生成的内容",
     "files cannot be kept just now": "暂时无法保存文件",
     "files are not kept here, so send the file itself": "此处不保存文件，请直接发送文件本身",

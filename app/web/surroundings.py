@@ -19,6 +19,7 @@ HEADERS = ", ".join(
     x-tokens-disable-codex-image-generation""".split()
 )
 EXPOSED = ", ".join("""x-request-id retry-after retry-after-ms x-should-retry content-disposition
+    content-range accept-ranges etag
     x-ratelimit-limit-requests x-ratelimit-remaining-requests x-ratelimit-reset-requests
     x-tokens-attempts x-tokens-model x-tokens-model-note x-tokens-dropped
     x-ratelimit-limit-tokens x-ratelimit-remaining-tokens x-ratelimit-reset-tokens""".split())

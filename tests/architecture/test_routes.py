@@ -12,7 +12,7 @@ from app.storage.schema import prepare
 from app.web.access import GUARD
 from tests.architecture.source import ROOT
 
-OPEN = {"/", "/health", "/api/hello", "/api/info"}
+OPEN = {"/", "/health", "/api/hello", "/api/info", "/media/<seal>/<name>"}
 OPENABLE = {"/v1/models", "/v1/models/<path:wanted>", "/v1/chat/completions"}
 
 
