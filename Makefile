@@ -42,8 +42,8 @@ programs: $(VENV)/tests $(PROGRAMS)/ready $(PROGRAMS_NODE)/node_modules/ready ##
 .PHONY: check
 check: lint ## what CI runs: format, lint, import contracts, types, tests with coverage
 	$(BIN)/python -m pytest $(SHARED) --cov --cov-report= $(ARGS)
-	$(BIN)/coverage report --include='app/wire/*,app/canonical/*' --fail-under=95 | tail -1
-	$(BIN)/coverage report --fail-under=88 | tail -1
+	$(BIN)/coverage report --include='app/wire/*,app/canonical/*' --fail-under=95 --format=total
+	$(BIN)/coverage report --fail-under=88 --format=total
 
 .PHONY: lint
 lint: $(VENV)/tests ## format, lint, import contracts and types

@@ -104,7 +104,7 @@ def test_plain_http_is_fetched_for_platforms_that_open_only_https(url):
         (Document(Stored("d", "f-1")), upstream("document")),
         (Text(URL), upstream("image")),
     ],
-    ids=str,
+    ids=["kind", "link", "inline", "stored", "text"],
 )
 def test_what_the_platform_can_use_is_left_alone(part, dialect):
     basket = Basket()
