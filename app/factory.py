@@ -18,9 +18,11 @@ from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.key_file import BadKeyFile
 from app.media.inbound import Fetcher
+from app.media.job import Folders
 from app.media.links import Links
 from app.media.local import Local
 from app.media.place import Place
+from app.media.queue import TaskQueue
 from app.media.s3 import S3, is_installed
 from app.media.store import Store
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
@@ -33,13 +35,19 @@ from app.pool.vault import Vault
 from app.services.chat import ChatRelay, Patience
 from app.services.images import Errands, ImageDesk
 from app.services.media_chat import PictureChat
+from app.services.media_work import MediaWork
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Persistence, Sources
+from app.services.video_chat import VideoChat
+from app.services.videos import VideoDesk
+from app.services.workbench import Patience as WorkPatience
+from app.services.workbench import Workbench
 from app.storage.database import Database
 from app.storage.licences import Licences
 from app.storage.media import Media, Where
 from app.storage.memories import Memories
+from app.storage.tasks import Tasks
 from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
@@ -70,6 +78,7 @@ def create_app(
     database = Database(settings.database_url, off_hub=True)
     known = with_models(settings, {platform.name: platform for platform in platforms})
     known = {name: _equipped(one, settings, database, clock) for name, one in known.items()}
+    _check_engines(known)
     app = Flask("tokens", static_folder=None)
     app.extensions[KEY] = _build(settings, clock, known, database)
     app.url_map.merge_slashes = False  # `Paths` has seen to that, without a redirect
@@ -105,6 +114,17 @@ def _equipped(platform: Platform, settings: Settings, database: Database, clock:
         return platform.equip(platform, options | dict(given.options if given else {}), memory)
     except ValueError as error:
         raise BadSetting(f"TOKENS_{platform.name.upper()}_{error}") from error
+
+
+def _check_engines(platforms: dict[str, Platform]) -> None:
+    """Whose films stand in for another's must have some."""
+    for one in platforms.values():
+        other = platforms.get(one.engine)
+        if one.engine and (other is None or other.videos is None or other.engine):
+            raise BadSetting(
+                f"TOKENS_{one.name.upper()}_ENGINE should be another platform that makes films, "
+                f"not {one.engine!r}"
+            )
 
 
 def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
@@ -161,6 +181,23 @@ def _build(
     images = ImageDesk(errands, sources)
     store = make_store(settings, database, clock)
     spool_folder = Path(settings.spool_folder)
+    bench = Workbench(
+        tasks=Tasks(database),
+        folders=Folders(settings.spool_folder),
+        store=store,
+        sources=sources,
+        transport=transport,
+        base_urls=base_urls,
+        licence=Licences(database).find,
+        clock=clock,
+        attempts=settings.retry_attempt + 1,
+        answer_bytes=most,
+        patience=WorkPatience(make=settings.answer_seconds),
+    )
+    queue = TaskQueue(settings.queue_file, settings.redis_url)
+    videos = VideoDesk(
+        bench.tasks, bench.folders, errands, sources, queue.put, clock, settings.job_seconds
+    )
     return Gateway(
         access=Access(Licences(database), clock),
         chat=ChatRelay(
@@ -182,6 +219,17 @@ def _build(
             patience,
             ends_after_error=settings.end_after_error,
         ),
+        videos=videos,
+        video_chat=VideoChat(
+            videos,
+            bench.tasks,
+            store,
+            fetcher,
+            spool_folder,
+            clock,
+            patience,
+            ends_after_error=settings.end_after_error,
+        ),
         fetcher=fetcher,
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
@@ -190,6 +238,10 @@ def _build(
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
         media=store,
+        tasks=bench.tasks,
+        folders=bench.folders,
+        queue=queue,
+        work=MediaWork(bench, platforms),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

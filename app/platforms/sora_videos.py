@@ -106,8 +106,7 @@ class SoraVideos:
     def begin(self, errand: Errand, job: VideoJob) -> str:
         if errand.base_url == self._retired:
             raise RequestRefused(
-                "the vendor has retired its films: have another platform make them, or name a server "
-                "that speaks the same protocol",
+                "the vendor has retired its films: choose another engine for them, or another server",
                 status=410,
                 code="model_not_found",
                 param="model",

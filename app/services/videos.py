@@ -8,7 +8,7 @@ a token has it kept nowhere: such a film is looked after whenever its owner asks
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.access.caller import Caller
@@ -243,3 +243,19 @@ def engine_of(platform: Platform) -> VideoEngine:
     if platform.videos is None:
         raise NotOffered("{platform} does not offer this endpoint", platform=platform.name)
     return platform.videos
+
+
+def maker_of(
+    platforms: Mapping[str, Platform], platform: Platform, model: str
+) -> tuple[Platform, str]:
+    """Who makes the films of this platform, and what it calls the model: the operator may have chosen
+    another's engine.
+    """
+    if not platform.engine or platform.catalogue.facts(model).makes != "video":
+        return platform, model
+    other = platforms[platform.engine]
+    facts = other.catalogue.facts
+    if facts(model).makes == "video":
+        return other, model
+    films = (one.id for one in other.catalogue.models if facts(one.id).makes == "video")
+    return other, next(films)

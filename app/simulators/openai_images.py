@@ -283,7 +283,7 @@ def _frames(body: Json, name: str, about: Json, usage: Json) -> Iterator[Frame]:
 
 
 def _record(event: Json) -> bytes:
-    return b"event: " + event["type"].encode() + b"\ndata: " + as_json(event) + b"\n\n"
+    return b"event: " + str(event["type"]).encode() + b"\ndata: " + as_json(event) + b"\n\n"
 
 
 def _usage(body: Json, images: int, count: int) -> Json:

@@ -16,6 +16,7 @@ from app.errors import BrokenTransfer, GatewayError
 from app.services.call import ChatCall, Deaf
 from app.services.chat import Relayed
 from app.services.media_chat import makes_pictures
+from app.services.videos import maker_of
 from app.upstream.names import shown
 from app.upstream.platform import Platform
 from app.upstream.transport import Leash
@@ -156,16 +157,23 @@ def relay(
     )
     relayed = None
     try:
-        if makes_pictures(platform, call):
-            relayed = hub.picture_chat.serve(platform, call, request.host_url)
-        else:
-            relayed = hub.chat.serve(platform, call)
+        relayed = _served(hub, platform, call)
     finally:
         if relayed is None or isinstance(relayed.body, bytes):
             stop(ear)
     response = respond(hub, relayed, ear)
     explain(named, call.record.get("dropped", ()), response)
     return response
+
+
+def _served(hub: Gateway, platform: Platform, call: ChatCall) -> Relayed:
+    """By whoever it is that answers with this model."""
+    if makes_pictures(platform, call):
+        return hub.picture_chat.serve(platform, call, request.host_url)
+    maker, model = maker_of(hub.platforms, platform, call.model)
+    if maker.videos is not None and maker.catalogue.facts(model).makes == "video":
+        return hub.video_chat.serve(platform, maker, model, call, request.host_url)
+    return hub.chat.serve(platform, call)
 
 
 def _has_cache_key(platform: Platform, spoken: Dialect) -> bool:

@@ -207,7 +207,7 @@ CHINESE: dict[str, str] = {
     "the film could not be made: {why}": "视频未能生成：{why}",
     "{field}: there are no square films here": "{field}：此处不能生成方形视频",
     "{field}: this size is for the model {model} alone": "{field}：该尺寸仅适用于模型 {model}",
-    "the vendor has retired its films: have another platform make them, or name a server that speaks the same protocol": (
+    "the vendor has retired its films: choose another engine for them, or another server": (
         "供应商已停用其视频接口：请改由其他平台生成，或配置使用同一协议的服务器"
     ),
     # ours

@@ -12,15 +12,21 @@ from flask import current_app
 from app.access.caller import Access
 from app.clock import Clock
 from app.media.inbound import Fetcher
+from app.media.job import Folders
+from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
 from app.services.chat import ChatRelay
 from app.services.images import ImageDesk
 from app.services.media_chat import PictureChat
+from app.services.media_work import MediaWork
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Sources
+from app.services.video_chat import VideoChat
+from app.services.videos import VideoDesk
 from app.storage.database import Database
+from app.storage.tasks import Tasks
 from app.upstream.platform import Platform
 from app.web.logs import AccessLog
 
@@ -53,6 +59,8 @@ class Gateway:
     chat: ChatRelay
     images: ImageDesk
     picture_chat: PictureChat
+    videos: VideoDesk
+    video_chat: VideoChat
     fetcher: Fetcher
     passage: Passage
     sources: Sources
@@ -61,6 +69,10 @@ class Gateway:
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
     media: Store
+    tasks: Tasks
+    folders: Folders
+    queue: TaskQueue
+    work: MediaWork
     database: Database
     clock: Clock
     log: AccessLog

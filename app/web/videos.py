@@ -15,7 +15,7 @@ from app.errors import BadRequest, MediaGone, NotFound, NotReady
 from app.media.task import error, progress, status
 from app.services.images import MediaCall
 from app.services.material import PICTURES_AND_FILMS, Material
-from app.services.videos import Order, engine_of
+from app.services.videos import Order, engine_of, maker_of
 from app.spool import Spool
 from app.storage.media import Kept
 from app.storage.tasks import BROUGHT, Task
@@ -51,7 +51,7 @@ def mount_videos(bp: Blueprint, platform: Platform) -> None:
     @bp.post("/v1/videos")
     @require_access(name)
     def create_video() -> Response:
-        return _begun(name, "create")
+        return _begun(name, "create", "")
 
     @bp.post("/v1/videos/<video>/remix")
     @require_access(name)
@@ -61,12 +61,12 @@ def mount_videos(bp: Blueprint, platform: Platform) -> None:
     @bp.post("/v1/videos/edits")
     @require_access(name)
     def edit_video() -> Response:
-        return _begun(name, "edit")
+        return _begun(name, "edit", "")
 
     @bp.post("/v1/videos/extensions")
     @require_access(name)
     def extend_video() -> Response:
-        return _begun(name, "extend")
+        return _begun(name, "extend", "")
 
     @bp.get("/v1/videos")
     @require_access(name)
@@ -90,18 +90,12 @@ def mount_videos(bp: Blueprint, platform: Platform) -> None:
 
 
 def spooled(view: Callable[..., Response]) -> View:
-    """Gives the view a spool, which is gone when the answer is."""
+    """Gives the view a spool, which is gone when the view is done."""
 
     @wraps(view)
     def with_spool(*args: Any) -> Response:
-        spool = Spool(gateway().spool_folder)
-        try:
-            response = view(*args, spool)
-        except BaseException:
-            spool.close()
-            raise
-        response.call_on_close(spool.close)
-        return response
+        with Spool(gateway().spool_folder) as spool:
+            return view(*args, spool)
 
     return with_spool
 
@@ -120,7 +114,7 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
     if not isinstance(asked, str):
         raise BadRequest("{field} is required", param="model", field="model")
     named = read_name(platform, asked)
-    maker, model = _maker(hub, platform, named)
+    maker, model = maker_of(hub.platforms, platform, named.model)
     if of is not None and of.engine != maker.name:
         maker = hub.platforms[of.engine]
     job = engine_of(maker).fitted(_job(hub, fields, named, model, shape, of, spool))
@@ -161,18 +155,6 @@ def _source(hub: Gateway, name: str, fields: Mapping[str, Any], video: str) -> T
     if status(task) != "completed":
         raise NotReady("the film is not ready")
     return task
-
-
-def _maker(hub: Gateway, platform: Platform, named: Named) -> tuple[Platform, str]:
-    """Who makes the film, and what it calls the model."""
-    if not platform.engine or platform.catalogue.facts(named.model).makes != "video":
-        return platform, named.model
-    other = hub.platforms[platform.engine]
-    facts = other.catalogue.facts
-    if facts(named.model).makes == "video":
-        return other, named.model
-    films = [one.id for one in other.catalogue.models if facts(one.id).makes == "video"]
-    return other, films[0]
 
 
 def _job(
