@@ -7,17 +7,17 @@ could read it: it comes from a prompt, from standard input or from a file.
 from __future__ import annotations
 
 import argparse
-import getpass
 import importlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.cli.credential_fields import FIELDS, changed, read_fields, read_proxy, read_token
+from app.cli import asking
+from app.cli.credential_fields import FIELDS, changed, read_fields
 from app.cli.database import is_there, looked_at, opened
 from app.cli.keeping import Keeping, all_keys
 from app.cli.why import healths, reasons
-from app.cli.words import Complaint, file_said, moment, said, settings, show
+from app.cli.words import Complaint, moment, said, settings, show
 from app.config import Settings
 from app.credential import Credential
 from app.platforms import PLATFORMS
@@ -59,8 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }
     made["add"].add_argument("platform", metavar="PLATFORM", help=", ".join(PLATFORMS))
     for name in ("show", "edit", "enable", "disable", "why", "remove"):
-        made[name].add_argument("id", metavar="ID", help="its name or number from the list")
-    made["check"].add_argument("ids", metavar="ID", nargs="*", help="all that are on, if left out")
+        made[name].add_argument("id", metavar="ID", help="its name, number or label from the list")
+    made["check"].add_argument(
+        "ids", metavar="ID", nargs="*", help="as in the list; all that are on, if left out"
+    )
     for name in ("add", "edit"):
         for field, about in HELP.items():
             made[name].add_argument(f"--{field.replace('_', '-')}", metavar="X", help=about)
@@ -118,8 +120,8 @@ NONE = "no credential yet; `tokens credential add PLATFORM` keeps one"
 def _add(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     keeping.check_file()
     values = read_fields(_given(options))
-    proxy = _proxy(options)
-    secrets = {"token": _token(options), "proxy": proxy}
+    proxy = asking.proxy(options.proxy_file)
+    secrets = {"token": asking.token(options.file), "proxy": proxy}
     if any(
         secrets["token"] == key.token.reveal() for key in chosen.platforms[options.platform].keys
     ):
@@ -140,9 +142,9 @@ def _edit(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> in
     secrets = None
     if options.token or options.file or options.proxy_file or options.no_proxy:
         new = options.token or options.file
-        secrets = {"token": _token(options)} if new else keeping.secrets(kept)
+        secrets = {"token": asking.token(options.file)} if new else keeping.secrets(kept)
         if options.proxy_file or options.no_proxy:
-            secrets["proxy"] = _proxy(options)
+            secrets["proxy"] = asking.proxy(options.proxy_file)
         elif new:
             secrets["proxy"] = _kept_proxy(keeping, kept)
     if not values and secrets is None:
@@ -172,14 +174,11 @@ def _switch(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> 
 
 def _remove(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     kept = keeping.find(options.id, all_keys(chosen))
-    if not options.yes:
-        if sys.stdin is None or not sys.stdin.isatty():
-            raise Complaint("nobody can be asked here; say --yes")
-        if (
-            input(f"forget {kept.name} ({kept.platform} {kept.label}) for good? [y/N] ").lower()
-            != "y"
-        ):
-            return 1
+    label = f" {kept.label}" if kept.label else ""
+    question = f"forget {kept.name} ({kept.platform}{label}) for good?"
+    if not options.yes and not asking.agreed(question):
+        print("it stays as it is", file=sys.stderr)
+        return 1
     keeping.table.remove(kept)
     if options.json:
         show([], as_json=True)
@@ -190,29 +189,6 @@ def _remove(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> 
 
 def _given(options: argparse.Namespace) -> dict[str, str]:
     return {name: value for name in HELP if (value := getattr(options, name, None)) is not None}
-
-
-def _token(options: argparse.Namespace) -> str:
-    if options.file:
-        return read_token(_first_line(options.file))
-    if sys.stdin is None:
-        raise Complaint("standard input is closed")
-    if sys.stdin.isatty():
-        return read_token(getpass.getpass("token (not shown): "))
-    return read_token(sys.stdin.buffer.readline().decode("utf-8-sig", errors="replace"))
-
-
-def _proxy(options: argparse.Namespace) -> str:
-    return read_proxy(_first_line(options.proxy_file)) if options.proxy_file else ""
-
-
-def _first_line(file: str) -> str:
-    try:
-        with open(file, "rb") as lines:
-            return lines.readline().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise Complaint(f"cannot read {file_said(file)}: {why}") from error
 
 
 # ---------------------------------------------------------------- looking
@@ -234,12 +210,12 @@ def _list(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> in
 
 def _show(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     keys = all_keys(chosen)
-    if keeping.table.find(options.id) is None and options.id in keys:
+    kept = keeping.named(options.id, keys)
+    if kept is None:
         platform, key = keys[options.id]
         row = _setting_row(platform, key, _healths(chosen).get(key.id, UNKNOWN))
         show([row], as_json=options.json)
         return 0
-    kept = keeping.find(options.id, keys)
     row = _row(keeping, kept, _healths(chosen).get(kept.name, UNKNOWN)) | {
         "base_url": kept.base_url,
         "note": kept.note,
@@ -297,7 +273,7 @@ def _setting_row(platform: str, key: Credential, health: Health) -> dict[str, An
 
 
 def _why(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
-    kept = keeping.table.find(options.id)
+    kept = keeping.named(options.id, all_keys(chosen))
     show(reasons(chosen, kept.name if kept else options.id), as_json=options.json)
     return 0
 

@@ -9,7 +9,7 @@ from gevent.pool import Pool as Greenlets
 
 from app.cli.keeping import Keeping, all_keys
 from app.cli.probe import Tried, make_transport, tried
-from app.cli.words import Complaint, said, show
+from app.cli.words import Complaint, show
 from app.config import Settings
 from app.credential import Credential
 from app.platforms import PLATFORMS
@@ -53,13 +53,9 @@ def _wanted(
         kept = [one for one in keeping.table.all() if one.enabled]
         given = [(platform, key) for name, (platform, key) in keys.items() if name == key.id]
     else:
-        kept = [found for name in options.ids if (found := keeping.table.find(name)) is not None]
-        names = [name for name in options.ids if keeping.table.find(name) is None]
-        if unknown := [name for name in names if name not in keys]:
-            raise Complaint(
-                f"there is no credential {said(unknown[0])}; `tokens credential list` shows all"
-            )
-        given = [keys[name] for name in names]
+        found = {name: keeping.named(name, keys) for name in options.ids}
+        kept = [one for one in found.values() if one is not None]
+        given = [keys[name] for name, one in found.items() if one is None]
     wanted: list[tuple[str, str, Credential | str]] = []
     for row in kept:
         try:

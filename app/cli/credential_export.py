@@ -30,9 +30,14 @@ def run(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise Complaint(f"cannot make {file_said(options.out)}: {why}") from error
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    print(f"{len(kept)} credentials are in {options.out}", file=sys.stderr)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        os.unlink(options.out)
+        raise Complaint(f"cannot write it all: {(error.strerror or '').lower()}") from error
+    held = "1 credential is" if len(kept) == 1 else f"{len(kept)} credentials are"
+    print(f"{held} in {options.out}", file=sys.stderr)
     return 0
 
 

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from app.cli.asking import contents
 from app.cli.credential_fields import read_fields, read_proxy, read_token
 from app.cli.credential_lines import Given, read_lines
 from app.cli.keeping import Keeping
 from app.cli.progress import Progress
-from app.cli.words import Complaint, file_said, show
+from app.cli.words import Complaint, show
 from app.config import Settings
 from app.credential import fingerprint
 from app.platforms import PLATFORMS
@@ -28,7 +29,7 @@ Once = tuple[str, str]  # a platform and the fingerprint of a token for it
 
 def run(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     keeping.check_file()
-    good, bad = read_lines(_data(options.file), options.platform)
+    good, bad = read_lines(contents(options.file), options.platform)
     report = [_told(number, "wrong", fault) for number, fault in bad]
     known = _known(chosen, keeping if options.dry_run else None)
     try:
@@ -130,16 +131,3 @@ def _told(number: int, state: str, what: str, name: str = "") -> dict[str, Any]:
 def _in_all(report: Report) -> str:
     counts = Counter(row["state"] for row in report)
     return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-
-
-def _data(file: str) -> bytes:
-    if file == "-":
-        if sys.stdin is None:
-            raise Complaint("standard input is closed")
-        return sys.stdin.buffer.read()
-    try:
-        with open(file, "rb") as opened:
-            return opened.read()
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise Complaint(f"cannot read {file_said(file)}: {why}") from error

@@ -20,7 +20,7 @@ KNOWN = ("platform", *SECRETS, *FIELDS)
 BOM = b"\xef\xbb\xbf"
 _END = re.compile(rb"\r\n|\r|\n")  # what editors count; Python would find more
 _FAULTS = {  # of csv, by how they begin
-    "unexpected end of data": "a quote is not closed on this line",
+    "unexpected end of data": "a quote is not closed on this line, and no field is longer than its line",
     "field larger": "a field of it is too long",
 }
 
@@ -79,8 +79,8 @@ def _head(cells: Sequence[str], platform: str) -> Sequence[str]:
     for place, name in enumerate(names, 1):
         if name and name not in KNOWN:
             raise Complaint(
-                f"column {place} of the head is no field that is known{_meant(name)}; "
-                f"there are {', '.join(KNOWN)}, and fields are separated by commas"
+                f"column {place} of the head is no field that is known{_meant(name)}; the first line "
+                f"names the fields, with commas between them: {', '.join(KNOWN)}"
             )
         if name and name in names[: place - 1]:
             raise Complaint(f"column {place} of the head is {name} once more")
@@ -107,9 +107,9 @@ def _object(line: bytes) -> Given:
     try:
         told = json.loads(_text(line), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
-        raise Complaint("this is not a JSON object") from error
+        raise Complaint("this is not a JSON object, of which each line holds one") from error
     if not isinstance(told, _Pairs):
-        raise Complaint("this is not a JSON object")
+        raise Complaint("this is not a JSON object, of which each line holds one")
     found: Given = {}
     for name, value in _named(told):
         if name in found:

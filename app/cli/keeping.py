@@ -116,11 +116,25 @@ class Keeping:
         return lambda: self.seal.close(name, {k: v for k, v in secrets.items() if v})
 
     def find(self, name: str, known: Mapping[str, Any]) -> Kept:
-        """The credential of that name or number; one from the settings is complained of."""
+        """The credential of that name, number or label; one from the settings is complained of."""
+        if (kept := self.named(name, known)) is not None:
+            return kept
+        raise Complaint(f"{name} is a key in the settings; change TOKENS_..._KEYS instead")
+
+    def named(self, name: str, known: Mapping[str, Any]) -> Kept | None:
+        """The credential of that name, number or label; None for one of those that are `known` from
+        the settings.
+        """
         if (kept := self.table.find(name)) is not None:
             return kept
         if name in known:
-            raise Complaint(f"{name} is a key in the settings; change TOKENS_..._KEYS instead")
+            return None
+        labelled = [one for one in self.table.all() if name and one.label == name]
+        if len(labelled) > 1:
+            names = ", ".join(one.name for one in labelled)
+            raise Complaint(f"{names} are all called {said(name)}; take the name of one")
+        if labelled:
+            return labelled[0]
         raise Complaint(f"there is no credential {said(name)}; `tokens credential list` shows all")
 
     def secrets(self, kept: Kept) -> dict[str, str]:

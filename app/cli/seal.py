@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ def run(options: argparse.Namespace) -> int:
         try:
             if options.verb == "rotate":
                 _rotate(file, table)
+                print(
+                    f"everything is sealed with a new key; copies of {file} from before do not open it",
+                    file=sys.stderr,
+                )
             if options.verb == "prune" or (options.verb == "rotate" and not options.keep):
                 _prune(file, table)
         except OSError as error:

@@ -188,7 +188,7 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
         columns["sealed"] = sealed()
     if "groups" in columns:
         columns["groups"] = ",".join(columns["groups"])
-    if limits := columns.pop("limits", None):
+    if (limits := columns.pop("limits", None)) is not None:  # none at all is falsy too
         columns |= {name: getattr(limits, name) for name in LIMITS}
     return columns
 

@@ -123,6 +123,24 @@ def test_a_credential_is_changed_field_by_field(credential, added):
     assert "nothing to change" in credential("edit", name, code=1).stderr
 
 
+def test_the_last_limit_can_be_taken_away_too(credential, added):
+    name = added["name"]
+    assert one(credential("edit", name, "--rpm", "9", "--json"))["limits"] == ["rpm=9"]
+    assert one(credential("edit", name, "--rpm", "none", "--json"))["limits"] == []
+    assert one(credential("show", name, "--json"))["limits"] == []
+
+
+def test_a_credential_is_called_by_its_label_where_that_is_the_only_one(credential, added):
+    assert one(credential("show", "first", "--json"))["name"] == added["name"]
+    assert one(credential("edit", "first", "--weight", "2", "--json"))["weight"] == 2
+    assert "nothing is held against it" in credential("why", "first").stdout
+    credential("add", "grok", "--label", "first", given=OTHER)
+    for words in (("show", "first"), ("disable", "first"), ("check", "first"), ("why", "first")):
+        done = credential(*words, code=1)
+        assert "are all called first" in done.stderr and added["name"] in done.stderr
+    assert "no credential second" in credential("check", "second", code=1).stderr
+
+
 def test_switching_off_and_on_and_forgetting(credential, added):
     name = added["name"]
     assert one(credential("disable", name, "--json"))["state"] == "off"

@@ -44,6 +44,7 @@ EXPECTED = ["token 0", "token 1", "token 2"]
 def test_rotation_seals_everything_anew_and_drops_the_old_key(called, table, file):
     before, sealed = Seal.load(file), [one.sealed for one in table.all()]
     done = called("seal", "rotate", "--json")
+    assert "is sealed with a new key; copies of" in done.stderr
 
     assert json.loads(done.stdout) == [{"key": 1, "seals": True, "opens": 3}]
     assert tokens_in(table, file) == EXPECTED
