@@ -3,6 +3,9 @@
 urllib3's reads can be neither interrupted nor given up for a moment. So one greenlet asks, and
 another reads ahead, by one piece at most. Where nothing is patched they block the hub while they
 wait, and ticks and leashes come late.
+
+A greenlet that is ended keeps what ended it, with every frame that it went through; so ours end by
+themselves. The frames hold the request, and the request holds a token (R-077).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import contextlib
 from http.client import HTTPException
 
 import requests
-from gevent import Greenlet
+from gevent import Greenlet, GreenletExit
 from gevent.queue import Empty, Full, Queue
 from urllib3.exceptions import HTTPError, ProtocolError
 
@@ -35,7 +38,11 @@ def ask(
     asking.start()
     connecting, answering = timeout
     # As long again for sending: the time for the answer begins when all is sent.
-    asking.join(connecting + 2 * answering)
+    try:
+        asking.join(connecting + 2 * answering)
+    except BaseException:  # whoever waits is ended, and with it the asking (C-110)
+        asking.give_up()
+        raise
     if leash is not None and leash.pulled:
         asking.give_up()
         raise CallerGone("the caller hung up")
@@ -78,6 +85,8 @@ class _Asking(Greenlet):  # type: ignore[misc]  # gevent is not typed
         except requests.RequestException as error:
             self.trouble = error
             return None
+        except GreenletExit:
+            return None  # nobody waits for it any more
 
     def shutdown(self, how: int) -> None:
         """What a leash does when it is pulled."""
@@ -169,3 +178,5 @@ class SlowBody:
             self._pieces.put(b"")
         except (OSError, HTTPError) as error:
             self._pieces.put(error)
+        except GreenletExit:
+            return  # the body was closed

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import clear_cache  # type: ignore[attr-defined]
+from urllib import parse
 
 import orjson
 from gevent import GreenletExit, socket
@@ -58,7 +58,7 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
             req.headers = [one for one in req.headers if one[0] == "CONNECTION"]
             if req.query:
                 req.uri = req.query = ""
-                clear_cache()  # of addresses that were taken apart
+                parse.clear_cache()  # type: ignore[attr-defined]  # of addresses taken apart
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answers what never becomes a request of ours in JSON (C-181). Only the kind of error is

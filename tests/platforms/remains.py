@@ -1,10 +1,12 @@
 """What is left of something in a gateway: in its files, and in the memory of its processes.
 
 The memory is read as the kernel shows it to whoever started the process (`/proc/PID/mem`), so this
-is for Linux. A gateway that is looked into runs Python with two switches of its own:
+is for Linux. A gateway that is looked into runs Python with two switches of its own.
 `PYTHONMALLOC=debug` overwrites what is freed, so what is found is what something still holds, and
-not merely what nobody has had a use for since; and without the garbage collector, objects that only
-hold each other are found every time, and not just when it has not come round yet.
+not merely what nobody has had a use for since. (A buffer that grew may have been moved and leave a
+copy that is nobody's: heads that come in more than one read prove nothing.) And without the garbage
+collector, objects that only hold each other are found every time, and not just when it has not come
+round yet.
 """
 
 from __future__ import annotations

@@ -59,24 +59,28 @@ class Proxy:
                 threading.Thread(target=self._forward, args=(near,), daemon=True).start()
 
     def _forward(self, near: socket.socket) -> None:
-        first = near.recv(65536)
+        if not (first := near.recv(65536)):
+            return  # a caller who thought better of it
         line = first.split(b"\r\n", 1)[0].decode()
         self.lines.append(line)
         method, target, _ = line.split(" ")
         host = target.removeprefix("http://").split("/", 1)[0]
         far = socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])))
         self._socks.append(far)
+        named = b""
         if method == "CONNECT":
             near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
-            far.sendall(first)
-        threading.Thread(target=self._copy, args=(near, far), daemon=True).start()
+            named = f" http://{host}/".encode()
+            far.sendall(first.replace(named, b" /", 1))
+        threading.Thread(target=self._copy, args=(near, far, named), daemon=True).start()
         self._copy(far, near)
 
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+    def _copy(self, source: socket.socket, target: socket.socket, named: bytes = b"") -> None:
+        """Servers are not told their own name, which only proxies are to hear."""
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                target.sendall(data)
+                target.sendall(data.replace(named, b" /", 1) if named else data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 
