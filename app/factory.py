@@ -258,6 +258,7 @@ def _build(
             settings.root_model,
         ),
         spool_folder=spool_folder,
+        job_seconds=settings.job_seconds,
         body_bytes=settings.body_megabytes * MEGABYTE,
         send_seconds=settings.send_seconds,
         cors_origins=frozenset(settings.cors_origins),

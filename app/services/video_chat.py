@@ -179,7 +179,7 @@ class VideoChat:
                 task=task.id,
             )
         else:
-            kept = self._store.find(task.result["media"][0], call.caller.name)
+            kept = self._store.find(task.result["media"][0]["id"], call.caller.name)
         return f"[video]({self._store.link(kept, base_url)})\n\n{task.id}"
 
     def _fetched(self, maker: Platform, call: ChatCall, spool: Spool, task: Task) -> File:

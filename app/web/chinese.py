@@ -197,6 +197,8 @@ CHINESE: dict[str, str] = {
     "{field} must be one of {allowed}": "{field} 必须是以下之一：{allowed}",
     "{field} must be text": "{field} 必须是文本",
     "{field} must be up to {most} pictures": "{field} 最多为 {most} 张图片",
+    "the pictures are no longer kept here": "这些图片已不再保存",
+    "{field}: a token of your own is kept nowhere, so nobody could go on without you": "{field}：您自带的令牌不会被保存，因此无法在后台继续",
     "the film is not ready": "视频尚未完成",
     "there is no film: {why}": "没有视频：{why}",
     "the film is no longer kept here": "该视频已不再保存",

@@ -79,6 +79,7 @@ class Gateway:
     defaults: Defaults
     root: Root
     body_bytes: int
+    job_seconds: float
     spool_folder: Path
     send_seconds: float
     cors_origins: frozenset[str]

@@ -15,7 +15,7 @@ from app.errors import BadRequest, BrokenTransfer, CallerGone, GatewayError, let
 from app.services.chat import Relayed
 from app.services.images import MediaCall, engine_of
 from app.services.material import Material
-from app.spool import Base64, Pieces, Spool
+from app.spool import Spool
 from app.upstream.leash import Leash
 from app.upstream.names import Named, shown
 from app.upstream.opening import Opening
@@ -25,11 +25,13 @@ from app.web.chat import listen, respond, stop
 from app.web.failures import in_trouble
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
+from app.web.image_tasks import mount_image_tasks, queued
 from app.web.naming import explain, read_name
+from app.web.pictures import with_files, with_links
 from app.web.session import session_key, session_named
 from app.web.wishes import read_wishes
 from app.wire import openai_chat
-from app.wire.openai_images import flag, one_of, read_job, write_reply
+from app.wire.openai_images import flag, one_of, read_job
 
 KEEP_ALIVE = b": keepalive\n\n"
 TICK_SECONDS = 0.6
@@ -48,6 +50,8 @@ def mount_images(bp: Blueprint, platform: Platform) -> None:
     def edit_images() -> Response:
         return _answered(platform.name, edits=True)
 
+    mount_image_tasks(bp, platform)
+
 
 def _answered(name: str, *, edits: bool) -> Response:
     hub = gateway()
@@ -65,7 +69,7 @@ def _answered(name: str, *, edits: bool) -> Response:
 
 def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> Response:
     fields = read_fields(request, spool, hub.body_bytes)
-    for one in ("resolution", "aspect_ratio"):
+    for one in ("resolution", "aspect_ratio", "async"):
         if one in request.args:
             fields[one] = request.args[one]  # the query wins (C-120)
     if not isinstance(fields.get("model"), str) or not fields["model"]:
@@ -73,6 +77,7 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> R
     named = read_name(platform, fields["model"])
     job = engine_of(platform).fitted(_job(hub, fields, named, spool, edits=edits))
     streams = flag(fields, "stream")
+    in_background = flag(fields, "async")
     as_links = one_of(fields, "response_format", ("b64_json", "url")) == "url"
     leash = Leash()
     ear = listen(leash, probing=False)
@@ -91,12 +96,15 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> R
         record=g.record,
     )
     try:
-        if streams:
+        if in_background:
+            stop(ear)
+            response = queued(hub, platform, call, job, as_links=as_links)
+        elif streams:
             events = _streamed(hub, platform, call, job, spool)
             response = respond(hub, Relayed(200, openai_chat.STREAM_TYPE, {}, events), ear)
         else:
             made = hub.images.make(platform, call, job, spool)
-            response = _whole(hub, platform, made, as_links=as_links)
+            response = _whole(hub, platform, made, spool, as_links=as_links)
             stop(ear)
     except BaseException:
         stop(ear)
@@ -121,40 +129,17 @@ def _job(
     return read_job(fields, named.model, images=images, mask=mask, sets=named.sets)
 
 
-def _whole(hub: Gateway, platform: Platform, made: Pictures, *, as_links: bool) -> Response:
+def _whole(
+    hub: Gateway, platform: Platform, made: Pictures, spool: Spool, *, as_links: bool
+) -> Response:
     created = int(hub.clock.now())
-    if as_links:
-        data = [_linked(hub, platform, one.file) for one in made.pictures]
-        told = orjson.dumps(write_reply(made, created, _revised(made, data)))
-        return Response(told, content_type="application/json")
-    return _with_files(made, created)
-
-
-def _linked(hub: Gateway, platform: Platform, file: File) -> dict[str, Any]:
-    kept = hub.media.keep(file, owner=g.caller.name, platform=platform.name)
-    return {"url": hub.media.link(kept, request.host_url)}
-
-
-def _revised(made: Pictures, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for entry, picture in zip(data, made.pictures, strict=True):
-        if picture.revised_prompt:
-            entry["revised_prompt"] = picture.revised_prompt
-    return data
-
-
-def _with_files(made: Pictures, created: int) -> Response:
-    """The answer with every picture in it, read from disk while it is sent."""
-    marks = [f"\ufdd0{place}" for place in range(len(made.pictures))]
-    data = _revised(made, [{"b64_json": mark} for mark in marks])
-    told = orjson.dumps(write_reply(made, created, data))
-    parts: list[bytes | Base64] = []
-    for mark, picture in zip(marks, made.pictures, strict=True):
-        before, _, told = told.partition(mark.encode())
-        parts += [before, Base64(picture.file.path)]
-    pieces = Pieces(*parts, told)
-    response = Response(iter(pieces), content_type="application/json", direct_passthrough=True)
-    response.content_length = len(pieces)
-    return response
+    if not as_links:
+        return with_files(made, created, {}, spool)
+    kept = [
+        hub.media.keep(one.file, owner=g.caller.name, platform=platform.name)
+        for one in made.pictures
+    ]
+    return with_links(made, [hub.media.link(one, request.host_url) for one in kept], created, {})
 
 
 # ---------------------------------------------------------------- streams

@@ -29,6 +29,7 @@ from app.web.gateway import Gateway, gateway
 from app.web.media import served
 from app.web.naming import explain, read_name
 from app.web.session import session_key, session_named
+from app.web.task_detail import described, seconds
 from app.web.wishes import SHAPE, read_wishes
 from app.wire.openai_images import flag, one_of, whole
 from app.wire.openai_videos import read_job, write_video
@@ -244,7 +245,7 @@ def _deleted(name: str, video: str) -> Response:
     hub.tasks.remove(task.id, hub.clock.now())
     for one in task.result.get("media", ()):
         try:
-            hub.media.remove(hub.media.find(one))
+            hub.media.remove(hub.media.find(one["id"]))
         except NotFound:
             continue  # its time was up
     told = {"id": task.id, "object": "video.deleted", "deleted": True}
@@ -286,7 +287,7 @@ def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
 
 def _kept(hub: Gateway, task: Task) -> Kept:
     try:
-        return hub.media.find(task.result["media"][0], g.caller.name)
+        return hub.media.find(task.result["media"][0]["id"], g.caller.name)
     except (NotFound, KeyError, IndexError) as error_:
         raise MediaGone("the film is no longer kept here") from error_
 
@@ -308,19 +309,6 @@ def _as_json(hub: Gateway, task: Task, *, detail: bool = False) -> Response:
     return response
 
 
-def described(task: Task) -> dict[str, Any]:
-    """What there is to know about a task, beyond its object (C-178, C-201)."""
-    return {
-        "state": task.state,
-        "engine": task.engine,
-        "engine_model": task.job.get("model"),
-        "started_at": _seconds(task.started_at),
-        "deadline": _seconds(task.deadline),
-        "looks": task.looks,
-        "settled": task.settled,
-    }
-
-
 def _object(task: Task) -> dict[str, Any]:
     job = task.job
     return write_video(
@@ -329,15 +317,11 @@ def _object(task: Task) -> dict[str, Any]:
         status=status(task),
         progress=progress(task),
         created_at=int(task.created_at),
-        completed_at=_seconds(task.completed_at) if status(task) == "completed" else None,
-        expires_at=_seconds(task.expires_at),
+        completed_at=seconds(task.completed_at) if status(task) == "completed" else None,
+        expires_at=seconds(task.expires_at),
         prompt=str(job.get("prompt", "")),
         seconds=task.result.get("seconds") or job.get("seconds") or 0,
         size=str(job.get("size", "")),
         remixed_from=task.source,
         error=error(task),
     )
-
-
-def _seconds(moment: float | None) -> int | None:
-    return None if moment is None else int(moment)
