@@ -36,5 +36,5 @@ MODELS: dict[str, Models] = {
     "gemini": Models("gemini-2.5-flash-lite", "gemini-2.5-flash"),
 }
 
-EVERY = sorted(PLATFORMS)
+EVERY = sorted(name for name, one in PLATFORMS.items() if one.talks)
 DIRECT = [name for name in EVERY if not MODELS[name].agents]

@@ -232,3 +232,8 @@ class Platform:
     options: tuple[Option, ...] = ()
     listing: Callable[[Any], tuple[Model, ...]] | None = None
     equip: Callable[[Platform, Mapping[str, Any], Memory | None], Platform] | None = None
+
+    @property
+    def talks(self) -> bool:
+        """Whether any of its models answers in words; others make pictures or films, also in chats."""
+        return any(not self.catalogue.facts(one.id).makes for one in self.catalogue.models)

@@ -8,9 +8,9 @@ import pytest
 
 from app.platforms import PLANNED, PLATFORMS
 from app.wire import anthropic_messages, openai_responses
+from tests.models import EVERY
 
 OF = {name: platform.chat.dialect for name, platform in PLATFORMS.items()}
-EVERY = sorted(PLATFORMS)
 
 
 def elsewhere(dialect):

@@ -10,8 +10,8 @@ from datetime import datetime
 import pytest
 
 from app.platforms import PLATFORMS
+from tests.models import EVERY
 
-EVERY = sorted(PLATFORMS)
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
 GOOGLES = [
     {"x-goog-api-key": "{}"},
