@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from app.errors import (
 from app.platforms import PLATFORMS
 from app.platforms.google_images import HINT, GoogleImages
 from app.simulators.exchange import Call, Reply
-from tests.platforms.told import Errands, Told, errands, refused
+from tests.platforms.told import Errands, refused
 
 ENGINE = PLATFORMS["gemini"].images
 assert isinstance(ENGINE, GoogleImages)
@@ -84,20 +82,6 @@ def drawn(*parts: Any, reason: str = "STOP", **more: Any) -> dict[str, Any]:
     }
     candidate = {"content": content, "finishReason": reason, "index": 0}
     return {"candidates": [candidate], "usageMetadata": usage, **more}
-
-
-Send = Callable[..., Errands]
-
-
-@pytest.fixture
-def send(tmp_path: Path) -> Iterator[Send]:
-    with ExitStack() as stack:
-
-        def start(*sayings: Any, **more: Any) -> Errands:
-            vendor = Told(*sayings)
-            return stack.enter_context(errands(vendor, tmp_path, ENGINE.read_error, **more))
-
-        yield start
 
 
 def job(**more: Any) -> ImageJob:
