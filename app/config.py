@@ -22,6 +22,8 @@ from app.secret import Secret
 
 _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 
+_PREFIX = re.compile(r"[a-z0-9._/-]*", re.IGNORECASE | re.ASCII)
+
 MAY_BE_ZERO = frozenset("""grace_seconds rest_seconds retry_attempt retry_percent retry_wait_seconds
     sticky_seconds thinking_budget""".split())
 
@@ -92,6 +94,7 @@ class Settings:
     )
     cors_origins: tuple[str, ...] = _about("origins browsers may call from; `*` = any", ("*",))
     body_megabytes: int = _about("largest request body", 128)
+    spool_folder: str = _about("where files of requests and jobs are while they run", "var/spool")
     answer_megabytes: int = _about("largest answer of a platform", 256)
     connect_seconds: float = _about("to connect to a platform", 3.0)
     first_byte_seconds: float = _about("until a stream's first byte", 120.0)
@@ -140,6 +143,25 @@ class Settings:
     fetch_plain_http: bool = _about("callers' links may be plain http", True)
     fetch_megabytes: int = _about("largest file behind a caller's link", 20)
     fetch_seconds: float = _about("to fetch a caller's link", 20.0)
+    media_folder: str = _about("folder for what platforms make", "var/media")
+    media_seconds: float = _about("how long it is kept", 604800.0)
+    media_megabytes: int = _about("how much of it is kept; before that, the oldest goes", 10240)
+    media_s3_bucket: str = _about(
+        "S3-compatible bucket to keep it in instead of the folder; empty = none", ""
+    )
+    media_s3_endpoint: str = _about("address of the bucket's service; empty = Amazon's own", "")
+    media_s3_region: str = _about("region of the bucket", "us-east-1")
+    media_s3_key: str = _about("id of the key to the bucket", "")
+    media_s3_secret: Secret = _about("secret of the key to the bucket", Secret(""))
+    media_s3_prefix: str = _about("what names in the bucket begin with", "")
+    media_s3_addressing: str = _about(
+        "where the bucket stands in addresses: `path`, `virtual` (in the host) or `auto`", "auto"
+    )
+    link_seconds: float = _about("how long a link to a file opens it", 86400.0)
+    link_file: str = _about("file whose keys sign links to files", "var/link.key")
+    public_url: str = _about(
+        "address that links begin with; empty = as the caller reached the gateway", ""
+    )
     upstream_proxy: str = _about("HTTP proxy for calls to platforms; empty = direct", "")
     upstream_ca_file: str = _about("extra certificate authorities for calls to platforms", "")
     platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)
@@ -249,10 +271,25 @@ def _check(settings: Settings) -> None:
         raise BadSetting(f"TOKENS_ROOT_PLATFORM names no platform: {settings.root_platform!r}")
     for host in settings.fetch_allowed_hosts:
         _check_host(host)
+    _check_media(settings)
     if settings.redis_url:
         _check_redis(settings.redis_url)
     if settings.upstream_ca_file:
         _check_authorities(settings.upstream_ca_file)
+
+
+def _check_media(settings: Settings) -> None:
+    for name in ("public_url", "media_s3_endpoint"):
+        if url := getattr(settings, name):
+            check_url(f"TOKENS_{name.upper()}", url)
+    if settings.media_s3_addressing not in ("auto", "path", "virtual"):
+        raise BadSetting("TOKENS_MEDIA_S3_ADDRESSING should be auto, path or virtual")
+    if settings.media_s3_bucket and not (settings.media_s3_key and settings.media_s3_secret):
+        raise BadSetting(
+            "TOKENS_MEDIA_S3_BUCKET needs TOKENS_MEDIA_S3_KEY and TOKENS_MEDIA_S3_SECRET"
+        )
+    if not _PREFIX.fullmatch(settings.media_s3_prefix):
+        raise BadSetting("TOKENS_MEDIA_S3_PREFIX should be letters, digits and . _ - /")
 
 
 def _check_host(host: str) -> None:

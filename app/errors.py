@@ -18,7 +18,10 @@
     │   ├── WrongMethod             the path exists, the method does not
     │   ├── TooLarge                the body is over the limit
     │   ├── WrongMedia              the body has a coding or type we do not read
+    │   ├── WrongRange              a file has no such part
     │   └── CallerGone              nobody is listening any more
+    ├── StorageFull                 there is no room for what would be made
+    ├── StorageTrouble              the place where files are kept cannot be used just now
     ├── NoCredential                the platform has no credential that may be tried
     ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
@@ -177,6 +180,22 @@ class NotOffered(NotFound):
     code = "endpoint_not_supported"
 
 
+class NotReady(CallerError):
+    """What is asked for is still being made. Asking again at once does not help."""
+
+    status = 409
+    code = "video_not_ready"
+    may_retry = False
+
+
+class MediaGone(CallerError):
+    """It was here, or would have been."""
+
+    status = 410
+    code = "video_expired"
+    may_retry = False
+
+
 class WrongMethod(CallerError):
     """The path is one of ours, with another method."""
 
@@ -198,11 +217,33 @@ class WrongMedia(CallerError):
     code = "unsupported_media_type"
 
 
+class WrongRange(CallerError):
+    """A file has no such part."""
+
+    status = 416
+    code = "range_not_satisfiable"
+
+
 class CallerGone(CallerError):
     """The caller hung up; nobody reads what we would say."""
 
     status = 499
     code = "caller_gone"
+
+
+class StorageFull(GatewayError):
+    """There is no room for what would be made; what is there is still given out."""
+
+    status = 507
+    code = "storage_full"
+    may_retry = False
+
+
+class StorageTrouble(GatewayError):
+    """The place where files are kept cannot be used just now."""
+
+    status = 503
+    code = "storage_unavailable"
 
 
 class NoCredential(GatewayError):
@@ -226,7 +267,8 @@ class Verbatim(GatewayError):
 class UpstreamError(GatewayError):
     """The platform failed: an error of its own, if nothing below says it closer. `verdict` tells what
     that means for the credential that met it: `kind` of what is held against it, and whether for the
-    `whole` of it or for one model only.
+    `whole` of it or for one model only. It `may_be_done` all the same: what must not be done twice is
+    not asked for again.
     """
 
     status = 502
@@ -235,6 +277,7 @@ class UpstreamError(GatewayError):
     verdict: Verdict = "retry"
     kind: str = "fault"
     whole: bool = False
+    may_be_done: bool = False
 
 
 class RequestRefused(UpstreamError):
@@ -334,12 +377,14 @@ class TimedOut(UpstreamError):
     status = 504
     code = "upstream_timeout"
     may_retry = False
+    may_be_done = True
 
 
 class BadReply(UpstreamError):
     """The platform's answer makes no sense."""
 
     code = "upstream_bad_reply"
+    may_be_done = True
 
 
 class BrokenTransfer(BadReply):

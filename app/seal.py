@@ -15,15 +15,15 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from app import key_file
+from app.key_file import BadKeyFile as BadKeyFile
+
 OWNER = "owner"
+WORDS = "Opens the platform tokens in the database. Keep a copy apart from the database's."
 
 
 class CannotOpen(Exception):
     """None of the keys opens it, or it was sealed for somebody else."""
-
-
-class BadKeyFile(Exception):
-    """The key file cannot be used; says why and what to do."""
 
 
 class Seal:
@@ -36,39 +36,23 @@ class Seal:
 
     @classmethod
     def load(cls, file: Path) -> Seal:
-        try:
-            lines = file.read_text(encoding="ascii").splitlines()
-        except FileNotFoundError as error:
-            raise BadKeyFile(f"there is no file {file}") from error
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not a key file"
-            raise BadKeyFile(f"{file} cannot be read: {why.lower()}") from error
-        keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        if not keys:
-            raise BadKeyFile(f"there is no key in {file}")
-        try:
-            return cls(keys)
-        except (
-            ValueError
-        ) as error:  # its words would quote nothing, but they explain nothing either
-            raise BadKeyFile(f"{file} holds a line that is no key") from error
+        return cls._of(key_file.load(file), file)
 
     @classmethod
     def make(cls, file: Path) -> Seal:
         """A new file with a new key, which only its owner can read. Of two who make it at once, both
         get the same.
         """
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = file.with_name(f"{file.name}.{os.getpid()}")
-        _write(fresh, [new_key()])
+        return cls._of(key_file.make(file, new_key(), WORDS), file)
+
+    @classmethod
+    def _of(cls, keys: list[str], file: Path) -> Seal:
         try:
-            os.link(fresh, file)
-        except FileExistsError:
-            pass  # somebody was quicker, and theirs is the one that counts
-        finally:
-            fresh.unlink()
-        _sync(file.parent)
-        return cls.load(file)
+            return cls(keys)
+        except (
+            ValueError
+        ) as error:  # its words would quote nothing, but they explain nothing either
+            raise BadKeyFile(f"{file} holds a line that is no key") from error
 
     def close(self, owner: str, secrets: dict[str, str]) -> str:
         """The secrets of `owner`, for keeping."""
@@ -104,30 +88,11 @@ def save(file: Path, keys: Sequence[str]) -> None:
     before = file.stat()
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        _write(fresh, keys)
+        key_file.write(fresh, keys, WORDS)
         os.chown(fresh, before.st_uid, before.st_gid)  # root rotates, the gateway reads
         os.chmod(fresh, stat.S_IMODE(before.st_mode))
         os.replace(fresh, file)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    _sync(file.parent)
-
-
-def _write(file: Path, keys: Sequence[str]) -> None:
-    words = "# Opens the platform tokens in the database. Keep a copy apart from the database's.\n"
-    file.unlink(missing_ok=True)  # one that died may have left it, and nobody can write to it
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    with open(descriptor, "w", encoding="ascii") as opened:
-        opened.write(words + "".join(f"{key}\n" for key in keys))
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """A new name in a folder is on the disk only when the folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    key_file.sync(file.parent)

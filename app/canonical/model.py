@@ -52,6 +52,7 @@ class ModelFacts:
     modalities: tuple[str, ...] = ()
     max_whole_output: int = 0
     makes: Literal["", "image", "video"] = ""
+    free_sizes: bool = False
     ratios: tuple[str, ...] = ()
     resolutions: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from app.cli.words import settings, show
 from app.config import Settings
 from app.platforms import PLATFORMS
+from app.secret import Secret
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +67,8 @@ def _shown(value: Any) -> str:
         return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Secret):
+        return str(value) if value else ""
     text = str(value)
     if "://" in text and (password := urlsplit(text).password):
         text = text.replace(f":{password}@", ":••••@")

@@ -133,8 +133,8 @@ class ImageEngine(Protocol):
     what it cannot do; nothing has been asked by then.
     """
 
-    read_error: ReadError
-    streams: bool  # whether pictures can be seen on their way
+    @property
+    def read_error(self) -> ReadError: ...
 
     def fitted(self, job: ImageJob) -> ImageJob: ...
 
@@ -149,7 +149,8 @@ class VideoEngine(Protocol):
     same credential. `begin` gives the platform's name for the job.
     """
 
-    read_error: ReadError
+    @property
+    def read_error(self) -> ReadError: ...
 
     def fitted(self, job: VideoJob) -> VideoJob: ...
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.media.inbound import Fetcher
+from app.media.store import Store
 from app.pool.keeper import Keeper
 from app.services.chat import ChatRelay
+from app.services.images import ImageDesk
+from app.services.media_chat import PictureChat
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Sources
@@ -46,18 +51,23 @@ class Root:
 class Gateway:
     access: Access
     chat: ChatRelay
+    images: ImageDesk
+    picture_chat: PictureChat
+    fetcher: Fetcher
     passage: Passage
     sources: Sources
     keeper: Keeper
     roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
+    media: Store
     database: Database
     clock: Clock
     log: AccessLog
     defaults: Defaults
     root: Root
     body_bytes: int
+    spool_folder: Path
     send_seconds: float
     cors_origins: frozenset[str]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app import key_file
 from app import seal as sealing
 from app.cli import seal as command
 from app.cli.keeping import Keeping
@@ -159,7 +160,7 @@ def test_a_rotation_that_stops_among_its_seals_changes_none(host, monkeypatch, c
 def test_the_new_key_is_on_the_disk_before_anything_is_sealed_with_it(host, monkeypatch):
     """A crash of the machine must not leave the database with seals of a key that was never written."""
     order: list[str] = []
-    for owner, name in ((os, "replace"), (sealing, "_sync"), (Seal, "close")):
+    for owner, name in ((os, "replace"), (key_file, "sync"), (Seal, "close")):
         real = getattr(owner, name)
 
         def noted(*words, real=real, name=name):
@@ -169,7 +170,7 @@ def test_the_new_key_is_on_the_disk_before_anything_is_sealed_with_it(host, monk
         monkeypatch.setattr(owner, name, noted)
     command._rotate(host.file, host.table)
 
-    assert order == ["replace", "_sync", "close", "close", "close"]
+    assert order == ["replace", "sync", "close", "close", "close"]
 
 
 def test_whoever_could_read_the_key_file_still_can(tmp_path):
