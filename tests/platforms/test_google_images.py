@@ -112,6 +112,7 @@ def chosen(**more: Any) -> tuple[str, str, str]:
         ({"quality": "low"}, ("", "1K", "minimal")),
         ({"quality": "medium"}, ("", "", "")),
         ({"quality": "high", "resolution": "1k"}, ("", "1K", "high")),
+        ({"quality": "max"}, ("", "2K", "high")),
         ({"size": "1024x1024", "aspect_ratio": "21:9", "resolution": "4K"}, ("21:9", "4K", "")),
         ({"extras": {"image_size": "2k"}}, ("", "2K", "")),
         ({"model": LITE, "size": "3840x2160", "quality": "high"}, ("16:9", "1K", "")),
