@@ -148,7 +148,7 @@ def require_kind(facts: ModelFacts, makes: str) -> None:
     """Raises unless the model makes such a thing. What nobody has described is not there."""
     if facts == ModelFacts(name=facts.name):
         raise ModelNotFound("there is no model {model} here", param="model", model=facts.name[:200])
-    if facts.makes != makes and not (makes == "image" and "IMAGE" in facts.modalities):
+    if facts.makes != makes:
         raise WrongModel(
             (
                 "the model {model} does not make pictures"

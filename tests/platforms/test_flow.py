@@ -340,3 +340,12 @@ def test_the_official_platform_makes_films_too():
     assert facts(film(OMNI, official, seconds=4)) == ("16:9", "720p", 4, "1280x720")
     with pytest.raises(WrongModel):
         film("gemini-3.8-flash", official)
+
+
+@pytest.mark.parametrize(
+    "name, fit, model",
+    [("gemini-3.8-flash-imagen", picture, BANANA), ("gemini-3.8-flash-video", film, OMNI)],
+)
+def test_the_official_platform_makes_what_a_models_name_says(name, fit, model):
+    """Contract 6.1: any model's name may ask for a picture or a film."""
+    assert fit(name, PLATFORMS["gemini_official"]).model == model
