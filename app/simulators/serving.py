@@ -1,7 +1,8 @@
 """Serves simulators on loopback ports, and lets tests steer them from another process.
 
 Every simulator also answers `GET` and `DELETE /_simulator/journal`, `POST /_simulator/mishaps`
-(a list of `{kind, seconds, after, status}`) and `GET /_simulator/hangups`, without a credential
+(a list of `{kind, seconds, after, status}`), `POST /_simulator/clock` (`{forward}` seconds) and
+`GET /_simulator/hangups`, without a credential
 and outside the journal; callers that are not on this machine get 404 there.
 
 `Running` runs the servers in a thread with a gevent hub of its own, so a test needs neither
@@ -33,6 +34,7 @@ PREFIXES = {
     "chatgpt": "/v1",
     "codex": "/v1",
     "grok": "/v1",
+    "sora": "/v1",
 }  # how much of the path a vendor's SDK wants given
 PATIENCE = 10.0
 
@@ -145,9 +147,20 @@ def _control(simulator: Simulator, environ: Environ) -> tuple[int, Any]:
             return 200, {"cleared": True}
         case "GET", "hangups":
             return 200, {"hangups": simulator.hangups}
+        case "POST", "clock":
+            return _put_forward(simulator, call.raw)
         case "POST", "mishaps":
             return _queue(simulator, call.raw)
     return 404, {"error": "not found"}
+
+
+def _put_forward(simulator: Simulator, raw: bytes) -> tuple[int, Any]:
+    try:
+        seconds = float(json.loads(raw)["forward"])
+    except (ValueError, TypeError, KeyError) as error:
+        return 400, {"error": str(error)}
+    simulator.clock.move(seconds)
+    return 200, {"now": simulator.clock.now()}
 
 
 def _queue(simulator: Simulator, raw: bytes) -> tuple[int, Any]:

@@ -22,6 +22,7 @@ import gevent
 
 from app.simulators.directives import setting
 from app.simulators.exchange import Call, Environ, Reply, Stream, read_call
+from app.simulators.jobs import Clock
 from app.simulators.journal import Entry, Journal
 from app.simulators.mishaps import Mishap, Mishaps
 
@@ -55,6 +56,7 @@ class Simulator:
     def __init__(self) -> None:
         self.journal = Journal()
         self.mishaps = Mishaps()
+        self.clock = Clock()
         self.hangups = 0  # streams whose reader left before the end
         self._minted = itertools.count(1)
 
