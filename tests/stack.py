@@ -166,8 +166,8 @@ class Stack:
             "TOKENS_REST_SECONDS": "0",
             "TOKENS_RETRY_PERCENT": "1000",
         }
-        for name, base in simulators.bases.items():
-            self.environ[f"TOKENS_{name.upper()}_BASE_URL"] = base
+        for name in simulators.bases.keys() & PLATFORMS.keys():
+            self.environ[f"TOKENS_{name.upper()}_BASE_URL"] = simulators.bases[name]
             self.environ[f"TOKENS_{name.upper()}_KEYS"] = KEY
         self.environ |= settings
         self.licence = _called_here(self.environ, "licence", "add", "--label", "end to end").strip()

@@ -46,7 +46,11 @@ SIDE_BY_SIDE = 4
 LARGEST_INPUT = 7 << 20
 TAKEN = frozenset("image/png image/jpeg image/webp image/heic image/heif".split())
 RESOLUTIONS = ("1K", "2K", "4K")
-QUALITIES = {"": "", "auto": "", "medium": "", "standard": "", "low": "low", "high": "high", "hd": "high"}  # fmt: skip
+QUALITIES = (
+    dict.fromkeys(("", "auto", "medium", "standard"), "")
+    | {"low": "low"}
+    | dict.fromkeys(("high", "hd", "xhigh", "max"), "high")
+)
 LEVELS = {"low": "minimal", "high": "high"}
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 RATIO = re.compile(r"[1-9]\d?:[1-9]\d?")
@@ -110,7 +114,7 @@ class GoogleImages:
                 return _one_of("aspect_ratio", job.aspect_ratio, facts.ratios)
             if not RATIO.fullmatch(job.aspect_ratio):
                 raise BadRequest(
-                    "{field} must be two numbers with a colon between",
+                    "{field} must be like 16:9",
                     param="aspect_ratio",
                     field="aspect_ratio",
                 )
@@ -144,9 +148,15 @@ def require_kind(facts: ModelFacts, makes: str) -> None:
     """Raises unless the model makes such a thing. What nobody has described is not there."""
     if facts == ModelFacts(name=facts.name):
         raise ModelNotFound("there is no model {model} here", param="model", model=facts.name[:200])
-    if facts.makes != makes and not (makes == "image" and "IMAGE" in facts.modalities):
+    if facts.makes != makes:
         raise WrongModel(
-            "the model {model} is not one that makes this", param="model", model=facts.name
+            (
+                "the model {model} does not make pictures"
+                if makes == "image"
+                else "the model {model} does not make films"
+            ),
+            param="model",
+            model=facts.name,
         )
 
 
@@ -155,7 +165,7 @@ def read_size(size: str) -> tuple[int, int] | None:
     if size in ("", "auto"):
         return None
     if (found := SIZE.fullmatch(size)) is None:
-        raise BadRequest("{field} must be WIDTHxHEIGHT or auto", param="size", field="size")
+        raise BadRequest("{field} must be like 1024x1024, or auto", param="size", field="size")
     return int(found[1]), int(found[2])
 
 

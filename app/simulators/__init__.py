@@ -17,6 +17,7 @@ _CLASSES: dict[str, str] = {
     "cursor": "CursorSimulator",
     "claude": "ClaudeSimulator",
     "claude_api": "ClaudeApiSimulator",
+    "flow": "FlowSimulator",
     "gemini": "GeminiSimulator",
     "gemini_official": "GeminiOfficialSimulator",
     "grok": "GrokSimulator",

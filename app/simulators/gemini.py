@@ -77,6 +77,7 @@ class GeminiSimulator(Simulator):
     """The Gemini Developer API as the vendor serves it."""
 
     name = "gemini"
+    more_models: tuple[Json, ...] = ()  # that are listed, beside those of generateContent
 
     def credential(self, call: Call) -> str:
         given = call.headers.get("x-goog-api-key", "").strip() or call.parameter("key")
@@ -105,7 +106,7 @@ class GeminiSimulator(Simulator):
             raise Refused("Requested entity was not found.", "NOT_FOUND")
         version, model, verb = found.groups()
         if verb is None:
-            return _models(call, model, version)
+            return self._models(call, model, version)
         verbs: dict[str, Callable[[Call, str, str], Reply]] = {
             "generateContent": self._generate,
             "streamGenerateContent": self._stream,
@@ -129,8 +130,23 @@ class GeminiSimulator(Simulator):
         stream = Stream(frames, b',\r\n{"candidates": [{"con\r\n', _failure)
         return Reply(200, stream, HOUSE, JSON_TYPE)
 
+    def _models(self, call: Call, model: str | None, version: str) -> Reply:
+        if call.method != "GET":
+            raise Refused("Requested entity was not found.", "NOT_FOUND")
+        if model is not None:
+            more = {each["name"]: each for each in self.more_models}
+            if f"models/{model}" in more:
+                return _json(more[f"models/{model}"])
+            resolved(model, version)
+            return _json(described(model))
+        size = call.parameter("pageSize") or str(DEFAULT_PAGE)
+        if not re.fullmatch(r"\d{1,9}", size, re.ASCII):
+            raise Refused("Invalid value for page_size.")
+        wanted = min(int(size) or DEFAULT_PAGE, GREATEST_PAGE)
+        return _json(listing(wanted, call.parameter("pageToken") or "", self.more_models))
+
     def _answer(self, call: Call, model: str, streaming: bool) -> Answer:
-        body = accept(_read(call), model, streaming)
+        body = accept(read(call), model, streaming)
         tokens, window = sum(token_counts(body).values()), traits(model).window
         if tokens > window:
             raise Refused(
@@ -180,7 +196,8 @@ def _told(call: Call, refused: Refused, code: int = 0) -> Reply:
     return Reply(code or refused.code, as_json(body), HOUSE, JSON_TYPE)
 
 
-def _read(call: Call) -> Any:
+def read(call: Call) -> Any:
+    """The body as JSON; raises the refusal of the front end for one that is none."""
     try:
         value = call.parsed()
         json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -191,22 +208,9 @@ def _read(call: Call) -> Any:
         raise violation("", f"Invalid JSON payload received. {error}") from None
 
 
-def _models(call: Call, model: str | None, version: str) -> Reply:
-    if call.method != "GET":
-        raise Refused("Requested entity was not found.", "NOT_FOUND")
-    if model is not None:
-        resolved(model, version)
-        return _json(described(model))
-    size = call.parameter("pageSize") or str(DEFAULT_PAGE)
-    if not re.fullmatch(r"\d{1,9}", size, re.ASCII):
-        raise Refused("Invalid value for page_size.")
-    wanted = min(int(size) or DEFAULT_PAGE, GREATEST_PAGE)
-    return _json(listing(wanted, call.parameter("pageToken") or ""))
-
-
 def _count(call: Call, model: str, version: str) -> Reply:
     model = resolved(model, version)
-    body: Json = COUNT(_read(call), "")
+    body: Json = COUNT(read(call), "")
     inner = body.get("generateContentRequest")
     if inner is not None and "contents" in body:
         raise Refused("Only one of contents and generate_content_request may be set.")

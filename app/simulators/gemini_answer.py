@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.simulators.directives import asked, directives, setting
+from app.simulators.directives import asked, setting, value
 from app.simulators.gemini_ask import ask_of, token_counts
 from app.simulators.gemini_checks import Refused, decoded
+from app.simulators.gemini_images import Drawing, drawing
 from app.simulators.gemini_limits import CHOICE
 from app.simulators.gemini_models import traits
 from app.simulators.gemini_thoughts import of_call, of_text
@@ -26,11 +27,15 @@ Json = dict[str, Any]
 
 FINISHES = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "stop_sequence": "STOP"}
 CATEGORIES = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
-IMAGE_TOKENS = 1120
-PICTURE = (  # one pixel
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
-    "gg=="
-)
+# Finish reasons of an answer that has no content, with the words that come instead.
+EMPTY: dict[str, str] = {
+    "MALFORMED_FUNCTION_CALL": "Malformed function call",
+    "NO_IMAGE": "The model did not produce an image.",
+    **dict.fromkeys(
+        ("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_OTHER"),
+        "Unable to show the generated image. Try rephrasing the prompt.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,12 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A part, what it costs, and whether the cost is that of thinking."""
+    """A part, what it costs, and whether the cost is that of thinking or of drawing."""
 
     part: Json
     tokens: int = 0
     thought: bool = False
+    drawn: bool = False
 
 
 class Answer:
@@ -65,8 +71,12 @@ class Answer:
         self._ask = ask_of(body, model)
         self._said = say(self._ask)
         self._config: Json = body.get("generationConfig") or {}
-        self._shows = bool((self._config.get("thinkingConfig") or {}).get("includeThoughts"))
         self._finish = _ordered_finish(self._ask.text) or FINISHES[self._said.finish]
+        thinking = self._config.get("thinkingConfig") or {}
+        self._shows = thinking.get("includeThoughts", self._traits.shows_thoughts)
+        whole = self._finish in ("STOP", "MAX_TOKENS")
+        self._drawing = drawing(body, self._ask.text, self._traits) if whole else None
+        self._shows = self._shows or (bool(self._drawing) and asked(self._ask.text, "draft"))
         self._token = ""
         self._words = pieces(self._text())
         self._hop(streaming)
@@ -75,7 +85,7 @@ class Answer:
     @property
     def _blocked(self) -> str:
         if asked(self._ask.text, "blocked"):
-            return _value(self._ask.text, "blocked") or "PROHIBITED_CONTENT"
+            return value(self._ask.text, "blocked") or "PROHIBITED_CONTENT"
         return ""
 
     def whole(self) -> Json:
@@ -85,7 +95,7 @@ class Answer:
         parts: list[Json] = []
         for item in self._items:
             _join(parts, item.part)
-        usage = self._usage(*self._spent(len(self._items)))
+        usage = self._usage(len(self._items))
         return self._response([self._ended(self._content(parts))], usage)
 
     def chunks(self) -> Iterator[Chunk]:
@@ -94,7 +104,7 @@ class Answer:
             yield Chunk(self._feedback(), last=True)
             return
         if asked(self._ask.text, "bare"):
-            yield Chunk(self._response([], self._usage(0, 0)))
+            yield Chunk(self._response([], self._usage(0)))
         told = self._items
         ending: Json = {}
         if told and told[-1].part.get("text") == "":
@@ -104,10 +114,10 @@ class Answer:
         for index, item in enumerate(told):
             if item.thought and not self._shows:
                 continue
-            usage = self._usage(*self._spent(index + 1))
+            usage = self._usage(index + 1)
             value = self._response([self._content([item.part])], usage)
             yield Chunk(value, content=True)
-        usage = self._usage(*self._spent(len(self._items)))
+        usage = self._usage(len(self._items))
         yield Chunk(self._response([self._ended(ending)], usage), last=True)
 
     # What is said.
@@ -137,19 +147,34 @@ class Answer:
     def _thoughts(self) -> Iterator[_Item]:
         for piece in pieces(self._said.thought):
             yield _Item({"text": piece, "thought": True}, 1, thought=True)
+        if self._drawing and self._shows:
+            yield _Item(self._drawing.draft(), self._drawing.tokens, thought=True)
 
     def _rest(self) -> Iterator[_Item]:
-        if self._finish == "MALFORMED_FUNCTION_CALL":
+        if self._finish in EMPTY:
             return
-        if "IMAGE" in (self._config.get("responseModalities") or ()):
-            picture = {"inlineData": {"mimeType": "image/png", "data": PICTURE}}
-            yield _Item(picture, IMAGE_TOKENS)
+        if self._drawing:
+            yield from self._drawn(self._drawing)
+            return
         for index, (name, arguments) in enumerate(self._said.calls):
             yield _Item(self._call(name, arguments, index == 0), len(pieces(arguments)))
         for piece in self._words:
             yield _Item({"text": piece}, 1)
         if self._words and self._traits.signed:
             yield _Item({"text": "", "thoughtSignature": of_text("".join(self._words))})
+
+    def _drawn(self, drawing: Drawing) -> Iterator[_Item]:
+        """Words, if they are wanted, then the pictures; `mixed` puts words before each of them."""
+        words = (
+            self._words if "TEXT" in (self._config.get("responseModalities") or ["TEXT"]) else []
+        )
+        share = len(words) // drawing.count if asked(self._ask.text, "mixed") else len(words)
+        for number, part in enumerate(drawing.parts()):
+            for piece in words[number * share : (number + 1) * share]:
+                yield _Item({"text": piece}, 1)
+            yield _Item(part, drawing.tokens, drawn=True)
+        for piece in words[drawing.count * share :]:
+            yield _Item({"text": piece}, 1)
 
     def _call(self, name: str, arguments: str, first: bool) -> Json:
         try:
@@ -175,8 +200,8 @@ class Answer:
         ended = {**candidate, "finishReason": self._finish}
         if self._finish == "SAFETY":
             ended["safetyRatings"] = _ratings(blocked=True)
-        if self._finish == "MALFORMED_FUNCTION_CALL":
-            ended = {"finishReason": self._finish, "finishMessage": "Malformed function call"}
+        if self._finish in EMPTY:
+            ended = {"finishReason": self._finish, "finishMessage": EMPTY[self._finish]}
         if self._token:
             ended["continuationToken"] = self._token
         return ended
@@ -193,19 +218,18 @@ class Answer:
 
     def _feedback(self) -> Json:
         feedback = {"blockReason": self._blocked.upper(), "safetyRatings": _ratings(blocked=False)}
-        return {**self._response([], self._usage(0, 0)), "promptFeedback": feedback}
+        return {**self._response([], self._usage(0)), "promptFeedback": feedback}
 
-    def _spent(self, items: int) -> tuple[int, int]:
-        """Tokens of the answer and of the thinking after so many items."""
-        told = self._items[:items]
-        thinking = sum(item.tokens for item in told if item.thought)
-        return sum(item.tokens for item in told) - thinking, thinking
-
-    def _usage(self, answered: int, thought: int) -> Json:
+    def _usage(self, items: int) -> Json:
+        """What so many items and all before them have cost."""
+        told = self._items[:items] if items else []
+        thought = sum(item.tokens for item in told if item.thought)
+        times = self._config.get("candidateCount", 1)
+        drawn = sum(item.tokens for item in told if item.drawn)
+        answered = times * sum(item.tokens for item in told if not item.thought)
         counts = token_counts(self._body)
         prompt = sum(counts.values())
         cached = self._said.cached_tokens or (prompt // 2 if "cachedContent" in self._body else 0)
-        answered *= self._config.get("candidateCount", 1)
         numbers = {
             "promptTokenCount": prompt,
             "cachedContentTokenCount": cached,
@@ -217,6 +241,8 @@ class Answer:
         usage["promptTokensDetails"] = _details(counts)
         if cached:
             usage["cacheTokensDetails"] = _details({"TEXT": cached})
+        if drawn:
+            usage["candidatesTokensDetails"] = _details({"TEXT": answered - drawn, "IMAGE": drawn})
         return usage
 
 
@@ -244,11 +270,7 @@ def _ratings(blocked: bool) -> list[Json]:
 
 
 def _ordered_finish(text: str) -> str:
-    return "SAFETY" if asked(text, "safety") else _value(text, "finish").upper()
-
-
-def _value(text: str, name: str) -> str:
-    return next((each.settings[name] for each in directives(text) if name in each.settings), "")
+    return "SAFETY" if asked(text, "safety") else (value(text, "finish") or "").upper()
 
 
 def _continuation(offset: int) -> str:

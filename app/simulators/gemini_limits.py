@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.simulators.gemini_checks import Refused, violation
+from app.simulators.gemini_images import require_inputs
 from app.simulators.gemini_models import Traits, traits
 from app.simulators.gemini_rules import BUILT_IN, REQUEST
 from app.simulators.gemini_turns import require_parts, require_turns
@@ -38,6 +39,8 @@ def accept(raw: Any, model: str, streaming: bool) -> Json:
     body: Json = REQUEST(raw, "")
     found = traits(model)
     require_turns(body.get("contents") or [], found)
+    if found.draws:
+        require_inputs(body["contents"], found)
     if "systemInstruction" in body:
         _system(body["systemInstruction"])
     _tools(body, found)

@@ -55,7 +55,8 @@ class Traits:
     `levels` are the thinking levels it takes, `budget` the least and greatest thinking budget,
     `can_stop` whether a budget of 0 turns thinking off, and `signed` whether function calls come
     with ids and with signatures that must come back. `hop` is the most output of one request,
-    streamed and not, for a model whose answers can be continued.
+    streamed and not, for a model whose answers can be continued. `shows_thoughts` is whether thoughts
+    come unasked.
     """
 
     levels: tuple[str, ...] = MINIMAL_UP
@@ -63,6 +64,7 @@ class Traits:
     can_stop: bool = False
     thinks: bool = True
     thinks_unasked: bool = True
+    shows_thoughts: bool = False
     signed: bool = True
     ends_with_user: bool = True
     mixes_tools: bool = True
@@ -104,7 +106,10 @@ _DRAWS = Traits(
 
 _TRAITS: tuple[tuple[str, Traits], ...] = (
     (r"gemini-nano-banana", _DRAWS),
-    (r"gemini-3-pro-image", replace(_DRAWS, levels=LOW_UP, ratios=TEN_RATIOS)),
+    (
+        r"gemini-3-pro-image",
+        replace(_DRAWS, levels=LOW_UP, ratios=TEN_RATIOS, shows_thoughts=True),
+    ),
     (r"gemini-3\.1-flash-lite-image", replace(_DRAWS, levels=("MINIMAL",), sizes=("1K",))),
     (
         r"gemini-.*-image",
@@ -168,13 +173,12 @@ def described(model: str) -> dict[str, Any]:
     }
 
 
-def listing(size: int, token: str) -> dict[str, Any]:
+def listing(size: int, token: str, more: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
     """One page of the models; the token of the next one is a number in disguise."""
-    ids = list(LISTED)
+    models = [*(described(model) for model in LISTED), *more]
     try:
         start = int(token.removeprefix("page-")) if token else 0
     except ValueError:
         raise Refused("Invalid value for page_token.") from None
-    page = [described(model) for model in ids[start : start + size]]
-    more = {"nextPageToken": f"page-{start + size}"} if start + size < len(ids) else {}
-    return {"models": page, **more}
+    following = {"nextPageToken": f"page-{start + size}"} if start + size < len(models) else {}
+    return {"models": models[start : start + size], **following}

@@ -1,4 +1,4 @@
-"""Google's endpoint for OpenAI's clients, beside the native API.
+"""Google's endpoint for OpenAI's clients, chats and pictures, beside the native API of the same host.
 
 Where it is not OpenAI's: an array of one error, "stop" where calls are made in a stream, every
 call with the index 0 or none, signatures in `extra_content`, thoughts in the text between tags when
@@ -16,9 +16,10 @@ from typing import Any
 from app.simulators import gemini_thoughts
 from app.simulators.directives import asked
 from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
-from app.simulators.gemini import GeminiSimulator
+from app.simulators.flow import FlowSimulator
 from app.simulators.gemini_checks import Refused
 from app.simulators.gemini_models import LISTED, resolved, traits
+from app.simulators.gemini_official_images import images_of
 from app.simulators.gemini_official_rules import accept
 from app.simulators.mishaps import Mishap
 from app.simulators.openai_chat_ask import ask_of, last_user_text
@@ -27,20 +28,21 @@ from app.simulators.simulator import EPOCH
 
 BASE = "/v1beta/openai"
 CHAT = f"{BASE}/chat/completions"
+IMAGES = f"{BASE}/images/generations"
 DONE = b"data: [DONE]\n\n"
 OVERLOADED = Refused("The model is overloaded. Please try again later.", "UNAVAILABLE")
 
 Json = dict[str, Any]
 
 
-class GeminiOfficialSimulator(GeminiSimulator):
+class GeminiOfficialSimulator(FlowSimulator):
     name = "gemini_official"
 
     def prompt(self, call: Call) -> str:
         body = call.body()
-        if call.path != CHAT or not isinstance(body, dict):
+        if call.path not in (CHAT, IMAGES) or not isinstance(body, dict):
             return super().prompt(call)
-        return last_user_text(body.get("messages"))
+        return _wish(body) if call.path == IMAGES else last_user_text(body.get("messages"))
 
     def answer(self, call: Call) -> Reply:
         if not call.path.startswith(f"{BASE}/"):
@@ -59,6 +61,8 @@ class GeminiOfficialSimulator(GeminiSimulator):
     def _compatible(self, call: Call) -> Reply:
         if call.method == "POST" and call.path == CHAT:
             return self._chat(call)
+        if call.method == "POST" and call.path == IMAGES:
+            return Reply(200, as_json(images_of(_json(call))))
         name = call.path.removeprefix(f"{BASE}/models")
         if call.method != "GET" or name == call.path:
             raise Refused("Requested entity was not found.", "NOT_FOUND")
@@ -69,16 +73,25 @@ class GeminiOfficialSimulator(GeminiSimulator):
         return Reply(200, as_json({"object": "list", "data": [_described(one) for one in LISTED]}))
 
     def _chat(self, call: Call) -> Reply:
-        try:
-            body = accept(call.parsed())
-        except (ValueError, RecursionError) as error:
-            raise Refused(f"Invalid JSON payload received. {error}") from None
+        body = accept(_json(call))
         turn = _Turn(self, body, _ask(body, len(call.raw)))
         if not body.get("stream"):
             return Reply(200, as_json(turn.whole()))
         broken = b"data: " + as_json(OVERLOADED.envelope()) + b"\n\n"
         stream = Stream(list(turn.frames()), error=(broken,))
         return Reply(200, stream, {}, "text/event-stream")
+
+
+def _json(call: Call) -> Any:
+    try:
+        return call.parsed()
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"Invalid JSON payload received. {error}") from None
+
+
+def _wish(body: Json) -> str:
+    prompt = body.get("prompt")
+    return prompt if isinstance(prompt, str) else ""
 
 
 def _described(model: str) -> Json:
@@ -104,7 +117,7 @@ def _google(body: Json) -> Json:
 class _Turn:
     """One answer in both of its forms."""
 
-    def __init__(self, simulator: GeminiSimulator, body: Json, ask: Ask) -> None:
+    def __init__(self, simulator: FlowSimulator, body: Json, ask: Ask) -> None:
         self._body = body
         self._ask = ask
         self._said = say(ask)

@@ -1,4 +1,4 @@
-"""xAI's API: chat completions, responses with its own search tools, the models and the key.
+"""xAI's API: chat completions, responses with its own search tools, pictures, films and the models.
 
 Where it is not OpenAI's: errors are flat, a wrong key is 400, thoughts are not counted among the
 completion tokens, a tool call comes whole in one chunk, the first chunk has the role and already
@@ -9,6 +9,7 @@ level), `end_turn` and `repeated` (the role in every chunk).
 
 from __future__ import annotations
 
+import base64
 import math
 import uuid
 from collections.abc import Iterator
@@ -18,9 +19,20 @@ from email.message import Message
 from typing import Any
 
 from app.simulators.directives import asked
+from app.simulators.downloads import Shelf, origin, served
 from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
+from app.simulators.grok_films import EDIT as FILM_EDIT
+from app.simulators.grok_films import EXTEND as FILM_EXTENSION
+from app.simulators.grok_films import FOLDER as FILM_FOLDER
+from app.simulators.grok_films import MAKE as FILM
+from app.simulators.grok_films import POLLS, Films
+from app.simulators.grok_imagine import DIRECTORS, PAINTERS, described_painter
 from app.simulators.grok_models import LISTED, described, language_model, resolved, traits
+from app.simulators.grok_pictures import DRAW, EDIT
+from app.simulators.grok_pictures import FOLDER as PICTURE_FOLDER
+from app.simulators.grok_pictures import Pictures
 from app.simulators.grok_rules import accept, accept_response
+from app.simulators.later import Later
 from app.simulators.mishaps import Mishap
 from app.simulators.openai_chat_ask import ask_of, last_user_text
 from app.simulators.openai_checks import Refused
@@ -34,6 +46,8 @@ from app.simulators.simulator import EPOCH, Simulator
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
+IMAGINE = (DRAW, EDIT, FILM, FILM_EDIT, FILM_EXTENSION)
+FOLDERS = (PICTURE_FOLDER, FILM_FOLDER)
 DONE = b"data: [DONE]\n\n"
 EVENT_STREAM = "text/event-stream"
 SOURCES = ["https://example.com/simulated", "https://x.com/simulated/status/1"]
@@ -47,15 +61,32 @@ class GrokSimulator(Simulator):
 
     def __init__(self) -> None:
         super().__init__()
-        self._files: dict[str, str] = {}  # media types of what was uploaded
+        self._files: dict[str, tuple[str, bytes]] = {}  # what was uploaded, with its media type
+        self._shelf = Shelf(self.clock.now)
+        self._later = Later()
+        self._pictures = Pictures(self.mint, self._shelf, self._loaded)
+        self._films = Films(self.clock.now, self.mint, self._shelf, self._loaded)
 
     def prompt(self, call: Call) -> str:
         body = call.body()
         if not isinstance(body, dict):
             return ""
+        if call.path in IMAGINE:
+            return body["prompt"] if isinstance(body.get("prompt"), str) else ""
         if call.path == RESPONSES:
             return last_input_text(items_of(body.get("input")))
         return last_user_text(body.get("messages"))
+
+    def credential(self, call: Call) -> str:
+        """Results lie where anybody may fetch them."""
+        return "anybody" if call.path.startswith(FOLDERS) else super().credential(call)
+
+    def mishap(self, call: Call, prompt: str) -> Mishap | None:
+        found = super().mishap(call, prompt)
+        if found or call.method != "GET" or not (film := self._films.directed(call.path)):
+            return found
+        stage = "download" if call.path.startswith(FOLDERS) else "poll"
+        return self._later.take(call.path, stage, film)
 
     def answer(self, call: Call) -> Reply:
         try:
@@ -75,8 +106,14 @@ class GrokSimulator(Simulator):
             ("POST", CHAT): self._chat,
             ("POST", RESPONSES): self._response,
             ("POST", "/v1/files"): self._upload,
+            ("POST", DRAW): lambda call: self._pictures.draw(call, _parsed(call)),
+            ("POST", EDIT): lambda call: self._pictures.edit(call, _parsed(call)),
+            ("POST", FILM): lambda call: self._films.make(call, *self._signed(call)),
+            ("POST", FILM_EDIT): lambda call: self._films.edit(call, *self._signed(call)),
+            ("POST", FILM_EXTENSION): lambda call: self._films.extend(call, *self._signed(call)),
             ("GET", "/v1/models"): _models,
             ("GET", "/v1/language-models"): _language_models,
+            ("GET", "/v1/image-generation-models"): _painters,
             ("GET", "/v1/api-key"): _key,
         }
         if route := routes.get((call.method, call.path)):
@@ -84,6 +121,10 @@ class GrokSimulator(Simulator):
         for prefix, told in (("/v1/models/", described), ("/v1/language-models/", language_model)):
             if call.method == "GET" and call.path.startswith(prefix):
                 return Reply(200, as_json(told(resolved(call.path.removeprefix(prefix)))))
+        if call.method == "GET" and call.path.startswith(FOLDERS):
+            return self._handed_out(call)
+        if call.method == "GET" and call.path.startswith(POLLS):
+            return self._films.poll(call, self.credential(call))
         if call.path in (path for _, path in routes):
             raise Refused("Method not allowed.", code="not-allowed", status=405)
         raise Refused("The requested resource was not found.", code="not-found", status=404)
@@ -96,12 +137,13 @@ class GrokSimulator(Simulator):
         if not found:
             raise Refused("Expected a multipart body with a file.", code="invalid-argument")
         name = self.mint("file-")
-        self._files[name] = found[0].get_content_type()
-        data = found[0].get_payload(decode=True)
+        payload = found[0].get_payload(decode=True)
+        data = payload if isinstance(payload, bytes) else b""
+        self._files[name] = (found[0].get_content_type(), data)
         told = {
             "id": name,
             "object": "file",
-            "bytes": len(data) if isinstance(data, bytes) else 0,
+            "bytes": len(data),
             "created_at": EPOCH,
             "filename": found[0].get_filename(),
             "purpose": "assistants",
@@ -114,10 +156,36 @@ class GrokSimulator(Simulator):
             for part in message["content"] if isinstance(message["content"], list) else ():
                 if part["type"] == "file":
                     name = part["file"]["file_id"]
-                    if name not in self._files:
-                        raise Refused(f"File {name} not found.", code="not-found", status=404)
-                    part["file"] = {"file_data": f"data:{self._files[name]};base64,"}
+                    media, _ = self._found(name)
+                    part["file"] = {"file_data": f"data:{media};base64,"}
         return body
+
+    def _found(self, name: str) -> tuple[str, bytes]:
+        if name not in self._files:
+            raise Refused(f"File {name} not found.", code="not-found", status=404)
+        return self._files[name]
+
+    def _signed(self, call: Call) -> tuple[str, Any]:
+        return self.credential(call), _parsed(call)
+
+    def _loaded(self, call: Call, link: Json) -> bytes | None:
+        """The bytes of a linked file: uploaded, inline or made here; None for one elsewhere."""
+        if "file_id" in link:
+            return self._found(link["file_id"])[1]
+        url: str = link["url"]
+        if url.startswith("data:"):
+            return base64.b64decode(url.partition(",")[2])
+        path = url.removeprefix(origin(call))
+        if path == url:
+            return None
+        if made := self._shelf.find(path):
+            return made.data
+        raise Refused(f"Failed to fetch {url}.", code="invalid-argument")
+
+    def _handed_out(self, call: Call) -> Reply:
+        if made := self._shelf.find(call.path):
+            return served(call, made.data, made.media)
+        return Reply(404, b"", content_type="text/plain")
 
     def _chat(self, call: Call) -> Reply:
         body = self._attached(accept(_parsed(call)))
@@ -277,11 +345,16 @@ def _parsed(call: Call) -> Any:
 
 
 def _models(_call: Call) -> Reply:
-    return Reply(200, as_json({"object": "list", "data": [described(one) for one in LISTED]}))
+    names = (*LISTED, *PAINTERS, *DIRECTORS)
+    return Reply(200, as_json({"object": "list", "data": [described(one) for one in names]}))
 
 
 def _language_models(_call: Call) -> Reply:
     return Reply(200, as_json({"models": [language_model(one) for one in LISTED]}))
+
+
+def _painters(_call: Call) -> Reply:
+    return Reply(200, as_json({"models": [described_painter(one) for one in PAINTERS]}))
 
 
 def _key(_call: Call) -> Reply:

@@ -30,8 +30,9 @@ _EDITION = re.compile(r"(?:\d{4}-\d\d-\d\d|\d\d-\d{4}|\d{3,8}|latest|preview|exp
 
 @dataclass(frozen=True, slots=True)
 class Suffix:
-    """A parameter that a name may carry. `sets` is what it asks for; where it is empty the
-    documented API has nothing of the kind, and asking for it is an error (C-156).
+    """A parameter that a name may carry. `sets` is what it asks for, which may be another `model`;
+    where it is empty the documented API has nothing of the kind, and asking for it is an error
+    (C-156).
     """
 
     name: str
@@ -105,6 +106,7 @@ class Names:
         sets = self._sets(base, model, pieces)
         if alias:
             sets = {**alias.sets, **sets}
+        model = sets.pop("model", model)
         return Named(asked, base, model, sets, groups, alias.note if alias else "")
 
     def _apart(self, name: str) -> tuple[str, list[str]]:

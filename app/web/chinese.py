@@ -49,8 +49,6 @@ CHINESE: dict[str, str] = {
     "{field} must be an array of objects": "{field} 必须是对象数组",
     "{field} must be an object": "{field} 必须是对象",
     "{field} must be a first picture, or a first and a last": "{field} 必须是首帧图片，或首帧和尾帧两张图片",
-    "{field} must be two numbers with a colon between": "{field} 必须是用冒号分隔的两个数字",
-    "{field} must be WIDTHxHEIGHT or auto": "{field} 必须是“宽x高”或 auto",
     "{field} is larger than {most} MB": "{field} 超过 {most} MB",
     "{field} must be one of {choices}": "{field} 必须是以下之一：{choices}",
     "{field} must be 1 here: the platform gives one answer a call": "此处 {field} 只能为 1：该平台每次调用只给出一个回答",
@@ -69,7 +67,6 @@ CHINESE: dict[str, str] = {
         "该平台不支持 {fields}：请去掉，或不使用 strict"
     ),
     # model names
-    "the model {model} is not one that makes this": "模型 {model} 不能生成这类内容",
     "the model {model} cannot do {wanted}": "模型 {model} 不支持 {wanted}",
     "the model parameter {name} is for remixes only": "模型参数 {name} 只能用于 remix",
     "the platform makes no square films": "该平台不能生成正方形视频",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import requests
 from app.platforms import PLATFORMS
 from tests.models import EVERY, MODELS
 from tests.platforms.callers import CALLERS, NATIVE, Asked, Caller, Heard, hear
+from tests.platforms.told import Errands, Told, errands
 from tests.stack import KEY, PATIENCE, Json, Simulators, Stack
 
 ONCE = "retry_attempt=0"
@@ -110,3 +114,14 @@ def pair(platform: str, request: pytest.FixtureRequest, stack: Stack) -> Pair:
 @pytest.fixture(params=[False, True], ids=["whole", "stream"])
 def stream(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
+
+
+@pytest.fixture
+def send(tmp_path: Path) -> Iterator[Callable[..., Errands]]:
+    """Sends an engine to a vendor that says what it is told to."""
+    with ExitStack() as stack:
+
+        def start(*sayings: Any, **more: Any) -> Errands:
+            return stack.enter_context(errands(Told(*sayings), tmp_path, **more))
+
+        yield start

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from app.errors import (
 from app.platforms import PLATFORMS
 from app.platforms.google_images import HINT, GoogleImages
 from app.simulators.exchange import Call, Reply
-from tests.platforms.told import Errands, Told, errands, refused
+from tests.platforms.told import Errands, refused
 
 ENGINE = PLATFORMS["gemini"].images
 assert isinstance(ENGINE, GoogleImages)
@@ -86,20 +84,6 @@ def drawn(*parts: Any, reason: str = "STOP", **more: Any) -> dict[str, Any]:
     return {"candidates": [candidate], "usageMetadata": usage, **more}
 
 
-Send = Callable[..., Errands]
-
-
-@pytest.fixture
-def send(tmp_path: Path) -> Iterator[Send]:
-    with ExitStack() as stack:
-
-        def start(*sayings: Any, **more: Any) -> Errands:
-            vendor = Told(*sayings)
-            return stack.enter_context(errands(vendor, tmp_path, ENGINE.read_error, **more))
-
-        yield start
-
-
 def job(**more: Any) -> ImageJob:
     return ImageJob(**{"model": BANANA, "prompt": "A red kite", **more})
 
@@ -128,6 +112,7 @@ def chosen(**more: Any) -> tuple[str, str, str]:
         ({"quality": "low"}, ("", "1K", "minimal")),
         ({"quality": "medium"}, ("", "", "")),
         ({"quality": "high", "resolution": "1k"}, ("", "1K", "high")),
+        ({"quality": "max"}, ("", "2K", "high")),
         ({"size": "1024x1024", "aspect_ratio": "21:9", "resolution": "4K"}, ("21:9", "4K", "")),
         ({"extras": {"image_size": "2k"}}, ("", "2K", "")),
         ({"model": LITE, "size": "3840x2160", "quality": "high"}, ("16:9", "1K", "")),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import orjson
 from app.canonical.media import File
 from app.canonical.media_type import sniff
 from app.credential import Credential
+from app.platforms import google_films
 from app.secret import Secret
 from app.simulators.exchange import Call, Reply
 from app.simulators.mishaps import Mishap
@@ -25,6 +26,7 @@ from app.upstream.media import Errand, ReadError
 from app.upstream.transport import Deadlines, Transport
 
 KEY = "told-key-0123456789"
+NOW = datetime(2026, 11, 20, 10, 0, 35, tzinfo=UTC).timestamp()
 
 Json = dict[str, Any]
 Saying = Json | bytes | Reply | Callable[[Call], Reply]
@@ -82,8 +84,8 @@ class Errands:
 def errands(
     vendor: Simulator,
     folder: Path,
-    read_error: ReadError,
     *,
+    read_error: ReadError = google_films.read_error,
     key: str = KEY,
     deadlines: Mapping[str, Any] | None = None,
     **more: Any,
@@ -100,7 +102,7 @@ def errands(
             seconds=10.0,
             answer_bytes=1 << 26,
             verbatim=False,
-            now=time.time,
+            now=lambda: NOW,
             read_error=read_error,
         )
         try:

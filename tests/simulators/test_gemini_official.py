@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import openai
 import pytest
 import requests
 
+from app.simulators.image_sides import sides
 from app.simulators.serving import Running
 
 Json = dict[str, Any]
@@ -17,6 +19,7 @@ Post = Callable[..., requests.Response]
 BASE = "/v1beta/openai"
 NEW = "gemini-3.8-flash"
 OLD = "gemini-2.5-flash"
+BANANA = "gemini-nano-banana-2.1"
 TOOL: Json = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
 
 
@@ -144,3 +147,71 @@ def test_the_native_api_is_there_as_well(running: Running) -> None:
     )
 
     assert answer.status_code == 200 and answer.json()["candidates"]
+
+
+# Pictures.
+
+
+def drawn(running: Running, body: Json) -> requests.Response:
+    return requests.post(
+        running.url("gemini_official") + f"{BASE}/images/generations",
+        json={"model": BANANA, "prompt": "a cat", **body},
+        headers={"authorization": "Bearer sim-key"},
+        timeout=10,
+    )
+
+
+def test_pictures_come_as_base64_and_what_is_unknown_is_dropped(running: Running) -> None:
+    answer = drawn(running, {"n": 2, "size": "1792x1024", "style": "vivid", "quality": "hd"})
+    files = [base64.b64decode(one["b64_json"]) for one in answer.json()["data"]]
+
+    assert [sides(data) for data in files] == [(1376, 768)] * 2
+    assert files[0] != files[1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": ""},
+        {"n": 0},
+        {"size": "large"},
+        {"model": NEW},
+        {"extra_body": {"aspect_ratio": "7:5"}},
+        {"prompt": "simulate: finish=IMAGE_SAFETY"},
+        {"prompt": "simulate: blocked"},
+        {"prompt": "simulate: undrawn"},
+    ],
+)
+def test_no_picture_is_an_array_of_one_error(running: Running, body: Json) -> None:
+    answer = drawn(running, body)
+    (told,) = answer.json()
+
+    assert answer.status_code == told["error"]["code"] == 400 and told["error"]["message"]
+
+
+def test_a_picture_meets_mishaps_by_its_prompt(running: Running) -> None:
+    assert drawn(running, {"prompt": "simulate: throttle"}).status_code == 429
+
+
+def test_the_official_sdk_of_openai_gets_a_picture(running: Running) -> None:
+    client = openai.OpenAI(
+        base_url=running.url("gemini_official") + BASE, api_key="sim-key", max_retries=0
+    )
+    told = client.images.generate(
+        model=BANANA, prompt="a cat", extra_body={"extra_body": {"aspect_ratio": "9:16"}}
+    )
+    (one,) = told.data or []
+
+    assert sides(base64.b64decode(one.b64_json or "")) == (768, 1376)
+
+
+def test_films_are_made_on_the_same_host(running: Running) -> None:
+    wish = {"model": "gemini-omni-1.1-flash", "input": "a fox", "background": True}
+    answer = requests.post(
+        running.url("gemini_official") + "/v1beta/interactions",
+        json=wish,
+        headers={"x-goog-api-key": "sim-key"},
+        timeout=10,
+    )
+
+    assert answer.status_code == 200 and answer.json()["status"] == "queued"

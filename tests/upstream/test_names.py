@@ -172,3 +172,19 @@ def test_any_text_is_read_or_refused(name: str) -> None:
         return
     assert read.asked == name
     assert shown(name).startswith(read.base)
+
+
+def test_an_alias_may_ask_for_something_by_itself_and_a_parameter_for_another_model():
+    names = Names(
+        ("talker", "painter"),
+        (Alias("old", "talker", sets={"effort": "low", "size": 1}),),
+        (
+            Suffix("high", "effort", sets={"effort": "high"}),
+            Suffix("draw", "mode", sets={"model": "painter"}),
+        ),
+    )
+
+    assert names.read("old").sets == {"effort": "low", "size": 1}
+    assert names.read("old-high").sets == {"effort": "high", "size": 1}
+    drawn = names.read("talker-draw-high")
+    assert (drawn.base, drawn.model, drawn.sets) == ("talker", "painter", {"effort": "high"})

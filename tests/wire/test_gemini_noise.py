@@ -9,8 +9,6 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from google import genai
-from google.genai import errors, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +31,8 @@ from app.wire.gemini_generate import (
     write_request,
     write_stream,
 )
+from google import genai
+from google.genai import errors, types
 from tests.nonsense import nonsense
 
 TELLING = Telling("id1", "m", 0)
