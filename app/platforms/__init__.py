@@ -8,6 +8,7 @@ from app.platforms import (
     claude_api,
     codex,
     cursor,
+    flow,
     gemini,
     gemini_official,
     grok,
@@ -15,7 +16,7 @@ from app.platforms import (
 )
 from app.upstream.platform import Platform
 
-MODULES = (chatgpt, claude, claude_api, codex, cursor, gemini, gemini_official, grok, sora)
+MODULES = (chatgpt, claude, claude_api, codex, cursor, flow, gemini, gemini_official, grok, sora)
 PLATFORMS: dict[str, Platform] = {module.PLATFORM.name: module.PLATFORM for module in MODULES}
-PLANNED = ("flow",)  # prefixes that have nothing behind them yet
+PLANNED: tuple[str, ...] = ()  # prefixes that have nothing behind them yet
 BLUEPRINTS = tuple(module.bp for module in MODULES)

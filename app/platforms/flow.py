@@ -17,6 +17,7 @@ from app.platforms import google
 from app.platforms.google_images import GoogleImages
 from app.platforms.google_videos import GoogleVideos
 from app.upstream.platform import Catalogue, Memory, Option, Platform
+from app.web.platform import blueprint
 
 ENGINES = ("omni", "veo")
 CATALOGUE = Catalogue.load(Path(__file__).with_suffix(".json"))
@@ -69,3 +70,5 @@ _BARE = Platform(
     equip=_equipped,
 )
 PLATFORM = _equipped(_BARE, {}, None)
+
+bp = blueprint(PLATFORM)

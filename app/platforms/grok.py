@@ -1,5 +1,5 @@
 """Grok at xAI. Chats go through its chat completions; with `-deepsearch` behind the model's name,
-through its responses, where its search lives.
+through its responses, where its search lives. Its pictures and films are made elsewhere: see there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any
 
 from app.canonical.request import ChatRequest
 from app.platforms import grok_search_wire, grok_wire
+from app.platforms.grok_images import GrokImages
 from app.platforms.grok_opening import prepared
+from app.platforms.grok_videos import GrokVideos
 from app.secret import Secret
 from app.upstream.platform import Catalogue, Chat, Framing, Platform, Send
 from app.web.platform import blueprint
@@ -40,6 +42,8 @@ def _pick(spoken: Dialect, request: ChatRequest, sets: Mapping[str, Any]) -> Cha
     return SEARCH if sets.get("search") else CHAT
 
 
+CATALOGUE = Catalogue.load(Path(__file__).with_suffix(".json"))
+
 PLATFORM = Platform(
     name="grok",
     title="Grok",
@@ -47,7 +51,9 @@ PLATFORM = Platform(
     key_variables=("XAI_API_KEY",),
     owner="xai",
     chat=CHAT,
-    catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
+    images=GrokImages(_follow, CATALOGUE),
+    videos=GrokVideos(_follow, CATALOGUE),
+    catalogue=CATALOGUE,
     pick=_pick,
 )
 

@@ -123,7 +123,7 @@ class GrokVideos:
 
     def _resolution(self, job: VideoJob, many: bool) -> str:
         """What was asked for, as far as the model goes."""
-        full = self._catalogue.facts(job.model).free_sizes and not many
+        full = "1080p" in self._catalogue.facts(job.model).resolutions and not many
         asked = {"1k": "720p", "2k": "1080p", "360p": "480p"}.get(job.resolution, job.resolution)
         if asked and (asked not in RESOLUTIONS or (asked == "1080p" and not full)):
             allowed = RESOLUTIONS if full else RESOLUTIONS[:2]
