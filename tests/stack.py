@@ -163,6 +163,8 @@ class Stack:
             "TOKENS_SEAL_FILE": str(folder / "seal.key"),
             "TOKENS_MEDIA_FOLDER": str(folder / "media"),
             "TOKENS_LINK_FILE": str(folder / "link.key"),
+            "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
+            "TOKENS_QUEUE_FILE": str(folder / "queue.db"),
             "TOKENS_COUNTERS_FILE": str(folder / "counters"),
             # Gateways are shared, and what one test does to a key is none of the next one's business.
             "TOKENS_REST_SECONDS": "0",
