@@ -136,6 +136,15 @@ class Settings:
         "reasoning tokens where thinking is switched on without a budget", 1024
     )
     models_file: str = _about("JSON file that changes what is known of models; empty = none", "")
+    job_seconds: float = _about("for a film, or pictures in the background, to be made", 1200.0)
+    job_hands: int = _about("steps of such jobs that one worker process does at a time", 16)
+    job_kept_seconds: float = _about(
+        "how long it is known what became of a job; its result may go before", 2592000.0
+    )
+    queue_file: str = _about("queue that wakes workers up, where there is no Redis", "var/queue.db")
+    spool_folder: str = _about(
+        "folder for what is too large for memory; all workers must see the same", "var/spool"
+    )
     fetch_allowed_hosts: tuple[str, ...] = _about(
         "private `host` or `host:port` that callers' links may name", ()
     )

@@ -17,8 +17,10 @@ from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.media.inbound import Fetcher
+from app.media.job import Folders
 from app.media.links import Links
 from app.media.local import Local
+from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
 from app.pool.board import make_boards
@@ -28,13 +30,17 @@ from app.pool.rest import Rules
 from app.pool.slate import Slate
 from app.pool.vault import Vault
 from app.services.chat import ChatRelay, Patience
+from app.services.media_work import MediaWork
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Persistence, Sources
+from app.services.workbench import Patience as WorkPatience
+from app.services.workbench import Workbench
 from app.storage.database import Database
 from app.storage.licences import Licences
 from app.storage.media import Media
 from app.storage.memories import Memories
+from app.storage.tasks import Tasks
 from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
@@ -156,6 +162,20 @@ def _build(
         grace=settings.grace_seconds,
     )
     most = settings.answer_megabytes * MEGABYTE
+    media = make_store(settings, database, clock)
+    bench = Workbench(
+        tasks=Tasks(database),
+        folders=Folders(settings.spool_folder),
+        store=media,
+        sources=sources,
+        transport=transport,
+        base_urls=base_urls,
+        licence=Licences(database).find,
+        clock=clock,
+        attempts=settings.retry_attempt + 1,
+        answer_bytes=most,
+        patience=WorkPatience(make=settings.answer_seconds),
+    )
     return Gateway(
         access=Access(Licences(database), clock),
         chat=ChatRelay(
@@ -174,7 +194,11 @@ def _build(
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
-        media=make_store(settings, database, clock),
+        media=media,
+        tasks=bench.tasks,
+        folders=bench.folders,
+        queue=TaskQueue(settings.queue_file, settings.redis_url),
+        work=MediaWork(bench, platforms),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

@@ -156,6 +156,8 @@ class Stack:
             "TOKENS_WORKERS": "1",
             "TOKENS_SEAL_FILE": str(folder / "seal.key"),
             "TOKENS_COUNTERS_FILE": str(folder / "counters"),
+            "TOKENS_QUEUE_FILE": str(folder / "queue.db"),
+            "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
             # Gateways are shared, and what one test does to a key is none of the next one's business.
             "TOKENS_REST_SECONDS": "0",
             "TOKENS_RETRY_PERCENT": "1000",

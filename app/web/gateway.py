@@ -10,13 +10,17 @@ from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.media.job import Folders
+from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
 from app.services.chat import ChatRelay
+from app.services.media_work import MediaWork
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Sources
 from app.storage.database import Database
+from app.storage.tasks import Tasks
 from app.upstream.platform import Platform
 from app.web.logs import AccessLog
 
@@ -54,6 +58,10 @@ class Gateway:
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
     media: Store
+    tasks: Tasks
+    folders: Folders
+    queue: TaskQueue
+    work: MediaWork
     database: Database
     clock: Clock
     log: AccessLog
