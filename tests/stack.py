@@ -167,8 +167,6 @@ class Stack:
             "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
             "TOKENS_QUEUE_FILE": str(folder / "queue.db"),
             "TOKENS_COUNTERS_FILE": str(folder / "counters"),
-            "TOKENS_QUEUE_FILE": str(folder / "queue.db"),
-            "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
             # Gateways are shared, and what one test does to a key is none of the next one's business.
             "TOKENS_REST_SECONDS": "0",
             "TOKENS_RETRY_PERCENT": "1000",
