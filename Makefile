@@ -10,6 +10,12 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes
 # The one requirement that is compiled where it is installed; gunicorn does without it, more slowly.
 PARSER := /^gunicorn-h1c==/,/[^\\]$$/
 .DEFAULT_GOAL := help
+# So many tests run side by side, each on gateways and simulators of its worker; WORKERS=0 runs one after the
+# other. Each worker has its share in the order of the files, and whoever is done first takes of the rest.
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist worksteal
+# The tests start some hundred processes: none of them shall compile all modules for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## print this list
@@ -24,7 +30,7 @@ install: $(VENV)/runs ## set up .venv and the `tokens` program, nothing else
 
 .PHONY: test
 test: $(VENV)/tests ## set up what is needed and run every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SHARED) $(ARGS)
 	@echo 'Left out: client programs such as Codex CLI and LangChain; "make programs" runs them.'
 
 .PHONY: programs
@@ -35,7 +41,7 @@ programs: $(VENV)/tests $(PROGRAMS)/ready $(PROGRAMS_NODE)/node_modules/ready ##
 # for all of it is what the other tests reach alone.
 .PHONY: check
 check: lint ## what CI runs: format, lint, import contracts, types, tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest $(SHARED) --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --include='app/wire/*,app/canonical/*' --fail-under=95 | tail -1
 	$(BIN)/coverage report --fail-under=88 | tail -1
 
@@ -54,7 +60,7 @@ format: $(VENV)/tests ## put the code into the form that `lint` wants
 
 .PHONY: matrix
 matrix: $(VENV)/tests ## write docs/conformance.md from the tests
-	$(BIN)/python -m pytest -q -m feature --matrix
+	$(BIN)/python -m pytest $(SHARED) -m feature --matrix
 
 .PHONY: bench
 bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at all (needs gcc)

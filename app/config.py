@@ -94,6 +94,7 @@ class Settings:
     )
     cors_origins: tuple[str, ...] = _about("origins browsers may call from; `*` = any", ("*",))
     body_megabytes: int = _about("largest request body", 128)
+    spool_folder: str = _about("where files of requests and jobs are while they run", "var/spool")
     answer_megabytes: int = _about("largest answer of a platform", 256)
     connect_seconds: float = _about("to connect to a platform", 3.0)
     first_byte_seconds: float = _about("until a stream's first byte", 120.0)

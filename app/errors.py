@@ -9,6 +9,7 @@
     │   │   ├── UnknownParameter    a model's name carries what the model does not know
     │   │   ├── ConflictingParameters   ... or two things that exclude each other
     │   │   ├── UnsupportedParameter    ... or what the platform's API cannot do
+    │   │   ├── WrongModel          the model makes something else
     │   │   └── UnknownGroup        no credential is in the group that was chosen
     │   ├── NoAccess                no licence, or a wrong one
     │   ├── NotAllowed              the licence does not cover this
@@ -25,7 +26,8 @@
     ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
         ├── RequestRefused          the platform finds fault with the request itself
-        │   └── ContextTooLong      the conversation does not fit the model
+        │   ├── ContextTooLong      the conversation does not fit the model
+        │   └── ContentRefused      what was to be made is against the platform's rules
         ├── Throttled               too fast; `retry_after` may say how long
         ├── QuotaSpent              nothing is left on the credential's account
         ├── CredentialRefused       the platform does not like the credential
@@ -33,7 +35,8 @@
         ├── TimedOut                no answer in time
         └── BadReply                an answer that makes no sense
             ├── BrokenTransfer      an answer that stops before its end
-            └── EmptyReply          an answer that says nothing
+            ├── EmptyReply          an answer that says nothing
+            └── NoPicture           an answer without the picture that it was to be
 
 A class carries its status, its type and its code; whoever raises it only says what happened. A
 message is an English template plus the facts that fill it: `BadRequest("{field} is required",
@@ -130,6 +133,12 @@ class UnsupportedParameter(BadRequest):
     code = "unsupported_model_parameter"
 
 
+class WrongModel(BadRequest):
+    """The model is good, but not for this: it makes something else."""
+
+    code = "model_not_supported"
+
+
 class UnknownGroup(BadRequest):
     """A group was chosen that no credential here belongs to."""
 
@@ -169,6 +178,22 @@ class NotOffered(NotFound):
     """The path is one of ours, but this platform has nothing behind it."""
 
     code = "endpoint_not_supported"
+
+
+class NotReady(CallerError):
+    """What is asked for is still being made. Asking again at once does not help."""
+
+    status = 409
+    code = "video_not_ready"
+    may_retry = False
+
+
+class MediaGone(CallerError):
+    """It was here, or would have been."""
+
+    status = 410
+    code = "video_expired"
+    may_retry = False
 
 
 class WrongMethod(CallerError):
@@ -242,7 +267,8 @@ class Verbatim(GatewayError):
 class UpstreamError(GatewayError):
     """The platform failed: an error of its own, if nothing below says it closer. `verdict` tells what
     that means for the credential that met it: `kind` of what is held against it, and whether for the
-    `whole` of it or for one model only.
+    `whole` of it or for one model only. It `may_be_done` all the same: what must not be done twice is
+    not asked for again.
     """
 
     status = 502
@@ -251,6 +277,7 @@ class UpstreamError(GatewayError):
     verdict: Verdict = "retry"
     kind: str = "fault"
     whole: bool = False
+    may_be_done: bool = False
 
 
 class RequestRefused(UpstreamError):
@@ -282,6 +309,16 @@ class ContextTooLong(RequestRefused):
     def __init__(self, template: str, **facts: Any) -> None:
         super().__init__(template, **facts)
         self.code, self.param = "context_length_exceeded", "messages"
+
+
+class ContentRefused(RequestRefused):
+    """A picture or a film is against the platform's rules. The type is OpenAI's word for it."""
+
+    type = "image_generation_user_error"
+    code = "moderation_blocked"
+
+    def __init__(self, template: str, **facts: Any) -> None:
+        super().__init__(template, code=self.code, **facts)
 
 
 class Throttled(UpstreamError):
@@ -340,12 +377,14 @@ class TimedOut(UpstreamError):
     status = 504
     code = "upstream_timeout"
     may_retry = False
+    may_be_done = True
 
 
 class BadReply(UpstreamError):
     """The platform's answer makes no sense."""
 
     code = "upstream_bad_reply"
+    may_be_done = True
 
 
 class BrokenTransfer(BadReply):
@@ -359,6 +398,14 @@ class EmptyReply(BadReply):
     """The platform answered without a word, a thought or a call."""
 
     code = "upstream_empty"
+
+
+class NoPicture(BadReply):
+    """The platform answered, and has been paid for it, but not with a picture."""
+
+    code = "no_image_generated"
+    verdict = "stop"
+    may_retry = False
 
 
 def let_go(error: BaseException) -> None:

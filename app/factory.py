@@ -24,13 +24,15 @@ from app.media.place import Place
 from app.media.s3 import S3, is_installed
 from app.media.store import Store
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
-from app.pool.board import make_boards
+from app.pool.board import Board, make_boards
 from app.pool.keeper import Keeper
 from app.pool.pool import Pool
 from app.pool.rest import Rules
 from app.pool.slate import Slate
 from app.pool.vault import Vault
 from app.services.chat import ChatRelay, Patience
+from app.services.images import Errands, ImageDesk
+from app.services.media_chat import PictureChat
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Persistence, Sources
@@ -146,43 +148,19 @@ def _build(
 ) -> Gateway:
     base_urls = {name: one.base_url for name, one in settings.platforms.items()}
     boards = make_boards(database, settings.redis_url)
-    pool = Pool(
-        {name: one.keys for name, one in settings.platforms.items()},
-        clock,
-        boards=boards,
-        vault=Vault(Path(settings.seal_file)),
-        slate=lambda: Slate(Path(settings.counters_file)),
-        rules=Rules(settings.rest_seconds, settings.retire_after),
-        sticky_seconds=settings.sticky_seconds,
-    )
+    pool = _pool(settings, clock, boards)
     persistence = Persistence(
         settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent
     )
     sources = Sources(pool, clock, persistence)
-    transport = Transport(
-        Deadlines(
-            connect_seconds=settings.connect_seconds,
-            first_byte_seconds=settings.first_byte_seconds,
-            total_seconds=settings.stream_seconds,
-            answer_megabytes=settings.answer_megabytes,
-        ),
-        proxy=settings.upstream_proxy,
-        ca_file=settings.upstream_ca_file,
-    )
-    fetcher = Fetcher(
-        allowed_hosts=settings.fetch_allowed_hosts,
-        allow_http=settings.fetch_plain_http,
-        file_megabytes=settings.fetch_megabytes,
-        seconds=settings.fetch_seconds,
-    )
-    patience = Patience(
-        first_byte=settings.first_byte_seconds,
-        answer=settings.answer_seconds,
-        silence=settings.silence_seconds,
-        heartbeat=settings.heartbeat_seconds,
-        grace=settings.grace_seconds,
-    )
+    transport = _transport(settings)
+    fetcher = _fetcher(settings)
+    patience = _patience(settings)
     most = settings.answer_megabytes * MEGABYTE
+    errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
+    images = ImageDesk(errands, sources)
+    store = make_store(settings, database, clock)
+    spool_folder = Path(settings.spool_folder)
     return Gateway(
         access=Access(Licences(database), clock),
         chat=ChatRelay(
@@ -195,13 +173,23 @@ def _build(
             most,
             ends_after_error=settings.end_after_error,
         ),
+        images=images,
+        picture_chat=PictureChat(
+            images,
+            store,
+            fetcher,
+            spool_folder,
+            patience,
+            ends_after_error=settings.end_after_error,
+        ),
+        fetcher=fetcher,
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
         keeper=Keeper(pool, boards, clock),
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
-        media=make_store(settings, database, clock),
+        media=store,
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),
@@ -217,7 +205,52 @@ def _build(
             settings.root_platform,
             settings.root_model,
         ),
+        spool_folder=spool_folder,
         body_bytes=settings.body_megabytes * MEGABYTE,
         send_seconds=settings.send_seconds,
         cors_origins=frozenset(settings.cors_origins),
+    )
+
+
+def _pool(settings: Settings, clock: Clock, boards: list[Board]) -> Pool:
+    return Pool(
+        {name: one.keys for name, one in settings.platforms.items()},
+        clock,
+        boards=boards,
+        vault=Vault(Path(settings.seal_file)),
+        slate=lambda: Slate(Path(settings.counters_file)),
+        rules=Rules(settings.rest_seconds, settings.retire_after),
+        sticky_seconds=settings.sticky_seconds,
+    )
+
+
+def _transport(settings: Settings) -> Transport:
+    return Transport(
+        Deadlines(
+            connect_seconds=settings.connect_seconds,
+            first_byte_seconds=settings.first_byte_seconds,
+            total_seconds=settings.stream_seconds,
+            answer_megabytes=settings.answer_megabytes,
+        ),
+        proxy=settings.upstream_proxy,
+        ca_file=settings.upstream_ca_file,
+    )
+
+
+def _fetcher(settings: Settings) -> Fetcher:
+    return Fetcher(
+        allowed_hosts=settings.fetch_allowed_hosts,
+        allow_http=settings.fetch_plain_http,
+        file_megabytes=settings.fetch_megabytes,
+        seconds=settings.fetch_seconds,
+    )
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        first_byte=settings.first_byte_seconds,
+        answer=settings.answer_seconds,
+        silence=settings.silence_seconds,
+        heartbeat=settings.heartbeat_seconds,
+        grace=settings.grace_seconds,
     )

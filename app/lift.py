@@ -56,6 +56,18 @@ def lifted(path: Path, spool: Spool) -> Any:
     return _put_back(orjson.loads(rest), found)
 
 
+def on_disk(value: Any, spool: Spool) -> Lifted:
+    """What a field of base64 holds, whether its text was lifted or too short for that. A ValueError
+    where it is not base64.
+    """
+    if isinstance(value, Lifted):
+        return value
+    if not isinstance(value, str) or not _ALPHABET.fullmatch(text := value.encode()):
+        raise ValueError("that is not base64")
+    data = _bytes(text)
+    return Lifted(spool.keep(data), len(data))
+
+
 def _long_texts(data: mmap.mmap) -> Iterator[tuple[int, int]]:
     start = data.find(b'"')
     while start >= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -50,8 +51,8 @@ def gateway(
         return started[wanted]
 
     yield start
-    for one in started.values():
-        one.stop()
+    with ThreadPoolExecutor() as threads:  # a moment each, and there may be thirty
+        list(threads.map(Stack.stop, started.values()))
 
 
 @pytest.fixture(autouse=True)

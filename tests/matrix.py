@@ -40,6 +40,9 @@ a clear error says so · - = the dialect has no such thing
 """
 
 
+Place = tuple[str, str, str]  # dialect, platform, feature
+
+
 @dataclass
 class Cell:
     good: bool = True
@@ -48,27 +51,29 @@ class Cell:
 
 
 class Matrix:
-    """A pytest plugin."""
+    """A pytest plugin. Where xdist shares the tests out, each of its workers knows which tests there are and
+    reads the log of its own gateway, and tells the process that hears all reports.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._writes = bool(config.getoption("--matrix"))
-        self._cells: dict[tuple[str, str, str], Cell] = defaultdict(Cell)
-        self._features: list[str] = []
+        self._cells: dict[Place, Cell] = defaultdict(Cell)
+        self._features: set[str] = set()
         self._times: list[tuple[Any, float, float]] = []  # marked tests, from when to when
         self._log: Path | None = None
         self._wanted: set[str] = set()
-        self._modules = set() if config.getoption("keyword") else {*CLIENTS, "test_features"}
-        self._whole = bool(self._modules)
+        self._ran: set[str] = set()
+        self._modules = {*CLIENTS, "test_features"}
+        self._partly = bool(config.getoption("keyword"))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            for mark in item.iter_markers("feature"):
-                self._wanted.add(item.nodeid)
-                self._modules.discard(item.path.stem)
-                if mark.args[0] not in self._features:
-                    self._features.append(mark.args[0])
             marks = [mark.args for mark in item.iter_markers("feature")]
             if marks:
+                self._wanted.add(item.nodeid)
+                self._modules.discard(item.path.stem)
+                self._features |= {feature for feature, *_ in marks}
                 item.user_properties.append(("features", marks))
                 item.user_properties.append(("place", _place(item)))
 
@@ -78,7 +83,7 @@ class Matrix:
             return
         if report.when == "teardown":
             return
-        self._wanted.discard(report.nodeid)
+        self._ran.add(report.nodeid)
         for feature, *how in told["features"]:
             cell = self._cells[(*told["place"], feature)]
             cell.good = cell.good and report.passed
@@ -89,21 +94,49 @@ class Matrix:
         self._log = log
         self._times.append((item, began, ended))
 
-    def _read_log(self) -> None:
-        """Finds out what was left out in which cell."""
+    def _left_out(self) -> list[tuple[Place, list[str]]]:
+        """What the log says was left out in which cell."""
         told = [json.loads(line) for line in self._log.open()] if self._log else []
         lost = [
             (one["at"] - one["total_ms"] / 1000, one["dropped"]) for one in told if "dropped" in one
         ]
+        found = []
         for item, began, ended in self._times:
             names = {name for at, dropped in lost if began <= at <= ended for name in dropped}
             for mark in item.iter_markers("feature"):
-                self._cells[(*_place(item), mark.args[0])].left_out |= names
+                found.append(((*_place(item), mark.args[0]), sorted(names)))
+        return found
+
+    def _told_by(self, worker: dict[str, Any]) -> None:
+        """Takes in what a worker knows; all of them know of the same tests."""
+        self._wanted |= set(worker["wanted"])
+        self._features |= set(worker["features"])
+        self._modules &= set(worker["modules"])
+        for place, names in worker["left_out"]:
+            self._cells[place].left_out |= set(names)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of xdist has ended; what one that broke down has seen nobody knows."""
+        told = getattr(node, "workeroutput", {}).get("matrix")
+        if told is None:
+            self._partly = True
+        else:
+            self._told_by(told)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self._whole or self._modules or self._wanted:
+        mine = {
+            "wanted": sorted(self._wanted),
+            "features": sorted(self._features),
+            "modules": sorted(self._modules),
+            "left_out": self._left_out(),
+        }
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput["matrix"] = mine
+            return
+        self._told_by(mine)
+        if self._partly or self._modules or self._wanted - self._ran:
             return  # only a part of the tests ran
-        self._read_log()
         page = self.page()
         if self._writes:
             FILE.write_text(page, encoding="utf-8")

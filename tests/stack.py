@@ -11,6 +11,7 @@ simulator the same thing once more, which gives the same answer, since simulator
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +30,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from app.cli import main
 from app.platforms import PLATFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,6 +79,7 @@ def clean_environ() -> dict[str, str]:
     """The environment without anything that would steer the gateway or a client behind our back."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     kept.pop("PYTEST_CURRENT_TEST", None)
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # each process would compile all modules for itself
     return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
 
 
@@ -148,7 +152,7 @@ class Stack:
 
     def __init__(self, simulators: Simulators, folder: Path, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.simulators = simulators
+        self.simulators, self.folder = simulators, folder
         self.access_log, self._stderr = folder / "access.log", folder / "stderr.log"
         self.environ = clean_environ() | {
             "TOKENS_DATABASE_URL": f"sqlite:///{folder / 'tokens.db'}",
@@ -166,7 +170,7 @@ class Stack:
             self.environ[f"TOKENS_{name.upper()}_BASE_URL"] = base
             self.environ[f"TOKENS_{name.upper()}_KEYS"] = KEY
         self.environ |= settings
-        self.licence = self.tokens("licence", "add", "--label", "end to end").strip()
+        self.licence = _called_here(self.environ, "licence", "add", "--label", "end to end").strip()
         self._process = self._started()
 
     def url(self, platform: str = "") -> str:
@@ -181,6 +185,11 @@ class Stack:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    @property
+    def pid(self) -> int:
+        """The process that gunicorn itself runs in; the workers are its children."""
+        return self._process.pid
 
     @property
     def log(self) -> list[Json]:
@@ -226,6 +235,16 @@ class Stack:
             return requests.get(self.url() + "/health", timeout=2).status_code == 200
         except requests.ConnectionError:
             return False
+
+
+def _called_here(environ: dict[str, str], *words: str) -> str:
+    """What a command of `tokens` prints, run in this process: in one of its own it takes ten times as long."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(os, "environ", environ)
+        code = main(list(words))
+    assert code == 0, err.getvalue()
+    return out.getvalue()
 
 
 def free_port() -> int:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.lift import LEAST, Lifted, lifted
-from app.spool import Base64, Pieces, Spool, Whole
+from app.lift import LEAST, Lifted, lifted, on_disk
+from app.spool import Base64, Pieces, Spool, Whole, json_pieces
 
 BIG = os.urandom(300_001)
 TEXT = base64.b64encode(BIG).decode()
@@ -99,3 +99,33 @@ def test_a_spool_leaves_nothing(tmp_path):
         assert spool.folder.stat().st_mode & 0o077 == 0
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 700_001])
+def test_json_holds_files_as_text(spool, size):
+    data = os.urandom(size)
+    path = spool.keep(data)
+    body = json_pieces({"b": [Base64(path), {"c": Base64(path)}], "text": '"é'})
+
+    text = base64.b64encode(data).decode()
+    assert orjson.loads(b"".join(body)) == {"b": [text, {"c": text}], "text": '"é'}
+    assert len(body) == len(b"".join(body))
+
+
+def test_json_holds_nothing_else(spool):
+    with pytest.raises(TypeError):
+        json_pieces({"a": object()})
+
+
+@pytest.mark.parametrize("data", [b"", b"x", BIG[: LEAST // 2], BIG])
+def test_what_base64_holds_is_on_disk_short_or_long(spool, data):
+    (given,) = read(spool, orjson.dumps([base64.b64encode(data).decode()]))
+    found = on_disk(given, spool)
+
+    assert (found.path.read_bytes(), found.size) == (data, len(data))
+
+
+@pytest.mark.parametrize("value", ["a b", "!", "a", None, 3, "aé"])
+def test_what_is_not_base64_is_not_put_on_disk(spool, value):
+    with pytest.raises(ValueError):
+        on_disk(value, spool)

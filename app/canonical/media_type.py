@@ -87,9 +87,15 @@ def pixels(head: bytes, media_type: str) -> int | None:
     None when the header is not complete or makes no sense, and for every other type. A JPEG may
     keep its size behind megabytes of metadata, so give it the whole file where there is one.
     """
+    size = sides(head, media_type)
+    return None if size is None else size[0] * size[1]
+
+
+def sides(head: bytes, media_type: str) -> tuple[int, int] | None:
+    """Width and height, where `pixels` finds them."""
     read = _SIZES.get(media_type)
     size = read(head) if read else None
-    return None if size is None or 0 in size else size[0] * size[1]
+    return None if size is None or 0 in size else size
 
 
 def _riff(head: bytes) -> str | None:

@@ -22,7 +22,9 @@ class ModelFacts:
     `system_turns` says that a system text may stand in mid-conversation. `mixes_tools` is False
     where functions, the platform's own tools and JSON formats exclude each other; `modalities` are
     what an answer has to be asked for; `max_whole_output` is the most output of an answer that is
-    not streamed. `makes` is set where the model does not talk but make pictures or films.
+    not streamed. `makes` is set where the model does not talk but make pictures or films: in these
+    `ratios` and `resolutions`, small ones first, of so many `lengths` in seconds, and from no more than
+    `most_images`. Nothing said = anything goes.
     """
 
     name: str = ""
@@ -50,3 +52,8 @@ class ModelFacts:
     modalities: tuple[str, ...] = ()
     max_whole_output: int = 0
     makes: Literal["", "image", "video"] = ""
+    free_sizes: bool = False
+    ratios: tuple[str, ...] = ()
+    resolutions: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
+    most_images: int = 0

@@ -10,14 +10,14 @@ import argparse
 import getpass
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.cli.credential_fields import FIELDS, changed, read_fields, read_proxy, read_token
-from app.cli.database import is_there, opened
+from app.cli.database import is_there, looked_at, opened
 from app.cli.keeping import Keeping, all_keys
-from app.cli.why import reasons
-from app.cli.words import Complaint, moment, said, settings, show
+from app.cli.why import healths, reasons
+from app.cli.words import Complaint, file_said, moment, said, settings, show
 from app.config import Settings
 from app.credential import Credential
 from app.platforms import PLATFORMS
@@ -101,13 +101,14 @@ def run(options: argparse.Namespace) -> int:
     if getattr(options, "platform", "") and options.platform not in PLATFORMS:
         known = ", ".join(sorted(PLATFORMS))
         raise Complaint(f"there is no platform {said(options.platform)}; there are {known}")
-    if options.verb == "list" and not is_there(chosen):
-        show(_from_settings(chosen, options.platform), as_json=options.json, if_none=NONE)
-        return 0  # looking makes nothing
-    with opened(chosen) as database:
+    makes = options.verb in ("add", "import") and not getattr(options, "dry_run", False)
+    changes = options.verb != "import" and is_there(chosen)
+    with (opened if makes or changes else looked_at)(chosen) as database:
         return _DO[options.verb](chosen, Keeping(chosen, database), options)
 
 
+Health = Mapping[str, str | None]
+UNKNOWN: Health = {"health": None, "until": None}
 NONE = "no credential yet; `tokens credential add PLATFORM` keeps one"
 
 
@@ -172,7 +173,7 @@ def _switch(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> 
 def _remove(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     kept = keeping.find(options.id, all_keys(chosen))
     if not options.yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise Complaint("nobody can be asked here; say --yes")
         if (
             input(f"forget {kept.name} ({kept.platform} {kept.label}) for good? [y/N] ").lower()
@@ -194,9 +195,11 @@ def _given(options: argparse.Namespace) -> dict[str, str]:
 def _token(options: argparse.Namespace) -> str:
     if options.file:
         return read_token(_first_line(options.file))
+    if sys.stdin is None:
+        raise Complaint("standard input is closed")
     if sys.stdin.isatty():
         return read_token(getpass.getpass("token (not shown): "))
-    return read_token(sys.stdin.readline())
+    return read_token(sys.stdin.buffer.readline().decode("utf-8-sig", errors="replace"))
 
 
 def _proxy(options: argparse.Namespace) -> str:
@@ -205,11 +208,11 @@ def _proxy(options: argparse.Namespace) -> str:
 
 def _first_line(file: str) -> str:
     try:
-        with open(file, encoding="utf-8") as lines:
-            return lines.readline()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not a text"
-        raise Complaint(f"cannot read {file}: {why.lower()}") from error
+        with open(file, "rb") as lines:
+            return lines.readline().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Complaint(f"cannot read {file_said(file)}: {why}") from error
 
 
 # ---------------------------------------------------------------- looking
@@ -217,18 +220,27 @@ def _first_line(file: str) -> str:
 
 def _list(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     kept = [one for one in keeping.table.all() if options.platform in ("", one.platform)]
-    rows = [_row(keeping, one) for one in kept]
-    show(rows + _from_settings(chosen, options.platform), as_json=options.json, if_none=NONE)
+    found = _healths(chosen)
+    rows = [_row(keeping, one, found.get(one.name, UNKNOWN)) for one in kept]
+    rows += [
+        _setting_row(name, key, found.get(key.id, UNKNOWN))
+        for name, one in sorted(chosen.platforms.items())
+        if options.platform in ("", name)
+        for key in one.keys
+    ]
+    show(rows, as_json=options.json, if_none=NONE)
     return 0
 
 
 def _show(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     keys = all_keys(chosen)
     if keeping.table.find(options.id) is None and options.id in keys:
-        show([_setting_row(*keys[options.id])], as_json=options.json)
+        platform, key = keys[options.id]
+        row = _setting_row(platform, key, _healths(chosen).get(key.id, UNKNOWN))
+        show([row], as_json=options.json)
         return 0
     kept = keeping.find(options.id, keys)
-    row = _row(keeping, kept) | {
+    row = _row(keeping, kept, _healths(chosen).get(kept.name, UNKNOWN)) | {
         "base_url": kept.base_url,
         "note": kept.note,
         "created": moment(kept.created_at),
@@ -237,7 +249,17 @@ def _show(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> in
     return 0
 
 
-def _row(keeping: Keeping, kept: Kept) -> dict[str, Any]:
+def _healths(chosen: Settings) -> Mapping[str, Health]:
+    """What is held against each credential, by name; nothing is known where nobody can be asked."""
+    try:
+        return healths(chosen)
+    except Complaint as complaint:
+        print(f"tokens: {complaint}", file=sys.stderr)
+        return {}
+
+
+def _row(keeping: Keeping, kept: Kept, health: Health | None = None) -> dict[str, Any]:
+    """`health` only where it was asked for: what was just changed is told as it is kept."""
     hint = keeping.hint(kept)
     state = "on" if kept.enabled else "off"
     return {
@@ -247,6 +269,7 @@ def _row(keeping: Keeping, kept: Kept) -> dict[str, Any]:
         "label": kept.label,
         "token": hint or None,
         "state": state if hint else "cannot be opened",
+        **(health or {}),
         "groups": list(kept.groups),
         "weight": kept.weight,
         "priority": kept.priority,
@@ -255,16 +278,7 @@ def _row(keeping: Keeping, kept: Kept) -> dict[str, Any]:
     }
 
 
-def _from_settings(chosen: Settings, platform: str) -> list[dict[str, Any]]:
-    return [
-        _setting_row(name, key)
-        for name, one in sorted(chosen.platforms.items())
-        if platform in ("", name)
-        for key in one.keys
-    ]
-
-
-def _setting_row(platform: str, key: Credential) -> dict[str, Any]:
+def _setting_row(platform: str, key: Credential, health: Health) -> dict[str, Any]:
     token = key.token.reveal()
     return {
         "id": None,
@@ -273,6 +287,7 @@ def _setting_row(platform: str, key: Credential) -> dict[str, Any]:
         "label": key.label,
         "token": f"…{token[-4:]}" if len(token) > 20 else "…",
         "state": "on",
+        **health,
         "groups": list(key.groups),
         "weight": key.weight,
         "priority": key.priority,

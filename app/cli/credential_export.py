@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from app.cli.keeping import Keeping
-from app.cli.words import Complaint
+from app.cli.words import Complaint, file_said
 from app.config import Settings
 from app.storage.credentials import LIMITS, Kept
 
@@ -28,7 +28,8 @@ def run(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
     try:
         descriptor = os.open(options.out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise Complaint(f"cannot make {options.out}: {(error.strerror or '').lower()}") from error
+        why = (error.strerror or str(error)).lower()
+        raise Complaint(f"cannot make {file_said(options.out)}: {why}") from error
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     print(f"{len(kept)} credentials are in {options.out}", file=sys.stderr)

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.cli.words import Complaint
+from app.cli.words import Complaint, looks_secret
 from app.config import BadSetting, check_url
 from app.credential import Limits
 from app.storage.credentials import LIMITS
 from app.upstream.names import read_groups
 
-LONGEST_LABEL = 200  # characters, what the column holds
+LONGEST = {
+    "label": 200,
+    "note": 2000,
+    "base_url": 2000,
+}  # characters; a label is what its column holds
 LONGEST_TOKEN = 4096
+LEAST_LOOKED_FOR = 6  # shorter ones are parts of common words, and in earnest there are none
+LONGEST_PROXY = 2000
+MOST_GROUPS = 64
 MOST_WEIGHT = 1000
 MOST_PRIORITY = 1000
 MOST_LIMIT = 10**15
 NO_LIMIT = "none"
 _TOKEN = re.compile(r"[!-~]+")
 FIELDS = ("label", "groups", "weight", "priority", "base_url", *LIMITS, "note", "enabled")
+NUMBERS = ("weight", "priority", *LIMITS)
 SECRETS = ("token", "proxy")
+_UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of others, line ends
 
 
 def read_fields(given: Mapping[str, str]) -> dict[str, Any]:
@@ -56,12 +66,29 @@ def read_proxy(text: str) -> str:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
-    if not good:
+    if not good or len(address) > LONGEST_PROXY or _is_unshown(address) or " " in address:
         raise Complaint("a proxy should be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT")
     return address
 
 
+def check_unsealed(secrets: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    """Complains of a token that stands in a field that is kept as it is, and not only in the seal."""
+    token = secrets.get("token", "")
+    if len(token) < LEAST_LOOKED_FOR:
+        return
+    for name in ("label", "note", "base_url", "groups"):
+        value = values.get(name, "")
+        if any(token in one for one in ([value] if isinstance(value, str) else value)):
+            raise Complaint(f"{name} holds the token, which only its own field keeps sealed")
+
+
 def _read(name: str, text: str) -> Any:
+    if name in ("label", "note", "groups") and looks_secret(text):
+        raise Complaint(
+            f"{name} holds what looks like a token, which only its own field keeps sealed"
+        )
+    if len(text) > LONGEST.get(name, len(text)):
+        raise Complaint(f"a {name} has at most {LONGEST[name]} characters")
     if name == "groups":
         return _groups(text)
     if name == "weight":
@@ -74,17 +101,21 @@ def _read(name: str, text: str) -> Any:
         return _base_url(text)
     if name == "enabled":
         return _boolean(text)
-    if name == "label" and len(text) > LONGEST_LABEL:
-        raise Complaint(f"a label has at most {LONGEST_LABEL} characters")
-    if "\0" in text:
-        raise Complaint(f"{name} holds a character that cannot be kept")
+    if _is_unshown(text):
+        raise Complaint(f"{name} holds a line end or another character that no list can show")
     return text
+
+
+def _is_unshown(text: str) -> bool:
+    return any(unicodedata.category(char) in _UNSHOWN for char in text)
 
 
 def _groups(text: str) -> tuple[str, ...]:
     groups = read_groups(text) if text.strip() else ()
     if text.strip() and not groups:
         raise Complaint("groups are words of letters, digits and . _ : - separated by commas")
+    if len(groups) > MOST_GROUPS:
+        raise Complaint(f"there are at most {MOST_GROUPS} groups")
     return tuple(dict.fromkeys(groups))
 
 

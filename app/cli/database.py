@@ -24,6 +24,23 @@ def opened(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
+@contextmanager
+def looked_at(settings: Settings) -> Iterator[Database | None]:
+    """The database as it is, of which nothing is changed; None where there is none yet."""
+    database = named(settings, read_only=True)
+    try:
+        there = database.file is None or database.file.exists()
+        version = database.version() if there else None
+        check_version(version)
+        if version not in (None, HEAD):
+            raise Complaint("the database is older than this program; `tokens serve` updates it")
+        yield database if version else None
+    except DatabaseTrouble as trouble:
+        raise _complaint(database, trouble) from trouble
+    finally:
+        database.close()
+
+
 def named(settings: Settings, *, read_only: bool = False) -> Database:
     """The database these settings name, as it is."""
     try:

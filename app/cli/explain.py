@@ -7,7 +7,7 @@ from typing import Any
 
 from app.cli.database import is_there, opened
 from app.cli.pooled import looking
-from app.cli.words import Complaint, moment, platforms, settings, show
+from app.cli.words import Complaint, looks_secret, moment, platforms, said, settings, show
 from app.config import Settings
 from app.errors import BadRequest
 from app.pool.choice import Wanted, choose, verdict
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     with looking(chosen) as pool:
         for group in groups:
             if not pool.knows_group(group):
-                raise Complaint(f"there is no group {group}; callers are told so with a 400")
+                raise Complaint(f"there is no group {said(group)}; callers are told so with a 400")
         rows = explained(pool, options.platform, wanted)
     show(rows, as_json=options.json, if_none=f"{options.platform} has no credential")
     return 0 if any(row["serves"] for row in rows) else 1
@@ -80,7 +80,10 @@ def explained(pool: Pool, platform: str, wanted: Wanted) -> list[dict[str, Any]]
 def _named(chosen: Settings, options: argparse.Namespace) -> Named:
     known = platforms(chosen)
     if options.platform not in known:
-        raise Complaint(f"there is no platform {options.platform}; there are {', '.join(known)}")
+        name = said(options.platform)
+        raise Complaint(f"there is no platform {name}; there are {', '.join(known)}")
+    if looks_secret(options.model):
+        raise Complaint("--model should be the name of a model; this looks like a key")
     try:
         return known[options.platform].catalogue.names.read(options.model)
     except BadRequest as error:
@@ -100,7 +103,7 @@ def _licence(chosen: Settings, name: str) -> Licence:
         with opened(chosen) as database:
             found = Licences(database).find(name)
     if found is None:
-        raise Complaint(f"there is no licence {name}; `tokens licence list` shows all")
+        raise Complaint(f"there is no licence {said(name)}; `tokens licence list` shows all")
     return found
 
 

@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app.cli.credential_fields import check_unsealed
 from app.cli.words import Complaint, said
 from app.config import Settings
 from app.credential import Credential, Limits, fingerprint
@@ -23,12 +25,21 @@ from app.storage.health import Health
 LOST = "put the right file in its place, or give each credential its token again: `tokens credential edit ID --token`"
 
 
+class NoneKept(Credentials):
+    """The table before there is a database. Looking makes none."""
+
+    def __init__(self) -> None:
+        pass
+
+    def _select(self, condition: object) -> list[Kept]:
+        return []
+
+
 class Keeping:
     """The table of credentials with the keys that open it."""
 
-    def __init__(self, chosen: Settings, database: Database) -> None:
-        self.table = Credentials(database)
-        self._health = Health(database)
+    def __init__(self, chosen: Settings, database: Database | None) -> None:
+        self.table = Credentials(database) if database else NoneKept()
         self._database = database
         self._redis_url = chosen.redis_url
         self._file = Path(chosen.seal_file)
@@ -72,6 +83,8 @@ class Keeping:
             seal = Seal.make(self._file)
         except OSError as error:
             raise Complaint(f"cannot write {self._file}: {error.strerror}") from error
+        except BadKeyFile as error:
+            raise Complaint(f"{error}; remove it, or correct TOKENS_SEAL_FILE") from error
         print(
             f"made {self._file}: it alone opens the tokens; keep a copy of it, apart from the database's",
             file=sys.stderr,
@@ -85,7 +98,8 @@ class Keeping:
     def row(
         self, platform: str, secrets: Mapping[str, str], values: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """A row for the table."""
+        """A row for the table; complains of a token outside the seal."""
+        check_unsealed(secrets, values)
         name = new_name()
         return {
             **values,
@@ -123,7 +137,10 @@ class Keeping:
     ) -> Kept:
         """Changes columns, and puts other secrets into the seal if there are any."""
         columns = dict(values)
-        if secrets is not None:
+        if secrets is None:
+            check_unsealed(self._known(kept) or {}, values)
+        else:
+            check_unsealed(secrets, asdict(kept) | columns)
             columns["sealed"] = self._sealing(kept.name, secrets)
             columns["fingerprint"] = fingerprint(kept.platform, secrets["token"])
         try:
@@ -134,7 +151,8 @@ class Keeping:
     def forgive(self, kept: Kept) -> None:
         """Nothing is held against it any more."""
         now = time.time()
-        rests = [Rest(**row) for row in self._health.of(kept.name)]
+        assert self._database is not None, "a credential was found without one"
+        rests = [Rest(**row) for row in Health(self._database).of(kept.name)]
         pardons = [forgiven(one.credential, one.model, one.kind, now) for one in rests]
         if pardons:
             for board in make_boards(self._database, self._redis_url):
@@ -142,11 +160,18 @@ class Keeping:
 
     def hint(self, kept: Kept) -> str:
         """The end of the token, by which its owner knows it again; dots where it is too short to tell."""
-        try:
-            token = self._load().open(kept.name, kept.sealed).get("token", "")
-        except (BadKeyFile, CannotOpen):
+        known = self._known(kept)
+        if known is None:
             return ""
+        token = known.get("token", "")
         return f"…{token[-4:]}" if len(token) > 20 else "…"
+
+    def _known(self, kept: Kept) -> dict[str, str] | None:
+        """The secrets, if they can be opened."""
+        try:
+            return self._load().open(kept.name, kept.sealed)
+        except (BadKeyFile, CannotOpen):
+            return None
 
 
 def all_keys(chosen: Settings) -> dict[str, tuple[str, Credential]]:

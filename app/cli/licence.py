@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from app.cli.database import is_there, opened
-from app.cli.words import Complaint, moment, settings, show
+from app.cli.words import Complaint, moment, said, settings, show
 from app.platforms import PLATFORMS
 from app.storage.licences import Licence, Licences
 from app.upstream.names import read_groups
@@ -103,7 +103,7 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
     platforms = _names(options.platforms)
     if unknown := [name for name in platforms if name not in PLATFORMS]:
         known = ", ".join(sorted(PLATFORMS))
-        raise Complaint(f"there is no platform {unknown[0]}; there are {known}")
+        raise Complaint(f"there is no platform {said(unknown[0])}; there are {known}")
     if len(options.label) > _LONGEST_LABEL:
         raise Complaint(f"a label has at most {_LONGEST_LABEL} characters")
     now = time.time()
@@ -130,7 +130,9 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
 def _change(table: Licences, options: argparse.Namespace) -> int:
     licence = table.find(options.name)
     if licence is None:
-        raise Complaint(f"there is no licence {options.name}; `tokens licence list` shows all")
+        raise Complaint(
+            f"there is no licence {said(options.name)}; `tokens licence list` shows all"
+        )
     if options.verb == "revoke":
         licence = table.revoke(licence, time.time())
     elif options.verb == "extend":
@@ -167,7 +169,7 @@ def _later_end(licence: Licence, span: str, now: float) -> int | None:
 def _end(span: str, begin: float, now: float) -> int:
     found = _SPAN.fullmatch(span)
     if found is None:
-        raise Complaint(f"{span!r} is not a span of time that lies ahead; write {_SPANS}")
+        raise Complaint(f"{said(span)!r} is not a span of time that lies ahead; write {_SPANS}")
     seconds = float(found[1]) * _SECONDS[found[2]]  # infinite where an int would be endless
     if begin + seconds > now + _LONGEST_YEARS * _SECONDS["y"]:
         raise Complaint(f"a licence may end at most {_LONGEST_YEARS}y from now")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from app.cli.words import Complaint, settings, show
+from app.cli.words import Complaint, file_said, settings, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def _opened(name: str) -> Iterator[TextIO]:
         with open(name, encoding="utf-8", errors="replace") as file:
             yield file
     except OSError as error:
-        raise Complaint(f"cannot read {name}: {error.strerror}") from error
+        raise Complaint(f"cannot read {file_said(name)}: {error.strerror}") from error
 
 
 def counted(lines: Iterable[str]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.cli.words import Complaint, platforms, settings, show
+from app.cli.words import Complaint, platforms, said, settings, show
 from app.config import Settings
 from app.errors import GatewayError
 from app.upstream.platform import Platform
@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     known = platforms(chosen)
     if options.platform and options.platform not in known:
-        raise Complaint(f"there is no platform {options.platform}; there are {', '.join(known)}")
+        name = said(options.platform)
+        raise Complaint(f"there is no platform {name}; there are {', '.join(known)}")
     wanted = [known[name] for name in sorted(known) if options.platform in ("", name)]
     if options.verb == "list":
         show([row for platform in wanted for row in rows(platform)], as_json=options.json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 CALENDAR_END = 253402300799  # Python knows no year after 9999
 MOST_SAID = 16  # characters; tokens and licences are longer
+_RUN = re.compile(r"[A-Za-z0-9_-]{16,}")
+_PIECE = re.compile(r"[A-Za-z0-9]+")
+_LONG_RUN = 30
+_LONG_PIECE, _MIXED_PIECE = 16, 8  # characters between hyphens
 
 
 class Complaint(Exception):
@@ -58,6 +63,31 @@ def said(word: str) -> str:
     the wrong place (S-008).
     """
     return word if len(word) <= MOST_SAID else "…"
+
+
+def file_said(name: str) -> str:
+    """A file for a complaint to name, unless it is none and may be a token."""
+    return name if os.path.exists(name) or not looks_secret(name) else "…"
+
+
+def looks_secret(text: str) -> bool:
+    """Whether there is a word in it that looks like a token: long, with digits among the letters, as
+    they are made and words, dates, versions and UUIDs are not.
+    """
+    return any(
+        len(piece) >= _LONG_PIECE
+        and _is_mixed(piece)
+        or len(run) >= _LONG_RUN
+        and len(piece) >= _MIXED_PIECE
+        and _is_mixed(piece)
+        and piece not in (piece.lower(), piece.upper())
+        for run in _RUN.findall(text)
+        for piece in _PIECE.findall(run)
+    )
+
+
+def _is_mixed(piece: str) -> bool:
+    return not piece.isalpha() and not piece.isdigit()
 
 
 def show(

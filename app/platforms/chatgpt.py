@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.platforms.openai_images import OpenAIImages
 from app.secret import Secret
 from app.upstream.platform import Catalogue, Chat, Framing, Platform, Send
 from app.web.platform import blueprint
@@ -23,6 +24,8 @@ def _address(base_url: str, token: Secret, model: str, framing: Framing) -> Send
     return _follow(f"{base_url}/chat/completions", token)
 
 
+CATALOGUE = Catalogue.load(Path(__file__).with_suffix(".json"))
+
 PLATFORM = Platform(
     name="chatgpt",
     title="ChatGPT",
@@ -30,7 +33,8 @@ PLATFORM = Platform(
     key_variables=("OPENAI_API_KEY",),
     owner="openai",
     chat=Chat(dialect=openai_chat, address=_address, follow=_follow, probe="/models"),
-    catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
+    images=OpenAIImages(_follow, CATALOGUE),
+    catalogue=CATALOGUE,
 )
 
 bp = blueprint(PLATFORM)

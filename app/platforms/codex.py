@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.platforms.openai_images import OpenAIImages
 from app.secret import Secret
 from app.upstream.platform import Catalogue, Chat, Framing, Platform, Send
 from app.web.native import mount_passage
@@ -24,6 +25,8 @@ def _address(base_url: str, token: Secret, model: str, framing: Framing) -> Send
     return _follow(f"{base_url}/responses", token)
 
 
+CATALOGUE = Catalogue.load(Path(__file__).with_suffix(".json"))
+
 PLATFORM = Platform(
     name="codex",
     title="Codex",
@@ -38,7 +41,8 @@ PLATFORM = Platform(
         forwards=frozenset({"openai-beta", "session-id", "thread-id", "x-client-request-id"}),
         switches={"x-tokens-disable-codex-image-generation": "image_generation"},
     ),
-    catalogue=Catalogue.load(Path(__file__).with_suffix(".json")),
+    images=OpenAIImages(_follow, CATALOGUE),
+    catalogue=CATALOGUE,
 )
 
 bp = blueprint(PLATFORM)

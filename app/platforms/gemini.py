@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from app.platforms import google
-from app.upstream.platform import Platform
+from app.platforms.google_images import GoogleImages
+from app.upstream.platform import Memory, Platform
 from app.web.native import mount_passage
 from app.web.platform import blueprint
 
-PLATFORM = Platform(
+
+def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | None) -> Platform:
+    """With what is known of the models, by the operator too."""
+    return replace(platform, images=GoogleImages(platform.catalogue.facts))
+
+
+_BARE = Platform(
     name="gemini",
     title="Gemini",
     base_url=google.BASE_URL,
@@ -15,7 +26,9 @@ PLATFORM = Platform(
     owner="google",
     chat=google.GENERATE,
     catalogue=google.CATALOGUE,
+    equip=_equipped,
 )
+PLATFORM = _equipped(_BARE, {}, None)
 
 bp = blueprint(PLATFORM)
 for version in ("v1beta", "v1"):

@@ -2,12 +2,13 @@
 
 That endpoint does chats, tools and pictures well. What it does badly or not at all goes to Google's
 own API: documents and films, Google's tools and safety settings, thoughts, and whatever callers of
-Google's own dialect say.
+Google's own dialect say. Pictures and films are made there too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import orjson
 from app.canonical.parts import Audio, Document, ToolResult, Video
 from app.canonical.request import ChatRequest, Turn
 from app.platforms import gemini_official_wire, google
+from app.platforms.google_images import GoogleImages
+from app.platforms.google_videos import GoogleVideos
 from app.secret import Secret
-from app.upstream.platform import Chat, Framing, Platform, Send
+from app.upstream.platform import Chat, Framing, Memory, Platform, Send
 from app.web.platform import blueprint
 from app.wire import gemini_generate
 from app.wire.dialect import Dialect
@@ -66,7 +69,13 @@ def _is_awkward(turn: Turn) -> bool:
     return False
 
 
-PLATFORM = Platform(
+def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | None) -> Platform:
+    """With what is known of the models, by the operator too."""
+    facts = platform.catalogue.facts
+    return replace(platform, images=GoogleImages(facts), videos=GoogleVideos(facts))
+
+
+_BARE = Platform(
     name="gemini_official",
     title="Gemini Official",
     base_url=google.BASE_URL,
@@ -77,6 +86,8 @@ PLATFORM = Platform(
         orjson.loads(Path(__file__).with_suffix(".json").read_bytes())
     ),
     pick=_pick,
+    equip=_equipped,
 )
+PLATFORM = _equipped(_BARE, {}, None)
 
 bp = blueprint(PLATFORM)

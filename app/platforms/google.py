@@ -6,9 +6,13 @@ as events with `alt=sse` and as one JSON array without.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from app.errors import BadRequest
 from app.secret import Secret
 from app.upstream.platform import Catalogue, Chat, Framing, Send
 from app.wire import gemini_generate
@@ -20,6 +24,16 @@ CALLS: dict[Framing, str] = {
     "events": "streamGenerateContent?alt=sse",
     "array": "streamGenerateContent",
 }
+
+
+def seed(extras: Mapping[str, Any]) -> int | None:
+    """The seed that is asked for, in whichever way forms and JSON write numbers."""
+    value = extras.get("seed")
+    if value in (None, ""):
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,10}", str(value), re.ASCII):
+        raise BadRequest("{field} must be a whole number", param="seed", field="seed")
+    return int(value)
 
 
 def follow(url: str, token: Secret) -> Send:

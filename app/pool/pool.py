@@ -70,6 +70,11 @@ class Pool:
     def has_any(self, platform: str) -> bool:
         return any(one.credential.enabled for one in self._members.get(platform, {}).values())
 
+    def credential(self, platform: str, name: str) -> Credential | None:
+        """The credential of this id, however it stands: what was begun with it needs it again."""
+        member = self._members.get(platform, {}).get(name)
+        return None if member is None else member.credential
+
     def knows_group(self, group: str) -> bool:
         return group in self._groups
 

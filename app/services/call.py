@@ -34,7 +34,8 @@ class ChatCall:
     """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
 
     `strict` refuses what would lose a field. `sets` is what parameters in its name ask for,
-    `groups` those whose credentials may serve. `raw` are the bytes of `body`, without what the path
+    `groups` those whose credentials may serve, `shape` how a picture
+    or a film should look. `raw` are the bytes of `body`, without what the path
     said. `array` asks for the framing that is a JSON array. `say` words an error for this caller.
     `session` is what should be served by one credential together. `record` collects what the access
     log will say.
@@ -54,6 +55,7 @@ class ChatCall:
     usual_budget: int = 1024  # where thinking is asked for by name and nobody says how much
     strict: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
+    shape: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     session: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -68,6 +68,13 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned(Brought):
+    """The one credential of the pool that a thing belongs to (C-209)."""
+
+    only_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Persistence:
     """How hard it is tried: no further attempt is begun after `seconds`, and nobody waits longer than
     `wait_seconds` for a credential that rests. Of calls to a platform, `percent` may be repeats of
@@ -211,7 +218,7 @@ class _Attempt:
         self._source.failed(self.credential.id, error)
 
 
-Source = Brought | Pooled
+Source = Brought | Pinned | Pooled
 
 
 class Sources:

@@ -75,6 +75,14 @@ def setting(text: str, name: str, default: float) -> float:
     return default
 
 
+def value(text: str, name: str) -> str | None:
+    """What the first directive that names this gives it: "" for the bare word, None if none does."""
+    for each in directives(text):
+        if name in each.settings or name in each.words:
+            return each.settings.get(name, "")
+    return None
+
+
 def _read(line: str) -> Directive:
     tokens = [token.strip(".,;!?\"'`()").lower() for token in line.split()]
     pairs = [token.partition("=") for token in tokens if token]

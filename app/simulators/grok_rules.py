@@ -194,7 +194,7 @@ RESPONSE = record(
 
 def accept(body: Any) -> Body:
     """A chat the vendor would answer; raises `Refused` with its words for the first thing wrong."""
-    _fitting(REQUEST, body)
+    fitting(REQUEST, body)
     if body.get("search_parameters") is not None:
         raise Refused(
             "Live search is deprecated. Please switch to the Agent Tools API.",
@@ -223,15 +223,16 @@ def accept(body: Any) -> Body:
 
 def accept_response(body: Any) -> Body:
     """The same for `/responses`."""
-    _fitting(RESPONSE, body)
+    fitting(RESPONSE, body)
     _effort(body["model"], (body.get("reasoning") or {}).get("effort"), "reasoning_effort")
     for item in body["input"] if isinstance(body["input"], list) else ():
         if isinstance(item, dict) and isinstance(item.get("content"), list):
-            _fitting(array(_input_parts), item["content"])
+            fitting(array(_input_parts), item["content"])
     return dict(body)
 
 
-def _fitting(check: Check, body: Any) -> None:
+def fitting(check: Check, body: Any) -> None:
+    """Raises the 422 of a JSON parser for a body of another shape."""
     try:
         check(body, "")
     except Refused as refused:

@@ -97,22 +97,17 @@ class Credentials:
         made = self._database.write(work)
         return self._select(credentials.c.id == made)[0]
 
-    def add_many(
-        self, rows: Sequence[Mapping[str, Any]], *, dry: bool = False
-    ) -> list[AlreadyKept | None]:
-        """Keeps new ones in one transaction, or only looks; what is there already is told for each."""
+    def add_many(self, rows: Sequence[Mapping[str, Any]]) -> list[AlreadyKept | None]:
+        """Keeps new ones in one transaction; what is there already is told for each."""
 
         def work(connection: sa.Connection) -> list[AlreadyKept | None]:
             found: list[AlreadyKept | None] = []
-            seen: dict[tuple[str, str], str] = {}
-            if rows and not dry:
+            if rows:
                 grown(connection, FAMILY)
             for row in rows:
-                key = row["platform"], row["fingerprint"]
-                twin = seen.get(key) or self._twin(connection, *key)
+                twin = self._twin(connection, row["platform"], row["fingerprint"])
                 found.append(AlreadyKept(twin) if twin else None)
-                seen.setdefault(key, row["name"])
-                if twin is None and not dry:
+                if twin is None:
                     connection.execute(credentials.insert().values(_columns(row)))
             return found
 

@@ -202,6 +202,7 @@ def _lost(fresh: bool) -> GatewayError:
     twice.
     """
     error = Unreachable("the platform closed the connection without an answer")
+    error.may_be_done = True
     if fresh:
         error.verdict = "stop"
         error.may_retry = False

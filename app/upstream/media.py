@@ -66,6 +66,10 @@ class Errand:
             first_byte_seconds=self.seconds,
             repeat_stale=method == "GET" and not self.verbatim,
         )
+        return self.accepted(answer)
+
+    def accepted(self, answer: Answer) -> Answer:
+        """The answer again; unless it is a refusal, which is raised as what it means."""
         if 200 <= answer.status < 300:
             return answer
         try:
@@ -129,8 +133,8 @@ class ImageEngine(Protocol):
     what it cannot do; nothing has been asked by then.
     """
 
-    read_error: ReadError
-    streams: bool  # whether pictures can be seen on their way
+    @property
+    def read_error(self) -> ReadError: ...
 
     def fitted(self, job: ImageJob) -> ImageJob: ...
 
@@ -145,7 +149,8 @@ class VideoEngine(Protocol):
     same credential. `begin` gives the platform's name for the job.
     """
 
-    read_error: ReadError
+    @property
+    def read_error(self) -> ReadError: ...
 
     def fitted(self, job: VideoJob) -> VideoJob: ...
 

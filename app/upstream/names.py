@@ -50,12 +50,13 @@ class Suffix:
 @dataclass(frozen=True, slots=True)
 class Alias:
     """Another name of a model. `note` says how the engine behind it differs from what the name
-    promises.
+    promises, `sets` what the name asks for by itself.
     """
 
     name: str
     model: str
     note: str = ""
+    sets: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ class Names:
         alias = self._aliases.get(base)
         model = alias.model if alias else base
         sets = self._sets(base, model, pieces)
+        if alias:
+            sets = {**alias.sets, **sets}
         return Named(asked, base, model, sets, groups, alias.note if alias else "")
 
     def _apart(self, name: str) -> tuple[str, list[str]]:

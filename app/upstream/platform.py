@@ -225,6 +225,7 @@ class Platform:
     chat: Chat
     images: ImageEngine | None = None
     videos: VideoEngine | None = None
+    engine: str = ""
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
     beta_header: str = ""
     pick: Callable[[Dialect, ChatRequest, Mapping[str, Any]], Chat] | None = None

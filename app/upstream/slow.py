@@ -102,6 +102,7 @@ def _named(error: requests.RequestException) -> GatewayError:
     lost = Unreachable("the platform closed the connection without an answer")
     lost.verdict = "stop"
     lost.may_retry = False
+    lost.may_be_done = True
     return lost
 
 

@@ -15,6 +15,7 @@ from app.canonical.events import Trouble
 from app.errors import BrokenTransfer, GatewayError
 from app.services.call import ChatCall, Deaf
 from app.services.chat import Relayed
+from app.services.media_chat import makes_pictures
 from app.upstream.names import shown
 from app.upstream.platform import Platform
 from app.upstream.transport import Leash
@@ -26,7 +27,7 @@ from app.web.intake import read_json
 from app.web.naming import explain, read_name
 from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
 from app.web.session import OURS, opening, session_key, session_named, without_ours
-from app.web.wishes import NAMES, read_wishes
+from app.web.wishes import NAMES, SHAPE, read_wishes
 from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
 from app.wire.dialect import Dialect, Telling
 
@@ -98,6 +99,7 @@ def relay(
     from `raw`.
     """
     wishes = read_wishes(request.args, body, hub.defaults)
+    shape = {name: given[name] for given in (body, request.args) for name in SHAPE & given.keys()}
     if NAMES & body.keys():
         body = {name: value for name, value in body.items() if name not in NAMES}
         raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
@@ -144,6 +146,7 @@ def relay(
         usual_budget=hub.defaults.thinking_budget,
         strict=wishes.strict or g.caller.is_strict,
         sets=named.sets,
+        shape=shape,
         groups=named.groups,
         session=session_key(g.caller, platform.name, session),
         headers=forwarded(hub, platform, spoken),
@@ -153,7 +156,10 @@ def relay(
     )
     relayed = None
     try:
-        relayed = hub.chat.serve(platform, call)
+        if makes_pictures(platform, call):
+            relayed = hub.picture_chat.serve(platform, call, request.host_url)
+        else:
+            relayed = hub.chat.serve(platform, call)
     finally:
         if relayed is None or isinstance(relayed.body, bytes):
             stop(ear)

@@ -70,6 +70,7 @@ def register_failures(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def tell_routing(error: HTTPException) -> Response:
+        let_go(error)
         if isinstance(error, MethodNotAllowed):
             response = told(
                 errors.WrongMethod("{method} is not allowed here", method=request.method)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.media.inbound import Fetcher
 from app.media.store import Store
 from app.pool.keeper import Keeper
 from app.services.chat import ChatRelay
+from app.services.images import ImageDesk
+from app.services.media_chat import PictureChat
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Sources
@@ -47,6 +51,9 @@ class Root:
 class Gateway:
     access: Access
     chat: ChatRelay
+    images: ImageDesk
+    picture_chat: PictureChat
+    fetcher: Fetcher
     passage: Passage
     sources: Sources
     keeper: Keeper
@@ -60,6 +67,7 @@ class Gateway:
     defaults: Defaults
     root: Root
     body_bytes: int
+    spool_folder: Path
     send_seconds: float
     cors_origins: frozenset[str]
 

@@ -7,7 +7,7 @@ everything else we do, so a body of known length is received straight from the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from app.wire.names import given_twice
 DEEPEST = 64
 SMALL = 65536  # bytes; below this, looking at every byte costs next to nothing
 _PIECE = 1 << 20
+_SLICE = 1 << 16
 
 
 def read_json(request: Request, most_bytes: int) -> tuple[bytes, dict[str, Any]]:
@@ -54,6 +55,26 @@ def read_body(request: Request, most_bytes: int) -> bytes:
     if int(length) > most_bytes:
         raise _too_large(most_bytes)
     return _read_known(environ, int(length))
+
+
+def body_pieces(request: Request, most_bytes: int) -> Iterator[bytes]:
+    """The body a piece at a time, for those who put it elsewhere than in memory."""
+    environ = request.environ
+    coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise WrongMedia("a body with content coding {coding} is not read here", coding=coding[:40])
+    length = environ.get("CONTENT_LENGTH") or ""
+    known = int(length) if length.isdecimal() else None
+    if known is not None and known > most_bytes:
+        raise _too_large(most_bytes)
+    stream, have = environ["wsgi.input"], 0
+    while piece := stream.read(_SLICE if known is None else min(_SLICE, known - have)):
+        have += len(piece)
+        if have > most_bytes:
+            raise _too_large(most_bytes)
+        yield piece
+    if known is not None and have < known:
+        raise BadRequest("the body is shorter than its declared length")
 
 
 def _read_known(environ: Mapping[str, Any], length: int) -> bytes:

@@ -117,15 +117,16 @@ def openai_entry(model: Model, platform: Platform, prefix: str = "") -> Json:
     """Never null and never of a wrong type: strict clients drop the whole list for one bad field
     (K-027).
     """
-    return {
+    entry: Json = {
         "id": prefix + model.id,
         "object": "model",
         "created": model.created,
         "owned_by": platform.owner,
         "name": model.name,
-        "context_length": model.context,
-        "max_output_tokens": model.max_output,
     }
+    if model.context:  # what makes pictures or films has no such limits
+        entry |= {"context_length": model.context, "max_output_tokens": model.max_output}
+    return entry
 
 
 def anthropic_entry(model: Model) -> Json:

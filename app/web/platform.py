@@ -6,6 +6,7 @@ from flask import Blueprint
 
 from app.upstream.platform import Platform
 from app.web.chat import mount_chat
+from app.web.images import mount_images
 from app.web.models import mount_models
 
 
@@ -13,5 +14,7 @@ def blueprint(platform: Platform) -> Blueprint:
     """A blueprint under the platform's name with all shared routes; the platform adds its own."""
     bp = Blueprint(platform.name, __name__, url_prefix=f"/{platform.name}")
     mount_chat(bp, platform)
+    if platform.images is not None:
+        mount_images(bp, platform)
     mount_models(bp, platform)
     return bp

@@ -12,7 +12,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields
 
-from app.errors import BadRequest
+from app.errors import BadRequest, let_go
 
 MOST_MESSAGES = 10_000
 MOST_TOOLS = 2_000
@@ -110,10 +110,14 @@ class ResponsesShape(Schema):
 
 def check(schema: Schema, body: Mapping[str, Any]) -> None:
     """Raises `BadRequest` for the first field that is wrong."""
-    wrong = schema.validate(body)
-    if wrong:
-        name = next(iter(wrong))
-        template = wrong[name][0] if isinstance(wrong[name], list) else "{field} is invalid"
-        if template == "Missing data for required field.":
-            template = "{field} is required"
-        raise BadRequest(template, param=str(name), field=str(name))
+    try:
+        schema.load(body)
+        return
+    except ValidationError as error:
+        wrong: Any = error.messages
+        let_go(error)  # the schema's frame holds it, and so the whole call
+    name = next(iter(wrong))
+    template = wrong[name][0] if isinstance(wrong[name], list) else "{field} is invalid"
+    if template == "Missing data for required field.":
+        template = "{field} is required"
+    raise BadRequest(template, param=str(name), field=str(name))

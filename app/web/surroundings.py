@@ -6,6 +6,7 @@ import os
 
 from flask import Flask, Response, g, request
 
+from app.errors import let_go
 from app.web.gateway import gateway
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
@@ -28,6 +29,8 @@ def register_surroundings(app: Flask) -> None:
     @app.before_request
     def begin() -> Response | None:
         hub = gateway()
+        if request.routing_exception is not None:
+            let_go(request.routing_exception)
         g.request_id = "req_" + os.urandom(12).hex()
         g.record = {
             "request": g.request_id,

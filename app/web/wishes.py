@@ -24,6 +24,7 @@ NAMES = frozenset(
         "strict",
     }
 )
+SHAPE = frozenset({"resolution", "aspect_ratio"})  # of what is made, where something is
 TRUE = {"true": True, "1": True, "false": False, "0": False}
 MOST_ATTEMPTS = 100
 MOST_WHOLE = 2**53  # beyond this, JSON numbers are not exact

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import clear_cache  # type: ignore[attr-defined]
 
 import orjson
 from gevent import GreenletExit, socket
@@ -48,12 +49,16 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """The connection keeps its last request until the next one comes, so that has to go without
-        its headers: they hold the caller's token (R-077). One of them is looked at once more.
+        its headers and its query: they hold the caller's token (R-077). One header is looked at
+        once more.
         """
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
             req.headers = [one for one in req.headers if one[0] == "CONNECTION"]
+            if req.query:
+                req.uri = req.query = ""
+                clear_cache()  # of addresses that were taken apart
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answers what never becomes a request of ours in JSON (C-181). Only the kind of error is

@@ -8,7 +8,7 @@ import pytest
 
 from app.platforms import PLATFORMS
 from app.simulators import SIMULATORS
-from tests.architecture.source import APP, ROOT, modules, name_of
+from tests.architecture.source import APP, ROOT, files, name_of, tree
 
 AT_HOME = ("app/platforms/", "app/simulators/")
 ALLOWED = {  # a default an operator may change, and the words that show a newcomer the way
@@ -30,14 +30,14 @@ def test_there_is_a_simulator_for_every_platform_and_none_besides():
     assert set(SIMULATORS) == set(PLATFORMS)
 
 
-@pytest.mark.parametrize("path, tree", list(modules()), ids=lambda value: None)
-def test_no_platform_is_named_outside_its_own_file(path, tree):
+@pytest.mark.parametrize("path", files(), ids=name_of)
+def test_no_platform_is_named_outside_its_own_file(path):
     name = name_of(path)
     if name.startswith(AT_HOME):
         return
     words = {
         node.value
-        for node in ast.walk(tree)
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 

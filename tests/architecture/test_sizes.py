@@ -6,22 +6,22 @@ import ast
 
 import pytest
 
-from tests.architecture.source import APP, ROOT, modules, name_of
+from tests.architecture.source import APP, ROOT, files, name_of, tree
 
-EVERY_FILE = [*modules(APP), *modules(ROOT / "tests")]
+EVERY_FILE = [*files(APP), *files(ROOT / "tests")]
 BANNED = {"utils", "helpers", "common", "manager", "misc", "base"}
 
 
-@pytest.mark.parametrize("path, tree", EVERY_FILE, ids=lambda value: None)
-def test_no_module_is_longer_than_600_lines(path, tree):
+@pytest.mark.parametrize("path", EVERY_FILE, ids=name_of)
+def test_no_module_is_longer_than_600_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 600, name_of(path)
 
 
-@pytest.mark.parametrize("path, tree", list(modules()), ids=lambda value: None)
-def test_no_function_is_longer_than_80_lines(path, tree):
+@pytest.mark.parametrize("path", files(), ids=name_of)
+def test_no_function_is_longer_than_80_lines(path):
     long = [
         node.name
-        for node in ast.walk(tree)
+        for node in ast.walk(tree(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (node.end_lineno or 0) - node.lineno >= 80
         and not any(isinstance(inner, ast.FunctionDef) for inner in node.body)
@@ -30,10 +30,10 @@ def test_no_function_is_longer_than_80_lines(path, tree):
     assert not long, f"{name_of(path)}: {long}"
 
 
-@pytest.mark.parametrize("path, tree", list(modules()), ids=lambda value: None)
-def test_every_module_says_what_it_is(path, tree):
-    assert ast.get_docstring(tree), name_of(path)
+@pytest.mark.parametrize("path", files(), ids=name_of)
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(tree(path)), name_of(path)
 
 
 def test_no_module_is_named_for_nothing():
-    assert [name_of(path) for path, _ in EVERY_FILE if path.stem in BANNED] == []
+    assert [name_of(path) for path in EVERY_FILE if path.stem in BANNED] == []

@@ -61,12 +61,15 @@ def called(
     environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Done]:
     """Calls `tokens` in this process, which takes a tenth of the time. `given` is its standard
-    input.
+    input; None closes it.
     """
 
-    def call(*words: str, given: str = "", **settings: str) -> Done:
+    def call(*words: str, given: str | bytes | None = "", **settings: str) -> Done:
         out, err = io.StringIO(), io.StringIO()
-        stdin = io.TextIOWrapper(io.BytesIO(given.encode()), encoding="utf-8")
+        stdin = None
+        if given is not None:
+            told = given.encode() if isinstance(given, str) else given
+            stdin = io.TextIOWrapper(io.BytesIO(told), encoding="utf-8")
         with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(os, "environ", environ | settings)
             patch.setattr(sys, "stdin", stdin)

@@ -211,7 +211,7 @@ def test_lines_of_json_may_be_wrong_in_their_own_ways(credential):
     found = rows(credential("import", "-", "--json", given="\n".join(lines), code=1))
 
     assert [row["state"] for row in found] == ["added", "wrong", "wrong", "wrong", "wrong"]
-    assert "not a JSON object" in found[1]["what"] and "no field tokem" in found[3]["what"]
+    assert "not a JSON object" in found[1]["what"] and "is token meant?" in found[3]["what"]
 
 
 def test_what_is_exported_with_tokens_is_taken_in_the_same(credential, tmp_path, environ):

@@ -492,7 +492,7 @@ def test_words_that_only_look_like_calls_stay_words(tooled: Pair) -> None:
 
 def test_a_throttled_key_gives_way_to_another(gateway: Callable[..., Stack]) -> None:
     """C-125."""
-    stack = gateway(TOKENS_CURSOR_KEYS="sim-throttled,sim-good")
+    stack = gateway(TOKENS_CURSOR_KEYS="sim-throttled,sim-good", TOKENS_STICKY_SECONDS="0")
     stack.simulators.clear("cursor")
     pair = Pair("cursor", NATIVE["openai_chat"], stack)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.simulators.openai_chat_rules import accept
 from app.simulators.openai_checks import Refused
 from app.simulators.serving import Running
+from tests.nonsense import nonsense
 
 KEY = {"authorization": "Bearer sk-sim-0123456789"}
 USER = {"role": "user", "content": "hello"}
@@ -258,18 +259,10 @@ def test_an_unknown_model_is_not_found(model: str) -> None:
     assert refused(model=model) == (None, "model_not_found", 404)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            "role content type text tool_calls id function name parameters properties required "
-            "items enum tool_call_id image_url url strict anyOf json_schema schema".split()
-        ),
-        inner,
-        max_size=4,
-    ),
-    max_leaves=12,
+JSON = nonsense(
+    "role content type text tool_calls id function name parameters properties required "
+    "items enum tool_call_id image_url url strict anyOf json_schema schema".split(),
+    beyond=True,
 )
 
 

@@ -15,6 +15,7 @@ from app.simulators.codex import CodexSimulator
 from app.simulators.openai_checks import Refused
 from app.simulators.responses_rules import accept
 from app.simulators.simulator import Simulator
+from tests.nonsense import nonsense
 
 KEY = {"authorization": "Bearer sk-sim-0123456789"}
 USER = {"role": "user", "content": "hello"}
@@ -217,23 +218,11 @@ def test_what_the_vendor_accepts_is_let_through(changes: dict[str, Any]) -> None
     assert accept(sent) is sent
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=5)
-    | st.sampled_from("function message user object array string simulate: wx".split()),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            "role content type text call_id id name parameters properties required items enum "
-            "output arguments format schema effort summary strict anyOf function".split()
-        ),
-        inner,
-        max_size=4,
-    ),
-    max_leaves=12,
+JSON = nonsense(
+    "role content type text call_id id name parameters properties required items enum "
+    "output arguments format schema effort summary strict anyOf function".split(),
+    "function message user object array string simulate: wx".split(),
+    beyond=True,
 )
 SCHEMAS = st.fixed_dictionaries(
     {"type": st.sampled_from(["object", "array", "string", "integer", "number", "null"])},

@@ -32,7 +32,7 @@ def test_googles_clients_are_answered_in_geminis_shape(call, stack, name, header
     """C-034, K-034."""
     filled = {header: value.format(stack.licence) for header, value in headers.items()}
     listed = call("GET", f"/{name}/v1/models", licence=None, headers=filled)
-    first = listed.json()["models"][0]
+    first = next(one for one in listed.json()["models"] if one["inputTokenLimit"])
     one = call("GET", f"/{name}/v1/{first['name']}", licence=None, headers=filled)
 
     assert (listed.status_code, one.status_code, one.json()) == (200, 200, first)
@@ -70,6 +70,8 @@ def test_every_model_has_a_day_and_its_limits(call, name):
     for one, other in zip(openai, anthropic, strict=True):
         assert isinstance(one["created"], int) and one["created"] > 1_700_000_000
         assert datetime.fromisoformat(other["created_at"]).timestamp() == one["created"]
+        if PLATFORMS[name].catalogue.facts(one["id"]).makes:
+            continue  # what makes pictures or films counts in something else
         assert other["max_input_tokens"] == one["context_length"] > 0
         assert other["max_tokens"] == one["max_output_tokens"] > 0
 

@@ -19,6 +19,7 @@ from app.web.schemas import (
     check,
 )
 from app.web.wishes import NAMES, Wishes, read_wishes
+from tests.nonsense import nonsense
 
 DEFAULTS: Any = SimpleNamespace(
     retry_attempt=5, close_reasoning_content=False, return_reasoning_content=True
@@ -94,12 +95,7 @@ def test_a_wish_that_means_nothing_is_refused_by_its_name(place, name, value):
     assert refused.value.param == name and name in str(refused.value)
 
 
-ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=6,
-)
+ANY = nonsense(["a", "b"], leaves=6, beyond=True)
 
 
 @given(

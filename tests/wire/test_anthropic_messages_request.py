@@ -35,6 +35,7 @@ from app.wire.anthropic_messages import (
     write_error,
     write_request,
 )
+from tests.nonsense import nonsense
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40)).decode()
 PDF = base64.b64encode(b"%PDF-1.7\n" + bytes(40)).decode()
@@ -294,20 +295,7 @@ NAMES = """type role content text source data url media_type id name input tool_
     format schema output_config metadata user_id max_tokens temperature stream service_tier""".split()
 VALUES = """text image document thinking redacted_thinking tool_use tool_result user assistant system base64
     url file auto any tool enabled adaptive https://e.com AAAA""".split()
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 3)
-    | st.floats()
-    | st.sampled_from(VALUES)
-    | st.text(max_size=4)
-)
-ANY_JSON = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
-    max_leaves=12,
-)
+ANY_JSON = nonsense(NAMES, VALUES, beyond=True)
 BLOCKS = st.lists(
     st.fixed_dictionaries(
         {"type": st.sampled_from(VALUES)},

@@ -47,6 +47,7 @@ from app.wire.anthropic_messages import (
 )
 from app.wire.dialect import Telling
 from app.wire.sse import Frames
+from tests.nonsense import nonsense
 
 TELLING = Telling("abc", "claude-opus-5", 1_795_000_000)
 QUIET = Telling("abc", "claude-opus-5", 1_795_000_000, reasoning="none")
@@ -295,18 +296,10 @@ def test_an_event_nobody_knows_is_skipped() -> None:
     assert read_stream().feed(b'data: {"type":"unheard_of"}\n\ndata: {"type":5}\n\n') == []
 
 
-ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from("type index delta text content_block message usage id name input".split()),
-        inner
-        | st.sampled_from(
-            "message_start content_block_start content_block_delta text_delta tool_use".split()
-        ),
-        max_size=5,
-    ),
-    max_leaves=15,
+ANY_JSON = nonsense(
+    "type index delta text content_block message usage id name input".split(),
+    "message_start content_block_start content_block_delta text_delta tool_use".split(),
+    leaves=15,
 )
 
 

@@ -33,6 +33,7 @@ from app.wire.gemini_generate import (
     write_request,
     write_stream,
 )
+from tests.nonsense import nonsense
 
 TELLING = Telling("id1", "m", 0)
 RPC = "type.googleapis.com/google.rpc."
@@ -101,21 +102,10 @@ def test_what_is_known_of_an_error_comes_back_from_its_details() -> None:
 
 # ---------------------------------------------------------------- nonsense
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=5,
-)
 NAMES = """text thought thoughtSignature functionCall function_response functionResponse inlineData
     fileData file_data mimeType data fileUri id name args response parts role executableCode code
     codeExecutionResult output toolCall language""".split()
-LOOSE = st.recursive(
-    JSON,
-    lambda inner: st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
-    | st.lists(inner, max_size=2),
-    max_leaves=6,
-)
+JSON, LOOSE = nonsense(NAMES, leaves=5), nonsense(NAMES, leaves=20)
 PART = st.dictionaries(st.sampled_from(NAMES), LOOSE, max_size=3)
 CONTENT = st.fixed_dictionaries(
     {"parts": st.lists(PART | LOOSE, max_size=3) | LOOSE},

@@ -13,6 +13,7 @@ from app.canonical.model import ModelFacts
 from app.errors import BadRequest, BrokenTransfer
 from app.wire.dialect import Telling
 from app.wire.openai_chat_patch import ChatPatch, patch_reply, patch_request
+from tests.nonsense import nonsense
 
 TELLING = Telling("abc", "asked", 1_795_000_000)
 TRICKY = [
@@ -259,14 +260,7 @@ def test_what_a_model_refuses_is_left_out():
     }
 
 
-MESSY = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["role", "content", "type", "text", "tool_calls", "x"]), inner, max_size=4
-    ),
-    max_leaves=10,
-)
+MESSY = nonsense(["role", "content", "type", "text", "tool_calls", "x"], beyond=True)
 
 
 @settings(max_examples=300, deadline=None)

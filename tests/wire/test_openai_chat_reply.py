@@ -20,6 +20,7 @@ from app.wire.openai_chat import (
     write_error,
     write_reply,
 )
+from tests.nonsense import nonsense
 
 TELLING = Telling("abc", "asked", 1_795_000_000)
 SEAL = Opaque("gemini_generate", {"thoughtSignature": "c2VhbGVk"})
@@ -204,19 +205,14 @@ def test_an_answer_that_makes_no_sense_is_a_bad_reply(body):
         read_reply(body)
 
 
-NAMES = st.sampled_from(
-    """choices message content finish_reason tool_calls function custom name arguments id type usage
+NAMES = """choices message content finish_reason tool_calls function custom name arguments id type usage
     reasoning_content refusal annotations url_citation url reasoning_details signature text""".split()
-)
-ANY = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 2**60) | st.text(max_size=4) | st.just("custom"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
-    max_leaves=12,
-)
+ANY = nonsense(NAMES, ["custom"])
+FIELDS = st.dictionaries(st.sampled_from(NAMES), ANY, max_size=5)
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.dictionaries(NAMES, ANY, max_size=4), st.dictionaries(NAMES, ANY, max_size=5))
+@given(FIELDS, FIELDS)
 def test_any_answer_is_read_or_refused_and_what_is_read_can_be_told(body, message):
     for one in (body, body | {"choices": [{"message": message}]}):
         try:

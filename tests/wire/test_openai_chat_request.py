@@ -24,6 +24,7 @@ from app.canonical.request import Format, Reasoning, ToolChoice, Turn
 from app.errors import BadRequest
 from app.wire.names import given_twice
 from app.wire.openai_chat import read_request, write_request
+from tests.nonsense import nonsense
 
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
 PDF = "JVBERi0xLjQK"
@@ -265,17 +266,9 @@ def test_identifiers_that_are_too_long_are_made_to_fit():
     assert written["safety_identifier"] != written["prompt_cache_key"]
 
 
-ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            "role content type text image_url url file file_data tool_calls function name id custom".split()
-        ),
-        inner,
-        max_size=4,
-    ),
-    max_leaves=12,
+ANY = nonsense(
+    "role content type text image_url url file file_data tool_calls function name id custom".split(),
+    beyond=True,
 )
 FIELDS = st.sampled_from(
     """model messages tools functions tool_choice function_call response_format reasoning thinking stop

@@ -24,6 +24,7 @@ from app.wire.openai_responses import (
     write_stream,
 )
 from app.wire.openai_responses_items import own
+from tests.nonsense import nonsense
 
 CATALOGUE = Catalogue.load(Path(__file__).parents[2] / "app/platforms/codex.json")
 
@@ -37,16 +38,6 @@ USAGE = {
 }
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
 ITEM_KINDS = st.sampled_from(
     """message reasoning function_call custom_tool_call function_call_output
         item_reference compaction additional_tools input_text output_text refusal
@@ -56,6 +47,7 @@ ITEM_KINDS = st.sampled_from(
 NAMES = """type role content call_id name arguments input output summary encrypted_content id
     text image_url file_data file_url file_id filename detail phase namespace tools
     parameters strict format schema effort""".split()
+JSON = nonsense(NAMES, leaves=6)
 LOOSE = st.dictionaries(st.sampled_from(NAMES), JSON | ITEM_KINDS, max_size=5)
 INPUT = st.fixed_dictionaries(
     {"type": ITEM_KINDS | JSON},

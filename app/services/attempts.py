@@ -1,0 +1,42 @@
+"""Trying one credential after the other until one works: for calls whose answer is one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from app.credential import Credential
+from app.errors import BadReply, UpstreamError, Verbatim
+from app.services.sources import Source
+
+T = TypeVar("T")
+
+
+def until_one_works(
+    source: Source, record: dict[str, Any], use: Callable[[Credential], T]
+) -> tuple[T, Credential]:
+    """What `use` made of the first credential that worked, and which that was. A platform that has
+    accepted, and then answers badly, is not asked again: what it made has been paid for.
+    """
+    last: UpstreamError | None = None
+    for number, lent in enumerate(source.candidates(), 1):
+        record["attempts"] = number
+        if not source.only_once:
+            record["credential"] = lent.credential.id
+        try:
+            used = use(lent.credential)
+            lent.accepted()
+            return used, lent.credential
+        except UpstreamError as error:
+            lent.failed(error)
+            if source.only_once or error.verdict == "stop" or isinstance(error, BadReply):
+                raise
+            failed = {"credential": lent.credential.id, "outcome": error.code}
+            record.setdefault("failed", []).append(failed)
+            last = error
+        except Verbatim:
+            lent.accepted()  # at fault is the call
+            raise
+        finally:
+            lent.give_back()
+    raise source.ended(last)

@@ -1,0 +1,179 @@
+"""The steps of a film: begun, looked after, fetched and kept."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from app.canonical.media import Progress
+from app.credential import Credential
+from app.errors import CallerGone, GatewayError, UpstreamError
+from app.media.fetched import judged
+from app.media.job import read_video_job
+from app.services.hand import CREDENTIAL_GONE, Hand, Taken
+from app.services.workbench import KEEP_SECONDS, Asking, Workbench, shown
+from app.upstream.leash import Leash
+from app.upstream.media import VideoEngine
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK, LOOKS_GROW, LONGEST_GAP = 3.0, 2.0, 15.0  # seconds
+GONE_TIMES = 3  # in a row, before we believe that a platform has lost its job
+GONE = "the platform does not know the job any more"
+FAILED = "the platform could not make it"
+
+
+class Films:
+    """Goes one step on with a task that is a film."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+
+    def step(self, hand: Hand, engine: VideoEngine) -> None:
+        if hand.task.state == "queued":
+            return hand.time_out() if hand.is_overdue else self._begin(hand, engine)
+        credential = self._bench.pinned(hand.task)
+        if credential is None:
+            return hand.end("failed", code="credential_gone", message=CREDENTIAL_GONE)
+        if hand.task.state == "running":
+            self._look(hand, engine, credential)
+        else:
+            self._fetch(hand, engine, credential)
+
+    def cancel(self, hand: Hand, engine: VideoEngine) -> None:
+        """Stops it where the platform can. The caller is not kept waiting for a platform that fails."""
+        credential = self._bench.pinned(hand.task)
+        if not hand.task.upstream or credential is None:
+            return
+        hand.leash = Leash()
+        seconds = self._bench.patience.look
+        try:
+            with self._bench.errand(hand, credential, engine.read_error, seconds) as errand:
+                engine.cancel(errand, hand.task.upstream)
+        except GatewayError as error:
+            log.warning("a platform's job could not be stopped", extra=hand.about(why=str(error)))
+
+    # ------------------------------------------------------------ begun
+
+    def _begin(self, hand: Hand, engine: VideoEngine) -> None:
+        job = read_video_job(hand.task.job, self._bench.folder(hand.task))
+        seconds = self._bench.patience.make
+
+        def ask(credential: Credential) -> str:
+            with self._bench.errand(hand, credential, engine.read_error, seconds) as errand:
+                return engine.begin(errand, job)
+
+        def take(name: str) -> None:
+            try:
+                hand.save(
+                    lambda now: self._bench.tasks.submitted(
+                        hand.task, name, now=now, due_at=now + FIRST_LOOK, lease_until=0.0
+                    )
+                )
+            except (Taken, GatewayError):
+                # The platform is at work on what nobody will ever ask for.
+                log.error("a job has no task any more", extra=hand.about(upstream=name))
+                hand.task = replace(hand.task, upstream=name)
+                self.cancel(hand, engine)
+                raise
+
+        self._bench.until_taken(hand, Asking(ask, take, hand.lose))
+
+    # ------------------------------------------------------------ looked after
+
+    def _look(self, hand: Hand, engine: VideoEngine, credential: Credential) -> None:
+        seconds = self._bench.patience.look
+        try:
+            with self._bench.errand(hand, credential, engine.read_error, seconds) as errand:
+                seen = engine.look(errand, hand.task.upstream)
+        except CallerGone:
+            return self._stopped(hand, engine)
+        except UpstreamError as error:
+            return self._wait(hand, engine, error.retry_after, code=error.code, message=str(error))
+        misses = hand.task.misses + 1 if seen.state == "gone" else 0
+        if seen.state == "done":
+            self._made(hand, engine, credential, seen)
+        elif seen.state == "failed":
+            words = {"code": seen.code or "generation_failed", "message": seen.message or FAILED}
+            hand.end("failed", **words)
+        elif misses >= GONE_TIMES:
+            hand.end("failed", code="video_not_found", message=GONE)
+        else:
+            percent = min(max(seen.percent, 0), 99)
+            self._wait(
+                hand, engine, seen.after, progress=percent, misses=misses, code="", message=""
+            )
+
+    def _wait(self, hand: Hand, engine: VideoEngine, after: float | None, **changes: Any) -> None:
+        """Until the next look, which the platform may name the time of. The last one is at the deadline."""
+        if hand.is_overdue:
+            self.cancel(hand, engine)
+            return hand.time_out()
+        looks = hand.task.looks + 1
+        gap = (
+            min(FIRST_LOOK + LOOKS_GROW * looks, LONGEST_GAP) if after is None else max(after, 1.0)
+        )
+        hand.again(gap, looks=looks, **changes)
+
+    def _stopped(self, hand: Hand, engine: VideoEngine) -> None:
+        """Somebody has pulled the leash: it is not ours any more, to be cancelled, or overdue."""
+        hand.move(hand.task.state)
+        if hand.task.cancelling or not hand.is_overdue:
+            return hand.again(0.0)
+        self.cancel(hand, engine)
+        hand.time_out()
+
+    # ------------------------------------------------------------ kept
+
+    def _made(
+        self, hand: Hand, engine: VideoEngine, credential: Credential, seen: Progress
+    ) -> None:
+        result: dict[str, Any] = {"fetch": seen.result, "seconds": seen.seconds}
+        if seen.usage is not None:
+            result["usage"] = dict(seen.usage)
+        deadline = max(hand.task.deadline, self._bench.clock.now() + KEEP_SECONDS)
+        hand.move(
+            "storing",
+            result=result,
+            deadline=deadline,
+            progress=99,
+            misses=0,
+            code="",
+            message="",
+        )
+        self._fetch(hand, engine, credential)
+
+    def _fetch(self, hand: Hand, engine: VideoEngine, credential: Credential) -> None:
+        """Nothing that is not a whole film becomes a result (R-086)."""
+        bench = self._bench
+        try:
+            with bench.errand(hand, credential, engine.read_error, bench.patience.make) as errand:
+                result = hand.task.result["fetch"]
+                if hand.task.misses:  # what led to it may have run out
+                    seen = engine.look(errand, hand.task.upstream)
+                    result = seen.result if seen.state == "done" else result
+                path = errand.spool.new()
+                answer = engine.fetch(errand, result)
+                try:
+                    errand.save(answer, path)
+                finally:
+                    answer.close()
+                kept = bench.keep(hand, judged(path, "video", answer.headers))
+        except CallerGone:
+            return self._stopped(hand, engine)
+        except GatewayError as error:
+            return bench.keep_again(hand, error)
+        made = {name: value for name, value in hand.task.result.items() if name != "fetch"}
+        try:
+            hand.end(
+                "completed",
+                result={**made, "media": [shown(kept)]},
+                expires_at=kept.expires_at,
+                progress=100,
+                code="",
+                message="",
+            )
+        except Taken:
+            bench.drop(kept)
+            raise

@@ -1,0 +1,202 @@
+"""Chats with models that make pictures instead of talking: the last words are what to make, and the
+answer is a link to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.canonical.events import Closed, Delta, Event, Finished, Opened, Started, Usage
+from app.canonical.media import ImageJob, Pictures
+from app.canonical.parts import Image, Inline, Link, Text, Video
+from app.canonical.reply import fold
+from app.canonical.request import ChatRequest
+from app.errors import BadRequest, CallerGone, GatewayError, let_go
+from app.media.inbound import Fetcher
+from app.media.store import Store
+from app.services.call import ChatCall
+from app.services.chat import Patience, Relayed
+from app.services.images import ImageDesk, MediaCall, engine_of
+from app.services.material import Material
+from app.services.roads import make_writer
+from app.spool import Spool
+from app.upstream.opening import Opening
+from app.upstream.platform import Platform
+from app.wire.openai_images import read_job
+
+MOST_VARIANTS = 4  # C-077
+TICK_SECONDS = 0.6
+
+
+def makes_pictures(platform: Platform, call: ChatCall) -> bool:
+    """Whether the model has nothing to say to this caller; some speak of what they make, in their
+    platform's own dialect.
+    """
+    facts = platform.catalogue.facts(call.model)
+    if facts.makes != "image" or platform.images is None:
+        return False
+    return not (facts.modalities and call.spoken is platform.chat.dialect)
+
+
+class PictureChat:
+    """Serves such chats; one per worker."""
+
+    def __init__(
+        self,
+        desk: ImageDesk,
+        store: Store,
+        fetcher: Fetcher,
+        spool_folder: Path,
+        patience: Patience,
+        *,
+        ends_after_error: bool,
+    ) -> None:
+        self._desk = desk
+        self._store = store
+        self._fetcher = fetcher
+        self._spool_folder = spool_folder
+        self._patience = patience
+        self._ends_after_error = ends_after_error
+
+    def serve(self, platform: Platform, call: ChatCall, base_url: str) -> Relayed:
+        call.record["road"] = "pictures"
+        spool = Spool(self._spool_folder)
+        try:
+            job = self._job(platform, call, spool)
+            asked = called(call)
+
+            def work() -> list[Event]:
+                made = self._desk.make(platform, asked, job, spool)
+                return _events(call, self._shown(made, platform, call, base_url), made)
+
+            if call.stream:
+                opening = Opening(work)
+                self._keep_waiting(opening, call)
+                return Relayed(
+                    200,
+                    "application/json" if call.array else call.spoken.STREAM_TYPE,
+                    {},
+                    self._told(call, opening, spool),
+                )
+            reply = call.spoken.write_reply(fold(work()), call.telling)
+            spool.close()
+            return Relayed(200, "application/json", {}, orjson.dumps(reply))
+        except BaseException:
+            spool.close()
+            raise
+
+    def _job(self, platform: Platform, call: ChatCall, spool: Spool) -> ImageJob:
+        request = call.spoken.read_request(call.body)
+        if request.variants > MOST_VARIANTS:
+            raise BadRequest(
+                "{field} must be a whole number from {least} to {most}",
+                param="n",
+                field="n",
+                least=1,
+                most=MOST_VARIANTS,
+            )
+        prompt, sources = last_words(request)
+        fields = {
+            **call.body,
+            **call.shape,
+            "prompt": prompt,
+            "n": request.variants,
+            "partial_images": 0,
+        }
+        material = Material(spool, self._fetcher.basket)
+        images = material.all(list(sources), "messages")
+        job = read_job(fields, call.model, images=images, sets=call.sets)
+        return engine_of(platform).fitted(job)
+
+    def _shown(self, made: Pictures, platform: Platform, call: ChatCall, base_url: str) -> str:
+        links = []
+        for picture in made.pictures:
+            kept = self._store.keep(picture.file, owner=call.caller.name, platform=platform.name)
+            links.append(f"![image]({self._store.link(kept, base_url)})")
+        return "\n\n".join(links)
+
+    def _keep_waiting(self, opening: Opening[list[Event]], call: ChatCall) -> None:
+        """What goes wrong soon keeps its status."""
+        left = self._patience.grace
+        while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not call.ear.closing:
+            left -= TICK_SECONDS
+        if opening.wait(0):
+            opening.result()
+
+    def _told(self, call: ChatCall, opening: Opening[list[Event]], spool: Spool) -> Iterator[bytes]:
+        writer = make_writer(call, call.telling)
+        record = call.record
+        record["outcome"] = "caller_gone"  # until we know better
+        try:
+            if head := writer.open():
+                yield head
+            while not opening.wait(self._patience.heartbeat):
+                yield writer.beat()
+            yield writer.write(opening.result())
+            record["outcome"] = "ok"
+        except CallerGone as error:
+            let_go(error)
+        except GatewayError as error:
+            let_go(error)
+            record["outcome"] = error.code
+            yield writer.fail(call.say(error))
+            if self._ends_after_error:
+                yield call.spoken.STREAM_END
+        finally:
+            opening.abandon()
+            spool.close()
+
+
+def last_words(request: ChatRequest) -> tuple[str, tuple[str, ...]]:
+    """What the last user turn says, and the pictures in it."""
+    turn = next((turn for turn in reversed(request.turns) if turn.role == "user"), None)
+    parts = turn.parts if turn else ()
+    words = "\n".join(part.text for part in parts if isinstance(part, Text)).strip()
+    if not words:
+        raise BadRequest("{field} must not be empty", param="messages", field="messages")
+    return words, tuple(_source(part) for part in parts if isinstance(part, (Image, Video)))
+
+
+def _source(part: Image | Video) -> str:
+    source = part.source
+    if isinstance(source, Inline):
+        return source.base64
+    if isinstance(source, Link):
+        return source.url
+    raise BadRequest("files are not kept here, so send the file itself", param="messages")
+
+
+def called(call: ChatCall) -> MediaCall:
+    """The chat as a call for something else than words."""
+    return MediaCall(
+        caller=call.caller,
+        model=call.telling.model,
+        attempts=call.attempts,
+        groups=call.groups,
+        session=call.session,
+        leash=call.leash,
+        record=call.record,
+    )
+
+
+def _events(call: ChatCall, text: str, made: Pictures) -> list[Event]:
+    usage = made.usage or {}
+    counted = Usage(_count(usage, "input_tokens"), _count(usage, "output_tokens"))
+    call.record["usage"] = counted
+    return [
+        Started("", call.model),
+        Opened(0, "text"),
+        Delta(0, text),
+        Closed(0),
+        counted,
+        Finished("stop"),
+    ]
+
+
+def _count(usage: Any, name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) else 0
