@@ -160,6 +160,7 @@ class Stack:
             "TOKENS_WORKERS": "1",
             "TOKENS_SEAL_FILE": str(folder / "seal.key"),
             "TOKENS_MEDIA_FOLDER": str(folder / "media"),
+            "TOKENS_WEBHOOK_FILE": str(folder / "webhook.key"),
             "TOKENS_LINK_FILE": str(folder / "link.key"),
             "TOKENS_COUNTERS_FILE": str(folder / "counters"),
             # Gateways are shared, and what one test does to a key is none of the next one's business.

@@ -168,6 +168,10 @@ CHINESE: dict[str, str] = {
     "the file has {size} bytes": "该文件共有 {size} 字节",
     "what the platform made is no {kind}": "平台生成的内容不是 {kind}",
     "what the platform made is empty": "平台生成的内容为空",
+    "{field} needs a secret to sign with, and there is none for this licence": (
+        "{field} 需要签名密钥，但此许可证没有"
+    ),
+    "{field} must be an address on the open internet": "{field} 必须是公网地址",
     "there is no room left for what would be made": "存储空间不足，无法保存将要生成的内容",
     "files cannot be kept just now": "暂时无法保存文件",
     "files are not kept here, so send the file itself": "此处不保存文件，请直接发送文件本身",

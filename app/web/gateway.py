@@ -20,6 +20,7 @@ from app.services.media_chat import PictureChat
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Sources
+from app.services.webhooks import Webhooks
 from app.storage.database import Database
 from app.upstream.platform import Platform
 from app.web.logs import AccessLog
@@ -61,6 +62,7 @@ class Gateway:
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
     media: Store
+    webhooks: Webhooks
     database: Database
     clock: Clock
     log: AccessLog
