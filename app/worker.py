@@ -22,12 +22,15 @@ from app.factory import create_app  # noqa: E402
 from app.platforms import PLATFORMS  # noqa: E402
 from app.services.media_work import RENEW_SECONDS  # noqa: E402
 from app.services.sweep import Sweep  # noqa: E402
+from app.services.webhooks import Notices  # noqa: E402
 from app.storage.workers import Workers  # noqa: E402
 from app.web.gateway import KEY, Gateway  # noqa: E402
+from app.web.task_object import told  # noqa: E402
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
+NOTICE_SECONDS = 2.0
 NOTE_SECONDS = 10.0
 TIDY_SECONDS = 60.0
 
@@ -47,6 +50,7 @@ class Worker:
             gateway.queue.put,
             settings.job_kept_seconds,
         )
+        self._notices = Notices(gateway.tasks, gateway.webhooks, told)
         self._hands = settings.job_hands
 
     def run(self) -> None:
@@ -58,6 +62,7 @@ class Worker:
             for seconds, work in (
                 (SWEEP_SECONDS, self._sweep.put_due),
                 (RENEW_SECONDS, self._gateway.work.renew),
+                (NOTICE_SECONDS, self._tell),
                 (NOTE_SECONDS, self._note),
                 (TIDY_SECONDS, self._sweep.tidy),
             )
@@ -65,6 +70,9 @@ class Worker:
         consumer.run()
         gevent.killall(rounds)
         self._workers.leave(self._name)
+
+    def _tell(self) -> None:
+        self._notices.deliver_due(self._gateway.clock.now())
 
     def _note(self) -> None:
         self._workers.note(self._name, self._gateway.clock.now())

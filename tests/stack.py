@@ -163,6 +163,7 @@ class Stack:
             "TOKENS_WORKERS": "1",
             "TOKENS_SEAL_FILE": str(folder / "seal.key"),
             "TOKENS_MEDIA_FOLDER": str(folder / "media"),
+            "TOKENS_WEBHOOK_FILE": str(folder / "webhook.key"),
             "TOKENS_LINK_FILE": str(folder / "link.key"),
             "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
             "TOKENS_QUEUE_FILE": str(folder / "queue.db"),

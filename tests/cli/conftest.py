@@ -29,6 +29,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "TOKENS_COUNTERS_FILE": f"{tmp_path}/counters",
         "TOKENS_QUEUE_FILE": f"{tmp_path}/queue.db",
         "TOKENS_SPOOL_FOLDER": f"{tmp_path}/spool",
+        "TOKENS_WEBHOOK_FILE": f"{tmp_path}/webhook.key",
     }
 
 
