@@ -95,7 +95,9 @@ class Simulators:
             cwd=ROOT,
         )
         assert self._process.stdout is not None
-        self.bases: dict[str, str] = json.loads(self._process.stdout.readline())
+        told: dict[str, str] = json.loads(self._process.stdout.readline())
+        # A simulator may be there before its platform is.
+        self.bases = {name: base for name, base in told.items() if name in PLATFORMS}
 
     def journal(self, name: str) -> list[Json]:
         """What the platform was asked since `clear`, oldest first."""
