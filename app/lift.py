@@ -20,6 +20,7 @@ import orjson
 from app.spool import Spool
 
 LEAST = 1 << 15  # characters; shorter texts stay where they are
+DEEPEST = 64  # levels
 _PIECE = 1 << 18  # characters, a multiple of four
 _MARK = "\ufdd0"  # a code point that is set aside for such uses
 _MARKED = _MARK.encode()
@@ -101,10 +102,10 @@ def _decoded(data: mmap.mmap, start: int, end: int, spool: Spool) -> Lifted | No
     with open(path, "wb") as file:
         for at in range(start, end, _PIECE):
             piece = left + data[at : min(at + _PIECE, end)].replace(b"\\/", b"/")
-            if not _ALPHABET.fullmatch(piece):
+            whole = len(piece) if at + _PIECE >= end else len(piece) // 4 * 4
+            if not _ALPHABET.fullmatch(piece) or len(piece[:whole].rstrip(b"=")) % 4 == 1:
                 path.unlink()
                 return None
-            whole = len(piece) if at + _PIECE >= end else len(piece) // 4 * 4
             piece, left = piece[:whole], piece[whole:]
             size += file.write(_bytes(piece))
     return Lifted(path, size, declared)
@@ -119,11 +120,13 @@ def _bytes(piece: bytes) -> bytes:
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-def _put_back(value: Any, found: list[Lifted]) -> Any:
+def _put_back(value: Any, found: list[Lifted], level: int = 1) -> Any:
+    if isinstance(value, (dict, list)) and level > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
-        return {name: _put_back(one, found) for name, one in value.items()}
+        return {name: _put_back(one, found, level + 1) for name, one in value.items()}
     if isinstance(value, list):
-        return [_put_back(one, found) for one in value]
+        return [_put_back(one, found, level + 1) for one in value]
     if isinstance(value, str) and value[:1] == _MARK:
         place = value[1:]
         if place.isascii() and place.isdecimal() and int(place) < len(found):

@@ -22,6 +22,7 @@ from app.web.intake import SMALL, body_pieces, parse
 
 MOST_PARTS = 200
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/_=:;,.-]")  # with or without `data:` before it
 _KEY = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -128,17 +129,15 @@ class _Form:
     def _long_text(self, path: Path) -> Any:
         """A picture in base64, or just a long text."""
         quoted = self._spool.new()
-        with open(path, "rb") as text, open(quoted, "wb") as file:
-            file.write(b'"')
-            while piece := text.read(SMALL):
-                if b'"' in piece or b"\\" in piece or b"\n" in piece:
-                    return path.read_text("utf-8", "replace")
-                file.write(piece)
-            file.write(b'"')
         try:
+            with open(path, "rb") as text, open(quoted, "wb") as file:
+                file.write(b'"')
+                while piece := text.read(SMALL):
+                    if _NOT_BASE64.search(piece):
+                        return path.read_bytes().decode("utf-8", "replace")
+                    file.write(piece)
+                file.write(b'"')
             return lifted(quoted, self._spool)
-        except ValueError as error:
-            raise BadRequest("{field} must be text", param=self._name, field=self._name) from error
         finally:
             quoted.unlink()
             path.unlink()
@@ -155,8 +154,8 @@ class _Form:
         name, keys = found[1], [
             key for key in _KEY.findall(found[2]) if key and not key.isdecimal()
         ]
-        if keys:
-            value = {keys[-1]: value}
+        for key in reversed(keys):
+            value = {key: value}
         is_list = bool(found[2]) and not keys
         before = self.fields.get(name)
         if before is None:

@@ -19,8 +19,8 @@ FORMATS = ("png", "jpeg", "webp")
 EXTRAS = ("style", "moderation", "user", "input_fidelity", "seed", "negative_prompt")
 MOST = 10
 LONGEST_PROMPT = 32_000
-_SIZE = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
-_RATIO = re.compile(r"(\d{1,3}(?:\.\d)?)[:/](\d{1,3}(?:\.\d)?)")
+_SIZE = re.compile(r"([0-9]{1,5})\s*[xX×*]\s*([0-9]{1,5})")
+_RATIO = re.compile(r"([0-9]{1,3}(?:\.[0-9])?)[:/]([0-9]{1,3}(?:\.[0-9])?)")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -49,7 +49,7 @@ def read_job(
         output_compression=compression,
         partial_images=whole(fields, "partial_images", 0, 3) or 0,
         sets=sets,
-        extras={name: fields[name] for name in EXTRAS if fields.get(name) not in (None, "")},
+        extras=extras(fields, EXTRAS),
     )
 
 
@@ -66,7 +66,9 @@ def write_reply(made: Pictures, created: int, data: list[dict[str, Any]]) -> dic
 
 def prompt(fields: Mapping[str, Any]) -> str:
     text = fields.get("prompt")
-    if not isinstance(text, str) or not text.strip():
+    if text is not None and not isinstance(text, str):
+        raise BadRequest("{field} must be text", param="prompt", field="prompt")
+    if text is None or not text.strip():
         raise BadRequest("{field} is required", param="prompt", field="prompt")
     if len(text) > LONGEST_PROMPT:
         raise BadRequest(
@@ -124,6 +126,15 @@ def one_of(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> st
             "{field} must be one of {allowed}", param=name, field=name, allowed=", ".join(allowed)
         )
     return value.lower()
+
+
+def extras(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """What goes on to the platform as it is: a text, a number, or true or false."""
+    found = {name: fields[name] for name in names if fields.get(name) not in (None, "")}
+    for name, value in found.items():
+        if not isinstance(value, (str, int, float)):
+            raise BadRequest("{field} must be text", param=name, field=name)
+    return found
 
 
 def whole(fields: Mapping[str, Any], name: str, least: int, most: int) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.canonical.media import File, Shape, VideoJob
 from app.errors import BadRequest
-from app.wire.openai_images import aspect_ratio, one_of, prompt, size
+from app.wire.openai_images import aspect_ratio, extras, one_of, prompt, size
 
 RESOLUTIONS = ("360p", "480p", "720p", "1080p", "1k", "2k", "4k")
 EXTRAS = ("hd", "seed", "negative_prompt", "generate_audio", "person_generation")
@@ -29,7 +29,7 @@ def read_job(
 ) -> VideoJob:
     """The job that the fields describe. Numbers may be texts, as OpenAI's own seconds are."""
     for name, value in fields.items():
-        if (name in NOWHERE or name.startswith("character_")) and value not in _DEFAULTS:
+        if (name in NOWHERE or name.startswith("character_")) and _said(value) not in _DEFAULTS:
             raise BadRequest(
                 "the platform's documented API has nothing that {field} could mean",
                 param=name,
@@ -42,7 +42,6 @@ def read_job(
     ratio = aspect_ratio(fields)
     if orientation := one_of(fields, "orientation", tuple(ORIENTATIONS)):
         ratio = ratio or ORIENTATIONS[orientation]
-    extras = {name: fields[name] for name in EXTRAS if fields.get(name) not in (None, "")}
     return VideoJob(
         model=model,
         prompt=prompt(fields),
@@ -54,8 +53,12 @@ def read_job(
         references=references,
         source=source,
         sets=sets,
-        extras=extras,
+        extras=extras(fields, EXTRAS),
     )
+
+
+def _said(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 def _seconds(fields: Mapping[str, Any]) -> int:
@@ -65,7 +68,8 @@ def _seconds(fields: Mapping[str, Any]) -> int:
     if value in (None, ""):
         return 0
     text = str(value).strip().lower().removesuffix("s").removesuffix(".0")
-    if isinstance(value, bool) or not text.isdecimal() or not 1 <= int(text[:4]) <= MOST_SECONDS:
+    is_number = not isinstance(value, bool) and text.isdecimal() and len(text) < 9
+    if not is_number or not 1 <= int(text) <= MOST_SECONDS:
         raise BadRequest(
             "{field} must be a whole number from {least} to {most}",
             param=name,
