@@ -175,7 +175,7 @@ def _bucket(settings: Settings) -> S3:
 def _build(
     settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
 ) -> Gateway:
-    base_urls = {name: one.base_url for name, one in settings.platforms.items()}
+    base_urls = _base_urls(settings)
     boards = make_boards(database, settings.redis_url)
     pool = _pool(settings, clock, boards)
     persistence = Persistence(
@@ -190,19 +190,7 @@ def _build(
     images = ImageDesk(errands, sources)
     store = make_store(settings, database, clock)
     spool_folder = Path(settings.spool_folder)
-    bench = Workbench(
-        tasks=Tasks(database),
-        folders=Folders(settings.spool_folder),
-        store=store,
-        sources=sources,
-        transport=transport,
-        base_urls=base_urls,
-        licence=Licences(database).find,
-        clock=clock,
-        attempts=settings.retry_attempt + 1,
-        answer_bytes=most,
-        patience=WorkPatience(make=settings.answer_seconds),
-    )
+    bench = _workbench(settings, database, sources, transport, store, clock)
     queue = TaskQueue(settings.queue_file, settings.redis_url)
     videos = VideoDesk(
         bench.tasks, bench.folders, errands, sources, queue.put, clock, settings.job_seconds
@@ -316,4 +304,31 @@ def _patience(settings: Settings) -> Patience:
         silence=settings.silence_seconds,
         heartbeat=settings.heartbeat_seconds,
         grace=settings.grace_seconds,
+    )
+
+
+def _base_urls(settings: Settings) -> dict[str, str]:
+    return {name: one.base_url for name, one in settings.platforms.items()}
+
+
+def _workbench(
+    settings: Settings,
+    database: Database,
+    sources: Sources,
+    transport: Transport,
+    store: Store,
+    clock: Clock,
+) -> Workbench:
+    return Workbench(
+        tasks=Tasks(database),
+        folders=Folders(settings.spool_folder),
+        store=store,
+        sources=sources,
+        transport=transport,
+        base_urls=_base_urls(settings),
+        licence=Licences(database).find,
+        clock=clock,
+        attempts=settings.retry_attempt + 1,
+        answer_bytes=settings.answer_megabytes * MEGABYTE,
+        patience=WorkPatience(make=settings.answer_seconds),
     )

@@ -126,4 +126,6 @@ def _with_pictures(hub: Gateway, task: Task, told: dict[str, Any]) -> Response:
 
 
 def _as_json(told: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(told), content_type="application/json")
+    response = Response(orjson.dumps(told), content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"  # K-109
+    return response

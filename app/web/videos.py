@@ -302,6 +302,7 @@ def _as_json(hub: Gateway, task: Task, *, detail: bool = False) -> Response:
     if detail:
         told["detail"] = described(task)
     response = Response(orjson.dumps(told), content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"  # K-109
     if task.engine != task.platform:
         response.headers[ENGINE] = task.engine
     if not task.is_over:
