@@ -12,8 +12,7 @@ import orjson
 from app.access.caller import Caller
 from app.clock import Clock
 from app.credential import Credential
-from app.errors import BadReply, UpstreamError
-from app.services.chat import Verbatim
+from app.errors import BadReply, UpstreamError, Verbatim
 from app.services.sources import Sources
 from app.upstream.platform import Model, Platform
 from app.upstream.transport import Transport
