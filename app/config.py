@@ -170,6 +170,9 @@ class Settings:
     public_url: str = _about(
         "address that links begin with; empty = as the caller reached the gateway", ""
     )
+    webhook_file: str = _about(
+        "file whose keys open the secrets that webhooks are signed with", "var/webhook.key"
+    )
     upstream_proxy: str = _about("HTTP proxy for calls to platforms; empty = direct", "")
     upstream_ca_file: str = _about("extra certificate authorities for calls to platforms", "")
     platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)

@@ -41,6 +41,8 @@ from app.services.roster import Roster
 from app.services.sources import Persistence, Sources
 from app.services.video_chat import VideoChat
 from app.services.videos import VideoDesk
+from app.services.webhooks import SECONDS as WEBHOOK_SECONDS
+from app.services.webhooks import Webhooks
 from app.services.workbench import Patience as WorkPatience
 from app.services.workbench import Workbench
 from app.storage.database import Database
@@ -48,6 +50,7 @@ from app.storage.licences import Licences
 from app.storage.media import Media, Where
 from app.storage.memories import Memories
 from app.storage.tasks import Tasks
+from app.storage.webhooks import Hooks
 from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
@@ -149,6 +152,12 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     )
 
 
+def make_webhooks(settings: Settings, database: Database) -> Webhooks:
+    """Whom to tell when work is over, and with what to sign it."""
+    post = _fetcher(settings, seconds=WEBHOOK_SECONDS)
+    return Webhooks(Hooks(database), Path(settings.webhook_file), post)
+
+
 def _bucket(settings: Settings) -> S3:
     if not is_installed():
         raise BadSetting("TOKENS_MEDIA_S3_BUCKET needs boto3: pip install 'tokens-gateway[s3]'")
@@ -166,7 +175,7 @@ def _bucket(settings: Settings) -> S3:
 def _build(
     settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
 ) -> Gateway:
-    base_urls = {name: one.base_url for name, one in settings.platforms.items()}
+    base_urls = _base_urls(settings)
     boards = make_boards(database, settings.redis_url)
     pool = _pool(settings, clock, boards)
     persistence = Persistence(
@@ -181,19 +190,7 @@ def _build(
     images = ImageDesk(errands, sources)
     store = make_store(settings, database, clock)
     spool_folder = Path(settings.spool_folder)
-    bench = Workbench(
-        tasks=Tasks(database),
-        folders=Folders(settings.spool_folder),
-        store=store,
-        sources=sources,
-        transport=transport,
-        base_urls=base_urls,
-        licence=Licences(database).find,
-        clock=clock,
-        attempts=settings.retry_attempt + 1,
-        answer_bytes=most,
-        patience=WorkPatience(make=settings.answer_seconds),
-    )
+    bench = _workbench(settings, database, sources, transport, store, clock)
     queue = TaskQueue(settings.queue_file, settings.redis_url)
     videos = VideoDesk(
         bench.tasks, bench.folders, errands, sources, queue.put, clock, settings.job_seconds
@@ -242,6 +239,7 @@ def _build(
         folders=bench.folders,
         queue=queue,
         work=MediaWork(bench, platforms),
+        webhooks=make_webhooks(settings, database),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),
@@ -290,12 +288,12 @@ def _transport(settings: Settings) -> Transport:
     )
 
 
-def _fetcher(settings: Settings) -> Fetcher:
+def _fetcher(settings: Settings, seconds: float = 0.0) -> Fetcher:
     return Fetcher(
         allowed_hosts=settings.fetch_allowed_hosts,
         allow_http=settings.fetch_plain_http,
         file_megabytes=settings.fetch_megabytes,
-        seconds=settings.fetch_seconds,
+        seconds=seconds or settings.fetch_seconds,
     )
 
 
@@ -306,4 +304,31 @@ def _patience(settings: Settings) -> Patience:
         silence=settings.silence_seconds,
         heartbeat=settings.heartbeat_seconds,
         grace=settings.grace_seconds,
+    )
+
+
+def _base_urls(settings: Settings) -> dict[str, str]:
+    return {name: one.base_url for name, one in settings.platforms.items()}
+
+
+def _workbench(
+    settings: Settings,
+    database: Database,
+    sources: Sources,
+    transport: Transport,
+    store: Store,
+    clock: Clock,
+) -> Workbench:
+    return Workbench(
+        tasks=Tasks(database),
+        folders=Folders(settings.spool_folder),
+        store=store,
+        sources=sources,
+        transport=transport,
+        base_urls=_base_urls(settings),
+        licence=Licences(database).find,
+        clock=clock,
+        attempts=settings.retry_attempt + 1,
+        answer_bytes=settings.answer_megabytes * MEGABYTE,
+        patience=WorkPatience(make=settings.answer_seconds),
     )

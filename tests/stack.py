@@ -37,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOKENS = str(Path(sys.executable).with_name("tokens"))
 KEY = "upstream-key-5be1d0c2"
 PATIENCE = 15.0
+START_PATIENCE = 60.0  # a machine may be busy with other tests
 OURS = ("TOKENS_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")
 VENDOR_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
@@ -162,6 +163,7 @@ class Stack:
             "TOKENS_WORKERS": "1",
             "TOKENS_SEAL_FILE": str(folder / "seal.key"),
             "TOKENS_MEDIA_FOLDER": str(folder / "media"),
+            "TOKENS_WEBHOOK_FILE": str(folder / "webhook.key"),
             "TOKENS_LINK_FILE": str(folder / "link.key"),
             "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
             "TOKENS_QUEUE_FILE": str(folder / "queue.db"),
@@ -229,10 +231,14 @@ class Stack:
                 process = subprocess.Popen(
                     [TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
                 )
-            if until(lambda: process.poll() is not None or self._answers()) and self._answers():
+            if until(lambda: self._is_up(process), START_PATIENCE) and self._answers():
                 return process
             _end(process)
         raise AssertionError(f"the gateway did not start:\n{self.noise}")
+
+    def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether waiting has an end, be it a good one."""
+        return process.poll() is not None or self._answers()
 
     def _answers(self) -> bool:
         try:

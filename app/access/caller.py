@@ -7,6 +7,7 @@ the caller's own platform token, which is used for this one call and kept nowher
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -24,6 +25,7 @@ CREDENTIAL_HEADERS = (
     "api-key",
 )  # in order of precedence
 NOT_A_KEY = frozenset({"", "bearer", "null", "none", "undefined", "not-provided"})
+NOT_SENT = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 LONGEST = 4096
 
 
@@ -63,6 +65,11 @@ class Headers(Protocol):
     def get(self, name: str) -> str | None: ...
 
 
+def brings_token(headers: Headers) -> bool:
+    """Whether these are the headers of Chat2API mode."""
+    return bool(_bare(headers.get(BOTH_MODES) or ""))  # empty is as if absent
+
+
 class LicenceLookup(Protocol):
     def by_digest(self, wanted: str) -> Licence | None: ...
 
@@ -90,13 +97,14 @@ class Access:
         """The caller who sent these headers, or `NoAccess`. Only native Gemini routes read
         `?key=`.
         """
-        ours = _bare(headers.get(BOTH_MODES) or "")  # empty is as if absent
         found = _first(headers, query_key if native else "", native)
-        if not ours:
+        if not brings_token(headers):
             return Caller(self._licence(found))
-        licence = self._licence(ours)
+        licence = self._licence(_bare(headers.get(BOTH_MODES) or ""))
         if not found:
             raise NoAccess("the platform token is missing: put it in the Authorization header")
+        if NOT_SENT.search(found):
+            raise NoAccess("the platform token holds characters that no header can")
         return Caller(licence, Secret(found))
 
     def _licence(self, words: str) -> Licence:

@@ -18,10 +18,12 @@ from app.cli.words import Complaint
 
 COMMANDS = {
     "serve": "start the gateway, from settings only",
+    "worker": "work on films and pictures in the background, from settings only",
     "simulate": "start the offline simulators of the platforms",
     "run": "start the simulators and the gateway, ready to be tried",
     "licence": "make, list, show, revoke and extend licences",
     "credential": "keep the platforms' keys: add, import, check, edit, remove",
+    "task": "list, show and cancel jobs that are done in the background",
     "seal": "show and rotate the keys that open the tokens in the database",
     "explain": "say which credential would serve a call, and why not the others",
     "models": "list models and their names, and compare with the platforms' own lists",

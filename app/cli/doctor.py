@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from app.canonical.task import LIVE
 from app.cli.database import check_version, named, why
 from app.cli.probe import make_transport, tried
 from app.cli.serve import check_log, check_port
@@ -20,9 +22,12 @@ from app.pool.vault import credential
 from app.seal import BadKeyFile, CannotOpen, Seal
 from app.storage.credentials import Credentials, Kept
 from app.storage.database import HEAD, Database, DatabaseTrouble
+from app.storage.tasks import Tasks
+from app.storage.workers import Workers
 
 CLOCK_SECONDS = 60
 LEAST_MEGABYTES = 200
+WORKER_SECONDS = 60  # without a word from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def examine(chosen: Settings, *, offline: bool = False) -> Iterator[Finding]:
     yield from _database(chosen)
     yield _log(chosen)
     yield _port(chosen)
+    yield from _jobs(chosen)
     kept = _kept(chosen)
     opened: list[tuple[str, Credential]] = []
     yield from _sealed(chosen, kept, opened.append)
@@ -146,6 +152,33 @@ def _port(chosen: Settings) -> Finding:
             return Finding("port", "wrong", what, do)
         return Finding("port", "note", what, f"nothing if it is the gateway itself; otherwise {do}")
     return Finding("port", "ok", f"{chosen.host}:{chosen.port} is free")
+
+
+def _jobs(chosen: Settings) -> Iterator[Finding]:
+    """Whether anybody works on what is to be done in the background, and what was lost of it."""
+    database: Database | None = None
+    try:
+        database = named(chosen, read_only=True)
+        if database.file and not os.path.exists(database.file) or database.version() != HEAD:
+            return
+        counts, seen = Tasks(database).counts(), Workers(database).seen()
+    except (Complaint, DatabaseTrouble):
+        return
+    finally:
+        if database is not None:
+            database.close()
+    now = time.time()
+    at_work = sum(now - last < WORKER_SECONDS for last in seen.values())
+    waiting = sum(counts.get(state, 0) for state in LIVE)
+    if at_work:
+        yield Finding("worker", "ok", f"{at_work} at work, {waiting} jobs in hand or waiting")
+    else:
+        last = f"none for {int(now - max(seen.values()))} s" if seen else "none was ever seen"
+        what = f"{last}; {waiting} jobs wait"
+        yield Finding("worker", "wrong" if waiting else "note", what, "start `tokens worker`")
+    if lost := counts.get("lost"):
+        do = "see `tokens task list --state lost` and docs/tasks.md"
+        yield Finding("lost jobs", "note", f"{lost}, each of which a platform may have made", do)
 
 
 # ---------------------------------------------------------------- platforms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import re
 import sys
@@ -28,6 +29,7 @@ VERBS = {
     "show": "show one licence (not its words: those are not kept)",
     "revoke": "end a licence for good; every worker knows within 2 seconds",
     "extend": "let a licence last longer",
+    "webhook": "say whom to tell when what a licence asked for is made",
 }
 
 
@@ -68,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="groups whose credentials it may use, comma-separated; all credentials if left out",
     )
-    for name in ("show", "revoke", "extend"):
+    for name in ("show", "revoke", "extend", "webhook"):
         made[name].add_argument("name", metavar="NAME", help="its name or number from the list")
     extend.add_argument(
         "span",
@@ -76,8 +78,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"how much longer: {_SPANS}, counted from its end, or from now if that is past; "
         "`never` = without end",
     )
+    _add_webhook_arguments(made["webhook"])
     for verb in made.values():
         verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_webhook_arguments(verb: argparse.ArgumentParser) -> None:
+    what = verb.add_mutually_exclusive_group()
+    what.add_argument("--url", default="", help="where to tell of everything that is made for it")
+    what.add_argument(
+        "--on-request", action="store_true", help="tell only where a request says `webhook_url`"
+    )
+    what.add_argument("--off", action="store_true", help="tell nobody any more")
+    verb.add_argument("--renew", action="store_true", help="make a new secret, shown once")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -90,6 +103,10 @@ def run(options: argparse.Namespace) -> int:
             return _add(table, options)
         if options.verb == "list":
             return _show_all(table.all(), options)
+        if options.verb == "webhook":
+            # Slow to import: it knows of seals and of going to addresses.
+            webhook = importlib.import_module("app.cli.licence_webhook")
+            return int(webhook.run(options, chosen, database, _found(table, options.name)))
         return _change(table, options)
 
 
@@ -127,12 +144,15 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
     return 0
 
 
-def _change(table: Licences, options: argparse.Namespace) -> int:
-    licence = table.find(options.name)
+def _found(table: Licences, name: str) -> Licence:
+    licence = table.find(name)
     if licence is None:
-        raise Complaint(
-            f"there is no licence {said(options.name)}; `tokens licence list` shows all"
-        )
+        raise Complaint(f"there is no licence {said(name)}; `tokens licence list` shows all")
+    return licence
+
+
+def _change(table: Licences, options: argparse.Namespace) -> int:
+    licence = _found(table, options.name)
     if options.verb == "revoke":
         licence = table.revoke(licence, time.time())
     elif options.verb == "extend":

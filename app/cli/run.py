@@ -1,6 +1,6 @@
 """`tokens run`: everything a newcomer needs, in one terminal.
 
-The simulators and the gateway run as children; Ctrl-C ends them all. A platform whose real key is
+The simulators, the gateway and its worker run as children; Ctrl-C ends them all. A platform whose real key is
 in the environment goes to the real vendor, every other to its simulator. The licence for trying
 things out is kept in a file beside the database, readable by its owner alone, so that a second run
 prints the same line.
@@ -23,6 +23,7 @@ from typing import Any
 from app.cli.database import opened
 from app.cli.serve import check_log, check_port, gunicorn_command
 from app.cli.words import Complaint, settings
+from app.cli.worker import worker_command
 from app.config import Settings
 from app.platforms import PLATFORMS
 from app.storage.licences import Licences, digest
@@ -48,9 +49,10 @@ def run(options: argparse.Namespace) -> int:
         signal.signal(number, _stop)
     try:
         environ, lines = _simulated(chosen, children)
-        command = gunicorn_command()
-        children.append(subprocess.Popen(command, env=environ, process_group=0))
-        _wait_until_ready(chosen, children[-1])
+        server = subprocess.Popen(gunicorn_command(), env=environ, process_group=0)
+        children.append(server)
+        children.append(subprocess.Popen(worker_command(), env=environ, process_group=0))
+        _wait_until_ready(chosen, server)
         print("\n".join(lines + _invitation(chosen, licence)), flush=True)
         return _watch(children)
     except _Stopped:

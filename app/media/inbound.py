@@ -1,5 +1,5 @@
-"""Fetching a file from an address that a caller chose, without becoming the caller's way into our
-network.
+"""Going to an address that a caller chose, for a file or to tell it something, without becoming the
+caller's way into our network.
 
 The order is fixed: read the address, check scheme and port, resolve, judge every answer, connect to
 a judged address, judge the peer, and only then speak. A redirect starts over at the first step and
@@ -18,7 +18,7 @@ map our network. Why it really failed is the cause of the exception.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,8 +72,12 @@ class Fetched:
     media_type: str
 
 
+class NotDelivered(Exception):
+    """Nobody took it, and why."""
+
+
 class Fetcher:
-    """Fetches callers' addresses. One per process: it counts who is connected where.
+    """Goes to callers' addresses. One per process: it counts who is connected where.
 
     `allowed_hosts` holds `host` or `host:port` entries. Such a host may have any address; with a
     port that port may be used as well, without one only 80 and 443.
@@ -125,6 +129,26 @@ class Fetcher:
             place = read_redirect(place, found)
         raise Refusal("too many redirects")
 
+    def check(self, url: str) -> None:
+        """Raises `Refusal` for what could not lead anywhere, without looking where it leads."""
+        self._check_way(read_destination(url))
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Sends `body` and gives the status of the answer, of which nothing else is read. A redirect is
+        an answer like any other. Raises `NotDelivered`, which is for the log.
+        """
+        deadline = Deadline(self._clock, self._seconds)
+        try:
+            place = read_destination(url)
+            self._check_way(place)
+            with (
+                self._seats.taken(place.name, deadline),
+                self._asked("POST", place, deadline, {**_HEADERS, **headers}, body) as (_, answer),
+            ):
+                return answer.status
+        except _TROUBLE as error:
+            raise NotDelivered(str(error) or type(error).__name__) from error
+
     def _check_way(self, place: Destination) -> None:
         if place.scheme not in self._schemes:
             raise Refusal("scheme not allowed")
@@ -139,22 +163,36 @@ class Fetcher:
 
     def _visit(self, place: Destination, reader: _Reader, deadline: Deadline) -> Fetched | str:
         """The file, or where the server says it is instead."""
+        with self._asked("GET", place, deadline, _HEADERS) as (line, response):
+            line.allow(self.file_bytes + _OVERHEAD)
+            return _redirect(response) or _body(response, reader)
+
+    @contextmanager
+    def _asked(
+        self,
+        method: str,
+        place: Destination,
+        deadline: Deadline,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Iterator[tuple[Line, HTTPResponse]]:
+        """The server's answer up to its headers, and the line that it comes over."""
         addresses = self._judged(place, deadline)
         with self._dialled(place, addresses, deadline) as line:
             connection = HTTPConnection(place.name, place.port)
             # Given a connected socket it looks nothing up and dials nobody.
             connection.sock = self._secured(line, place)
             connection.request(
-                "GET",
+                method,
                 place.target,
-                headers={"Host": place.authority, **_HEADERS},
+                body,
+                headers={"Host": place.authority, **headers},
                 preload_content=False,
                 decode_content=False,
             )
             response = connection.getresponse()
-            line.allow(self.file_bytes + _OVERHEAD)
             try:
-                return _redirect(response) or _body(response, reader)
+                yield line, response
             finally:
                 response.close()
 

@@ -27,7 +27,7 @@ class Meter:
             return None
         try:
             told = desk.ask("GET", f"/agents/{agent}/usage?runId={run}")
-            if told.status == 403:
+            if told.status == 403 and desk.attempt.repeated:  # nothing is kept of a brought token
                 self._refused[account] = time.monotonic() + REFUSED
             runs = told.json.get("runs") if told.status == 200 else ()
         except UpstreamError as error:

@@ -13,6 +13,7 @@ from app.access.caller import Caller
 from app.clock import Clock
 from app.credential import Credential
 from app.errors import BadReply, UpstreamError
+from app.services.chat import Verbatim
 from app.services.sources import Sources
 from app.upstream.platform import Model, Platform
 from app.upstream.transport import Transport
@@ -46,26 +47,36 @@ class Roster:
             until, known = self._known.get(credential.id, (0.0, platform.catalogue.models))
             if now < until and not source.only_once:
                 return known
+            if source.only_once:  # told what the platform says, of which nothing is kept (C-049)
+                return self._asked(platform, credential, brought=True)
             try:
                 known = self._asked(platform, credential)
             except UpstreamError as error:
                 log.warning("the models of a platform cannot be had: %s", error)
-            if not source.only_once:  # nothing is kept of a token that was brought (C-049)
-                self._known[credential.id] = (now + BELIEVED, known)
+            self._known[credential.id] = (now + BELIEVED, known)
             return known
         return platform.catalogue.models
 
-    def _asked(self, platform: Platform, credential: Credential) -> Sequence[Model]:
+    def _asked(
+        self, platform: Platform, credential: Credential, *, brought: bool = False
+    ) -> Sequence[Model]:
         assert platform.listing is not None
         url = (credential.base_url or self._base_urls[platform.name]) + platform.chat.probe
         send = platform.chat.follow(url, credential.token)
         answer = self._transport.through(credential.proxy.reveal()).open(
-            "GET", send.url, send.headers, None, first_byte_seconds=PATIENCE
+            "GET",
+            send.url,
+            send.headers,
+            None,
+            first_byte_seconds=PATIENCE,
+            repeat_stale=not brought,
         )
         try:
             body = answer.read(LIST_BYTES, PATIENCE)
         finally:
             answer.close()
+        if brought and answer.status >= 400:
+            raise Verbatim(answer.status, answer.headers, body)
         if answer.status != 200:
             raise UpstreamError("the platform answered with status {status}", status=answer.status)
         try:

@@ -223,7 +223,7 @@ class Tasks:
         free = [tasks.c.id == name, tasks.c.state.in_(LIVE), tasks.c.lease_until <= now]
         if not early:
             free.append(tasks.c.due_at <= now)
-        taken = {"lease_until": now + seconds, "fence": tasks.c.fence + 1}
+        taken = {"lease_until": now + seconds, "fence": tasks.c.fence + 1, "put_at": 0.0}
         return self._change(sa.and_(*free), taken)
 
     def renew(self, held: Iterable[Task], until: float) -> dict[str, Task]:

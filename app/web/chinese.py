@@ -12,6 +12,7 @@ CHINESE: dict[str, str] = {
     "the licence has expired or was revoked": "许可证已过期或已被吊销",
     "the licence does not cover the platform {platform}": "该许可证不包含平台 {platform}",
     "the licence does not cover the model {model}": "该许可证不包含模型 {model}",
+    "the platform token holds characters that no header can": "平台 Token 含有请求头无法传送的字符",
     "the platform token is missing: put it in the Authorization header": "缺少平台 Token：请放在 Authorization 请求头中",
     # paths
     "there is nothing at this path": "该路径不存在",
@@ -162,9 +163,13 @@ CHINESE: dict[str, str] = {
     "{field}: the platform takes images and texts, but no other files": "{field}：该平台只接受图片和文本，不接受其他文件",
     # media
     "what the platform made is no picture, film or sound": "平台生成的内容不是图片、视频或音频",
+    "the file has {size} bytes": "该文件共有 {size} 字节",
     "what the platform made is no {kind}": "平台生成的内容不是 {kind}",
     "what the platform made is empty": "平台生成的内容为空",
-    "the file has {size} bytes": "该文件共有 {size} 字节",
+    "{field} needs a secret to sign with, and there is none for this licence": (
+        "{field} 需要签名密钥，但此许可证没有"
+    ),
+    "{field} must be an address on the open internet": "{field} 必须是公网地址",
     "there is no room left for what would be made": "存储空间不足，无法保存将要生成的内容",
     "files cannot be kept just now": "暂时无法保存文件",
     "files are not kept here, so send the file itself": "此处不保存文件，请直接发送文件本身",

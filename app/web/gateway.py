@@ -25,6 +25,7 @@ from app.services.roster import Roster
 from app.services.sources import Sources
 from app.services.video_chat import VideoChat
 from app.services.videos import VideoDesk
+from app.services.webhooks import Webhooks
 from app.storage.database import Database
 from app.storage.tasks import Tasks
 from app.upstream.platform import Platform
@@ -73,6 +74,7 @@ class Gateway:
     folders: Folders
     queue: TaskQueue
     work: MediaWork
+    webhooks: Webhooks
     database: Database
     clock: Clock
     log: AccessLog

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, request
 from app.canonical.media import File, ImageJob, Picture, Pictures
 from app.errors import BadRequest, MediaGone, NotFound
 from app.media.job import written
-from app.media.task import error, progress, status
+from app.media.task import status
 from app.services.images import MediaCall
 from app.spool import Spool
 from app.storage.tasks import Task, new_id
@@ -20,7 +20,7 @@ from app.upstream.platform import Platform
 from app.web.access import require_access
 from app.web.gateway import Gateway, gateway
 from app.web.pictures import with_files, with_links
-from app.web.task_detail import described
+from app.web.task_object import described, told_images
 from app.wire.openai_images import flag
 
 AS_LINKS = "response_format"  # kept with the job's extras: how the caller wants the pictures
@@ -34,7 +34,13 @@ def mount_image_tasks(bp: Blueprint, platform: Platform) -> None:
 
 
 def queued(
-    hub: Gateway, platform: Platform, call: MediaCall, job: ImageJob, *, as_links: bool
+    hub: Gateway,
+    platform: Platform,
+    call: MediaCall,
+    job: ImageJob,
+    webhook: str,
+    *,
+    as_links: bool,
 ) -> Response:
     """Keeps the job for the worker."""
     if call.caller.brought is not None:
@@ -60,11 +66,12 @@ def queued(
             deadline=now + hub.job_seconds,
             job=kept,
             groups=call.groups,
+            webhook=webhook,
         )
     )
     hub.queue.put(task.id)
     call.record["task"] = task.id
-    return _as_json(_object(task))
+    return _as_json(told_images(task))
 
 
 def _shown(name: str, wanted: str) -> Response:
@@ -72,7 +79,7 @@ def _shown(name: str, wanted: str) -> Response:
     task = hub.tasks.owned(wanted, name, g.caller.name)
     if task is None or task.kind != "image":
         raise NotFound("there is no image task {id} here", id=wanted[:60])
-    told = _object(task)
+    told = told_images(task)
     if flag(request.args, "detail"):
         told["detail"] = described(task)
     if status(task) != "completed":
@@ -118,19 +125,7 @@ def _with_pictures(hub: Gateway, task: Task, told: dict[str, Any]) -> Response:
         raise
 
 
-def _object(task: Task) -> dict[str, Any]:
-    return {
-        "id": task.id,
-        "object": "image.task",
-        "model": task.model,
-        "status": status(task),
-        "progress": progress(task),
-        "created_at": int(task.created_at),
-        "completed_at": int(task.completed_at or 0) or None,
-        "expires_at": int(task.expires_at or 0) or None,
-        "error": error(task),
-    }
-
-
 def _as_json(told: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(told), content_type="application/json")
+    response = Response(orjson.dumps(told), content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"  # K-109
+    return response

@@ -29,6 +29,7 @@ from app.web.image_tasks import mount_image_tasks, queued
 from app.web.naming import explain, read_name
 from app.web.pictures import with_files, with_links
 from app.web.session import session_key, session_named
+from app.web.webhook import webhook_of
 from app.web.wishes import read_wishes
 from app.wire import openai_chat
 from app.wire.openai_images import flag, one_of, read_job
@@ -98,7 +99,8 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> R
     try:
         if in_background:
             stop(ear)
-            response = queued(hub, platform, call, job, as_links=as_links)
+            webhook = webhook_of(hub, fields)
+            response = queued(hub, platform, call, job, webhook, as_links=as_links)
         elif streams:
             events = _streamed(hub, platform, call, job, spool)
             response = respond(hub, Relayed(200, openai_chat.STREAM_TYPE, {}, events), ear)

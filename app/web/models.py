@@ -48,11 +48,14 @@ def mount_models(bp: Blueprint, platform: Platform) -> None:
             return as_json(_described(known, found(known, wanted)))
 
 
-def allowed(platform: Platform) -> Sequence[Model]:
-    """The platform's models, as far as the caller may ask them."""
+def allowed(platform: Platform, *, asking: bool = True) -> Sequence[Model]:
+    """The platform's models, as far as the caller may ask them; those that are known, where the
+    platform is not to be asked.
+    """
     if not g.caller.may_use(platform.name):
         return ()
-    models = gateway().roster.models(platform, g.caller)
+    roster = gateway().roster
+    models = roster.models(platform, g.caller) if asking else platform.catalogue.models
     return [model for model in models if g.caller.may_ask(model.id)]
 
 

@@ -7,14 +7,18 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, g, request
 
+from app.access.caller import check_scope
+from app.errors import BadRequest
 from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
 from app.web.chat import forwarded, listen, stop
 from app.web.gateway import gateway
-from app.web.intake import read_body
+from app.web.intake import parse, read_body
+from app.web.wishes import NAMES
+from app.wire.names import given_twice
 
-HIDDEN = ("key",)  # query parameters that are ours, or secret
+HIDDEN = NAMES | {"key"}  # query parameters that are ours, or secret
 
 
 def mount_passage(
@@ -28,6 +32,7 @@ def mount_passage(
     def passed(**names: str) -> Response:
         hub = gateway()
         body = read_body(request, hub.body_bytes) if request.method == "POST" else None
+        _check_model(platform, names.get("model"), body)
         path = upstream.format(**{name: quote(value, safe="") for name, value in names.items()})
         query = [
             (name, value) for name, value in request.args.items(multi=True) if name not in HIDDEN
@@ -56,3 +61,17 @@ def mount_passage(
 
     name = "passage_" + "".join(c if c.isalnum() else "_" for c in rule)
     bp.add_url_rule(rule, name, passed, methods=methods)
+
+
+def _check_model(platform: Platform, named: str | None, body: bytes | None) -> None:
+    """Whether the licence covers the model, where the path or the body names one; licences for all
+    models need no look.
+    """
+    if g.caller.licence is None or not g.caller.licence.models:
+        return
+    if named is None and body:
+        named = parse(body).get("model")
+        if twice := given_twice(body):
+            raise BadRequest("{field} is given twice", param=twice, field=twice)
+    if isinstance(named, str):
+        check_scope(g.caller, platform.name, named)

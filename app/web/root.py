@@ -89,12 +89,13 @@ def _state(hub: Gateway, name: str) -> str:
 @require_access_unless(_models_are_open)
 def all_models() -> Response:
     g.caller = recognised()
+    asking = g.caller.brought is None  # a token belongs to one platform, and nobody says to which
     platforms = [platform for _, platform in sorted(gateway().platforms.items())]
     return as_json(
         openai_list(
             openai_entry(model, platform, f"{platform.name}/")
             for platform in platforms
-            for model in allowed(platform)
+            for model in allowed(platform, asking=asking)
         )
     )
 

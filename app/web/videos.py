@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, request
 
 from app.canonical.media import File, Shape, VideoJob
 from app.errors import BadRequest, MediaGone, NotFound, NotReady
-from app.media.task import error, progress, status
+from app.media.task import status
 from app.services.images import MediaCall
 from app.services.material import PICTURES_AND_FILMS, Material
 from app.services.videos import Order, engine_of, maker_of
@@ -29,10 +29,11 @@ from app.web.gateway import Gateway, gateway
 from app.web.media import served
 from app.web.naming import explain, read_name
 from app.web.session import session_key, session_named
-from app.web.task_detail import described, seconds
+from app.web.task_object import described, told_video
+from app.web.webhook import webhook_of
 from app.web.wishes import SHAPE, read_wishes
 from app.wire.openai_images import flag, one_of, whole
-from app.wire.openai_videos import read_job, write_video
+from app.wire.openai_videos import read_job
 
 ENGINE = "x-tokens-engine"
 POLL = "openai-poll-after-ms"
@@ -119,6 +120,7 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
     if of is not None and of.engine != maker.name:
         maker = hub.platforms[of.engine]
     job = engine_of(maker).fitted(_job(hub, fields, named, model, shape, of, spool))
+    webhook = webhook_of(hub, fields)
     hub.media.check_room()
     wishes = read_wishes(request.args, fields, hub.defaults)
     leash = Leash()
@@ -136,7 +138,7 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
         record=g.record,
     )
     try:
-        task = hub.videos.begin(call, Order(platform, maker, job, of), spool)
+        task = hub.videos.begin(call, Order(platform, maker, job, of, webhook), spool)
     finally:
         stop(ear)
     g.record["task"] = task.id
@@ -228,7 +230,7 @@ def _listed(name: str) -> Response:
     found = hub.tasks.page(
         name, g.caller.name, "video", after, limit + 1, "asc" if order == "asc" else "desc"
     )
-    page = [_object(one) for one in found[:limit]]
+    page = [told_video(one) for one in found[:limit]]
     told = {
         "object": "list",
         "data": page,
@@ -296,10 +298,11 @@ def _kept(hub: Gateway, task: Task) -> Kept:
 
 
 def _as_json(hub: Gateway, task: Task, *, detail: bool = False) -> Response:
-    told = _object(task)
+    told = told_video(task)
     if detail:
         told["detail"] = described(task)
     response = Response(orjson.dumps(told), content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"  # K-109
     if task.engine != task.platform:
         response.headers[ENGINE] = task.engine
     if not task.is_over:
@@ -307,21 +310,3 @@ def _as_json(hub: Gateway, task: Task, *, detail: bool = False) -> Response:
         wait = min(max(wait + SOON_SECONDS, SOON_SECONDS), POLL_SECONDS)
         response.headers[POLL] = str(int(wait * 1000))
     return response
-
-
-def _object(task: Task) -> dict[str, Any]:
-    job = task.job
-    return write_video(
-        id=task.id,
-        model=task.model,
-        status=status(task),
-        progress=progress(task),
-        created_at=int(task.created_at),
-        completed_at=seconds(task.completed_at) if status(task) == "completed" else None,
-        expires_at=seconds(task.expires_at),
-        prompt=str(job.get("prompt", "")),
-        seconds=task.result.get("seconds") or job.get("seconds") or 0,
-        size=str(job.get("size", "")),
-        remixed_from=task.source,
-        error=error(task),
-    )

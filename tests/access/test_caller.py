@@ -107,6 +107,15 @@ def test_chat2api_brings_a_token_and_pays_with_a_licence(clock):
             access.admit(Headers({"authorization": "good", "tokens-authorization": wrong}))
 
 
+@pytest.mark.parametrize("token", ["a\r\nb", "a\0b", "密钥", "a\x7fb"])
+def test_a_token_that_no_header_can_hold_is_the_callers_mistake(clock, token):
+    """C-046: Google's `?key=` may hold anything, and it is not for the transport to stumble over."""
+    access = Access(Shelf(good=licence()), clock)
+
+    with pytest.raises(NoAccess, match="platform token"):
+        access.admit(Headers({"tokens-authorization": "good"}), token, native=True)
+
+
 def test_near_collisions_are_strangers(clock):
     """R-124."""
     access = Access(Shelf(good=licence()), clock)

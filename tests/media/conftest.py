@@ -78,7 +78,7 @@ class FileServer:
                 connection = self._context.wrap_socket(connection, server_side=True)
             head = b""
             while not head.endswith(b"\r\n\r\n"):
-                head += (piece := connection.recv(65536))
+                head += (piece := connection.recv(1))  # a body is for the script to read
                 if not piece:
                     return
             self.heads.append(head)

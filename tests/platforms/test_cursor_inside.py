@@ -42,14 +42,18 @@ class Inside:
         self._licence = licence
         self.simulators = simulators
 
-    def ask(self, *turns: str, **more: Any) -> Any:
-        """The answer to a chat whose turns are the user's and the agent's by turns."""
+    def ask(self, *turns: str, brought: str = "", **more: Any) -> Any:
+        """The answer to a chat whose turns are the user's and the agent's by turns; with a token
+        that is `brought`, if there is one.
+        """
         roles = ("user", "assistant")
         messages: list[Json] = [
             {"role": roles[i % 2], "content": text} for i, text in enumerate(turns)
         ]
         body = {"model": "composer-2", "messages": messages, **more}
         headers = {"authorization": f"Bearer {self._licence}"}
+        if brought:
+            headers = {"tokens-authorization": self._licence, "authorization": brought}
         return self._client.post("/cursor/v1/chat/completions", json=body, headers=headers)
 
     def get(self, path: str) -> Any:
@@ -93,6 +97,17 @@ def test_a_run_is_followed_to_its_end(inside: Inside, trouble: str) -> None:
     streamed = inside.ask(order, stream=True)
     assert b"word3" in streamed.data and streamed.data.endswith(b"data: [DONE]\n\n")
     assert inside.asked.count("POST agents") == 2
+
+
+@pytest.mark.parametrize("brought, asked", [("", 1), ("crsr_brought", 2)])
+def test_that_usage_is_not_told_is_remembered_of_our_own_keys_only(
+    inside: Inside, brought: str, asked: int
+) -> None:
+    """C-049, R-077: not even by a digest of the token."""
+    for _ in range(2):
+        assert inside.ask("simulate: unmetered\nsimulate: words=3", brought=brought).json["usage"]
+
+    assert inside.asked.count("GET usage") == asked
 
 
 def test_who_goes_on_finds_the_agent_and_who_names_it_too(inside: Inside) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
-
 from google import genai
 from google.genai import errors, types
+
 from tests.sdk import scenes
 from tests.sdk.conftest import Door, direct
 

@@ -240,3 +240,18 @@ def watch_settling(database: Database) -> Callable[[], dict[str, int]]:
         return {row[0]: row[1] for row in rows}
 
     return counted
+
+
+def hurried(database: Database) -> None:
+    """What is written is not waited for until it is on a disk."""
+    off = "PRAGMA synchronous = OFF" if database.is_sqlite else "SET synchronous_commit = off"
+
+    def set_off(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(off)
+        cursor.close()
+        if not database.is_sqlite:
+            connection.commit()
+
+    database.engine.dispose()
+    sa.event.listen(database.engine, "connect", set_off)

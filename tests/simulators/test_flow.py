@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import requests
+from google import genai
+from google.genai import types
 
 from app.simulators.image_sides import sides
 from app.simulators.mishaps import Mishap
 from app.simulators.pictures import picture
 from app.simulators.serving import Running
-from google import genai
-from google.genai import types
 
 Json = dict[str, Any]
 Ask = Callable[..., requests.Response]

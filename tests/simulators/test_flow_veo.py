@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import requests
+from google import genai
+from google.genai import types
+from google.oauth2.credentials import Credentials
 
 from app.simulators.image_sides import sides
 from app.simulators.pictures import picture
 from app.simulators.serving import Running
-from google import genai
-from google.genai import types
-from google.oauth2.credentials import Credentials
 
 Json = dict[str, Any]
 Ask = Callable[..., requests.Response]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import requests
+from google import genai
+from google.genai import errors, types
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.simulators.mishaps import Mishap
 from app.simulators.serving import Running
-from google import genai
-from google.genai import errors, types
 
 Json = dict[str, Any]
 Post = Callable[..., requests.Response]

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import requests
+from google import genai
+from google.genai import types
 
 from app.simulators.gemini_images import PIXELS
 from app.simulators.image_sides import sides
 from app.simulators.mishaps import Mishap
 from app.simulators.pictures import picture
 from app.simulators.serving import Running
-from google import genai
-from google.genai import types
 
 Json = dict[str, Any]
 Post = Callable[..., requests.Response]

@@ -195,6 +195,22 @@ def test_what_is_due_is_told_once_for_a_while_and_the_longest_due_first(tasks):
     assert sorted(tasks.due(NOW + 15, 9, again=10)) == sorted(names[1:])
 
 
+def test_the_next_step_is_told_as_soon_as_it_is_due_and_that_of_a_dead_worker_after_its_lease(
+    tasks,
+):
+    """R-082."""
+    added = tasks.add(task())
+    assert tasks.due(NOW + 5, 9, again=30) == [added.id]
+    one = tasks.lease(added.id, NOW + 5, 30)
+    assert tasks.due(NOW + 34, 9, again=30) == []
+    assert tasks.due(NOW + 35, 9, again=30) == [added.id]
+
+    one = tasks.lease(added.id, NOW + 35, 30)
+    tasks.move(one, "queued", NOW + 35, due_at=NOW + 38, lease_until=0)
+    assert tasks.due(NOW + 37, 9, again=30) == []
+    assert tasks.due(NOW + 38, 9, again=30) == [added.id]
+
+
 def test_nothing_is_due_of_a_task_whose_credential_was_brought_before_its_deadline(tasks):
     added = tasks.add(task(credential=BROUGHT))
 

@@ -171,6 +171,23 @@ def test_an_open_root_takes_any_key_or_none(gateway):
     assert guarded.status_code == 401
 
 
+def test_a_token_brought_to_an_open_root_is_used(gateway):
+    """C-041, C-042, C-045: the root is open to those who bring nothing."""
+    import requests
+
+    opened = gateway(TOKENS_ROOT_OPEN="true", TOKENS_ROOT_MODEL="gemini-2.5-flash")
+    body = HELLO | {"model": "chatgpt/gpt-4o"}
+    statuses = {}
+    for licence in (opened.licence, "wrong"):
+        headers = {"tokens-authorization": licence, "authorization": "Bearer brought-revoked"}
+        answer = requests.post(
+            f"{opened.url()}/v1/chat/completions", json=body, headers=headers, timeout=20
+        )
+        statuses[licence] = answer.status_code, "request_id" in answer.json()
+
+    assert statuses == {opened.licence: (401, False), "wrong": (401, True)}
+
+
 def test_a_root_model_reaches_its_platform_without_the_prefix(call):
     answer = call("POST", "/v1/chat/completions", json=HELLO | {"model": "chatgpt/gpt-4o"})
     assert answer.status_code == 200, answer.text

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -17,8 +20,9 @@ from app.factory import make_store
 from app.media.store import Store
 from app.storage.database import Database
 from app.storage.media import Kept
+from tests.media.bucket import BUCKET, KEY, REGION, SECRET, Bucket
 from tests.media.samples import MP4
-from tests.stack import Stack
+from tests.stack import ROOT, Stack
 
 LARGE = 200 << 20
 FEW = 6 << 20  # bytes that a worker may grow by while it sends that
@@ -103,3 +107,60 @@ def test_a_film_on_its_way_leaves_the_worker_free(one, store, film):
 
     line = one.line(stalled.headers["x-request-id"])
     assert line["media"] == kept.id and 0 < line["bytes"] < LARGE
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    bucket = Bucket()
+    yield bucket
+    bucket.stop()
+
+
+UNDER_GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import os, sys
+from app.canonical.media import File
+from app.clock import SystemClock
+from app.config import Settings
+from app.factory import make_store
+from app.storage.database import Database
+
+settings = Settings.from_env({k: v for k, v in os.environ.items() if k in sys.argv[2:]})
+store = make_store(settings, Database(settings.database_url, off_hub=True), SystemClock())
+kept = store.keep(File(sys.argv[1], "video/mp4", 0), owner="0a1b2c3d", platform="here")
+print(store.link(kept, "http://gateway.example"))
+"""
+
+
+def test_a_bucket_serves_and_takes_under_gevent_as_well(gateway, bucket, tmp_path):
+    """C-263: boto3 in a worker, as gunicorn patches it: up in parts, and down in pieces."""
+    data = MP4 + bytes(9 << 20)
+    (tmp_path / "film").write_bytes(data)
+    one = gateway(
+        TOKENS_MEDIA_S3_BUCKET=BUCKET,
+        TOKENS_MEDIA_S3_ENDPOINT=bucket.endpoint,
+        TOKENS_MEDIA_S3_REGION=REGION,
+        TOKENS_MEDIA_S3_KEY=KEY,
+        TOKENS_MEDIA_S3_SECRET=SECRET,
+    )
+    names = [name for name in one.environ if _is_ours(name)]
+    done = subprocess.run(
+        [sys.executable, "-c", UNDER_GEVENT, str(tmp_path / "film"), *names],
+        env=one.environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    url = one.url() + urlsplit(done.stdout.strip()).path
+
+    assert list(bucket.objects.values()) == [data] and bucket.largest < len(data)
+    assert requests.get(url, timeout=20).content == data
+    part = requests.get(url, headers={"Range": "bytes=4-11"}, timeout=20)
+    assert (part.status_code, part.content) == (206, MP4[4:12])
+    bucket.objects.clear()
+    gone = requests.get(url, timeout=20)
+    assert gone.status_code == 404 and gone.json()["error"]["code"] == "not_found"
+    assert bucket.refusals == ["NoSuchKey"]

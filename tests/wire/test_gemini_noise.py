@@ -9,6 +9,8 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from google import genai
+from google.genai import errors, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +33,6 @@ from app.wire.gemini_generate import (
     write_request,
     write_stream,
 )
-from google import genai
-from google.genai import errors, types
 from tests.nonsense import nonsense
 
 TELLING = Telling("id1", "m", 0)

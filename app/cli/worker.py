@@ -1,0 +1,28 @@
+"""`tokens worker`: a process that works on films and pictures in the background."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from app.cli.database import opened
+from app.cli.words import settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "TERM lets the steps in hand finish. Everything comes from TOKENS_ settings; see "
+        "`tokens settings`. Start as many as you like."
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    with opened(settings()):
+        pass  # only to have it at the newest migration
+    os.execv(sys.executable, worker_command())
+
+
+def worker_command() -> list[str]:
+    """The command line that works; it reads the same settings from the environment."""
+    return [sys.executable, "-m", "app.worker"]

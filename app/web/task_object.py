@@ -1,0 +1,62 @@
+"""Tasks as callers know them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.media.task import error, progress, status
+from app.storage.tasks import Task
+from app.wire.openai_videos import write_video
+
+
+def told(task: Task) -> dict[str, Any]:
+    return told_video(task) if task.kind == "video" else told_images(task)
+
+
+def told_video(task: Task) -> dict[str, Any]:
+    job = task.job
+    return write_video(
+        id=task.id,
+        model=task.model,
+        status=status(task),
+        progress=progress(task),
+        created_at=int(task.created_at),
+        completed_at=seconds(task.completed_at) if status(task) == "completed" else None,
+        expires_at=seconds(task.expires_at),
+        prompt=str(job.get("prompt", "")),
+        seconds=task.result.get("seconds") or job.get("seconds") or 0,
+        size=str(job.get("size", "")),
+        remixed_from=task.source,
+        error=error(task),
+    )
+
+
+def told_images(task: Task) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "object": "image.task",
+        "model": task.model,
+        "status": status(task),
+        "progress": progress(task),
+        "created_at": int(task.created_at),
+        "completed_at": int(task.completed_at or 0) or None,
+        "expires_at": int(task.expires_at or 0) or None,
+        "error": error(task),
+    }
+
+
+def described(task: Task) -> dict[str, Any]:
+    """What there is to know beyond that (C-178, C-201)."""
+    return {
+        "state": task.state,
+        "engine": task.engine,
+        "engine_model": task.job.get("model"),
+        "started_at": seconds(task.started_at),
+        "deadline": seconds(task.deadline),
+        "looks": task.looks,
+        "settled": task.settled,
+    }
+
+
+def seconds(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)

@@ -1,0 +1,99 @@
+"""`python -m app.worker`: works on films and pictures in the background, in a process of its own.
+
+Many steps at a time, each in a greenlet: what a step does is wait. How many such processes there are
+does not matter to anybody; a task is in the hands of one at a time.
+"""
+
+from gevent import monkey
+
+if __name__ == "__main__":
+    monkey.patch_all()  # before anything is imported that talks to the network
+
+import logging  # noqa: E402
+import os  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+
+import gevent  # noqa: E402
+
+from app.config import Settings  # noqa: E402
+from app.factory import create_app  # noqa: E402
+from app.platforms import PLATFORMS  # noqa: E402
+from app.services.media_work import RENEW_SECONDS  # noqa: E402
+from app.services.sweep import Sweep  # noqa: E402
+from app.services.webhooks import Notices  # noqa: E402
+from app.storage.workers import Workers  # noqa: E402
+from app.web.gateway import KEY, Gateway  # noqa: E402
+from app.web.task_object import told  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+NOTICE_SECONDS = 2.0
+NOTE_SECONDS = 10.0
+TIDY_SECONDS = 60.0
+
+
+class Worker:
+    """One process's share of the work."""
+
+    def __init__(self, gateway: Gateway, settings: Settings) -> None:
+        self._gateway = gateway
+        self._workers = Workers(gateway.database)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._sweep = Sweep(
+            gateway.tasks,
+            gateway.folders,
+            gateway.media,
+            gateway.clock,
+            gateway.queue.put,
+            settings.job_kept_seconds,
+        )
+        self._notices = Notices(gateway.tasks, gateway.webhooks, told)
+        self._hands = settings.job_hands
+
+    def run(self) -> None:
+        """Until a signal ends it."""
+        self._gateway.start()
+        consumer = self._gateway.queue.consumer(self._gateway.work.step, self._hands)
+        rounds = [
+            gevent.spawn(_over_and_over, seconds, work)
+            for seconds, work in (
+                (SWEEP_SECONDS, self._sweep.put_due),
+                (RENEW_SECONDS, self._gateway.work.renew),
+                (NOTICE_SECONDS, self._tell),
+                (NOTE_SECONDS, self._note),
+                (TIDY_SECONDS, self._sweep.tidy),
+            )
+        ]
+        consumer.run()
+        gevent.killall(rounds)
+        self._workers.leave(self._name)
+
+    def _tell(self) -> None:
+        self._notices.deliver_due(self._gateway.clock.now())
+
+    def _note(self) -> None:
+        self._workers.note(self._name, self._gateway.clock.now())
+
+
+def _over_and_over(seconds: float, work: Callable[[], object]) -> None:
+    while True:
+        try:
+            work()
+        except (
+            Exception
+        ) as error:  # noqa: B902  # what cannot be done now is done in the next round
+            log.error("a worker could not do its round", exc_info=error)
+        gevent.sleep(seconds)
+
+
+def main() -> int:
+    settings = Settings.from_env(os.environ, list(PLATFORMS.values()))
+    Worker(create_app(settings).extensions[KEY], settings).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
