@@ -34,7 +34,8 @@ PIXELS = {"1K": 1024 * 1024, "2K": 2048 * 2048, "4K": 3840 * 2160}
 LONGEST_SIDE = 3840
 MOST_IMAGES = 16
 FRAME_BYTES = 64 << 20  # of an event: it holds a picture
-EXTRAS = ("moderation", "user", "input_fidelity", "style")
+EXTRAS = ("moderation", "user")
+EDIT_EXTRAS = (*EXTRAS, "input_fidelity")
 
 
 class OpenAIImages:
@@ -96,7 +97,8 @@ def _body(job: ImageJob, spool: Spool, *, stream: bool) -> tuple[bytes | Pieces,
             fields[name] = value
     if job.output_compression is not None:
         fields["output_compression"] = job.output_compression
-    fields |= {name: job.extras[name] for name in EXTRAS if name in job.extras}
+    known = EDIT_EXTRAS if job.images else EXTRAS  # whatever else there is, is refused there
+    fields |= {name: job.extras[name] for name in known if name in job.extras}
     if stream:
         fields |= {"stream": True, "partial_images": job.partial_images}
     if not job.images:

@@ -49,15 +49,14 @@ class Material:
 
     def _one(self, value: Any, field: str, kinds: Collection[str]) -> File:
         if isinstance(value, dict):
-            if "file_id" in value and not any(key in value for key in _KEYS):
+            held = next((value[key] for key in _KEYS if value.get(key) is not None), None)
+            if held is None and "file_id" in value:
                 raise BadAttachment(
                     "{field}: files are not kept here, so send the file itself",
                     param=field,
                     field=field,
                 )
-            value = next((value[key] for key in _KEYS if key in value), None)
-            if isinstance(value, dict):
-                value = value.get("url")
+            value = held.get("url") if isinstance(held, dict) else held
         if isinstance(value, Lifted):
             return self._looked_at(value.path, field, kinds)
         if not isinstance(value, str) or not value.strip():

@@ -30,7 +30,9 @@ def mount_image_tasks(bp: Blueprint, platform: Platform) -> None:
     @bp.get("/v1/images/<task>")
     @require_access(platform.name)
     def show_image_task(task: str) -> Response:
-        return _shown(platform.name, task)
+        response = _shown(platform.name, task)
+        response.headers["Cache-Control"] = "no-store"  # K-109
+        return response
 
 
 def queued(
@@ -126,6 +128,4 @@ def _with_pictures(hub: Gateway, task: Task, told: dict[str, Any]) -> Response:
 
 
 def _as_json(told: dict[str, Any]) -> Response:
-    response = Response(orjson.dumps(told), content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"  # K-109
-    return response
+    return Response(orjson.dumps(told), content_type="application/json")

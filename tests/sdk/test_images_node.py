@@ -1,0 +1,69 @@
+"""The official OpenAI SDK for Node, images, on every platform that makes them: a script plays the
+scenes, and what came of them is judged here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.sdk import scenes
+from tests.sdk.pictures import DRAWING, PAINTERS
+from tests.sdk.scenes import Json
+from tests.sdk.test_node import NODE
+from tests.stack import Stack, clean_environ, missing, program
+
+BAD: Json = {"error": "BadRequestError", "status": 400}
+SCENES: Json = {
+    "several": [[True, False], [True, False]],
+    "link": [200, True, False],
+    "edited": True,
+    "edited_several": True,
+    "streamed": "image_generation.completed",
+    "refused": BAD,
+    "wrong_size": BAD,
+    "wrong_model": {"error": "NotFoundError", "status": 404},
+    "no_picture": BAD,
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(stack: Stack) -> Json:
+    """What came of the scenes, by platform and scene."""
+    node = program("node")
+    if not (NODE / "node_modules" / "openai").is_dir():
+        missing("the npm package openai (npm ci --prefix tests/sdk/node)")
+    doors = [
+        {
+            "name": name,
+            "url": stack.url(name),
+            "licence": stack.licence,
+            "model": PAINTERS[name].model,
+            "refusal": PAINTERS[name].refusal,
+        }
+        for name in DRAWING
+    ]
+    done = subprocess.run(
+        [node, "images.mjs"],
+        input=json.dumps({"doors": doors, "png": scenes.PNG_URL}),
+        cwd=NODE,
+        env=clean_environ(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found: Json = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("platform", DRAWING)
+@pytest.mark.parametrize("scene, wanted", SCENES.items(), ids=list(SCENES))
+def test_a_scene_comes_to_what_it_should(
+    outcomes: Json, platform: str, scene: str, wanted: Any
+) -> None:
+    """C-158, C-161, C-165, C-169, K-097 to K-099, K-101, K-103."""
+    assert outcomes[platform][scene] == wanted

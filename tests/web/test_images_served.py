@@ -1,0 +1,237 @@
+"""The image routes as anybody calls them: JSON and forms alike, and pictures that nobody waits for."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from app.cli.worker import worker_command
+from app.simulators.pictures import picture
+from tests.sdk.pictures import PAINTERS, look, opened
+from tests.stack import ROOT, Stack, until
+
+Call = Callable[..., requests.Response]
+MODEL = PAINTERS["chatgpt"].model
+WISH = {"model": MODEL, "prompt": "A kite"}
+GIVEN, OTHER = picture(64, 48, "given"), picture(48, 64, "other", "webp")
+TEXT = base64.b64encode(GIVEN).decode()
+MAKE, EDIT = "/chatgpt/v1/images/generations", "/chatgpt/v1/images/edits"
+
+
+@pytest.fixture(scope="module")
+def worker(stack: Stack) -> Iterator[None]:
+    """A process that works in the background."""
+    log = (stack.folder / "worker.log").open("ab")
+    process = subprocess.Popen(
+        worker_command(), env=stack.environ, cwd=ROOT, stdout=log, stderr=log
+    )
+    yield
+    process.terminate()
+    process.wait(20)
+    log.close()
+
+
+def form(fields: dict[str, Any]) -> Any:
+    """As a form, even where there are no files."""
+    return [(name, (None, str(value))) for name, value in fields.items()]
+
+
+def shown(told: requests.Response) -> tuple[str, tuple[int, int]]:
+    assert told.status_code == 200, told.text
+    (one,) = told.json()["data"]
+    return look(base64.b64decode(one["b64_json"], validate=True))
+
+
+def test_a_form_and_json_make_the_same(call: Call, stack: Stack) -> None:
+    """C-159, C-160, C-172, K-096."""
+    wish = {**WISH, "size": "1536x1024", "n": 1, "output_format": "webp", "quality": "hd"}
+    stack.simulators.clear("chatgpt")
+    told = [call("POST", MAKE, json=wish), call("POST", MAKE, files=form(wish))]
+
+    assert shown(told[0]) == shown(told[1]) == ("image/webp", (1536, 1024))
+    asked = [one["body"] for one in stack.simulators.journal("chatgpt")]
+    assert asked[0] == asked[1]
+    for one in told:
+        assert (one.json()["size"], one.json()["quality"]) == ("1536x1024", "high")
+
+
+EDITS: list[Any] = [
+    ("one text", {"json": {"image": TEXT}}, 1),
+    ("a data URL", {"json": {"image": f"data:image/png;base64,{TEXT}"}}, 1),
+    ("a list", {"json": {"image": [TEXT, TEXT]}}, 2),
+    ("objects", {"json": {"images": [{"image_url": TEXT}, {"image_url": TEXT}]}}, 2),
+    ("image", {"files": [("image", ("a.png", GIVEN))]}, 1),
+    ("image twice", {"files": [("image", ("a", GIVEN)), ("image", ("b", OTHER))]}, 2),
+    ("image[]", {"files": [("image[]", ("a", GIVEN)), ("image[]", ("b", OTHER))]}, 2),
+    ("image[0]", {"files": [("image[0]", ("a", GIVEN)), ("image[1]", ("b", OTHER))]}, 2),
+    ("images", {"files": [("images", ("a", GIVEN))]}, 1),
+    ("a text part", {"files": [("image", (None, TEXT))]}, 1),
+    ("an object's part", {"files": [("images[0][image_url]", (None, TEXT))]}, 1),
+]
+
+
+@pytest.mark.parametrize("how, many", [one[1:] for one in EDITS], ids=[one[0] for one in EDITS])
+def test_pictures_to_edit_come_in_every_form(
+    call: Call, stack: Stack, how: dict[str, Any], many: int
+) -> None:
+    """C-161 to C-166, K-095, K-097."""
+    stack.simulators.clear("chatgpt")
+    if "json" in how:
+        told = call("POST", EDIT, json=WISH | how["json"])
+    else:
+        told = call("POST", EDIT, files=[*form(WISH), *how["files"]])
+
+    shown(told)
+    (asked,) = stack.simulators.journal("chatgpt")
+    assert asked["path"].endswith("/images/edits")
+    assert str(asked["body"]).count("filename=") == many
+
+
+@pytest.mark.parametrize("name", ["prompt", "model"])
+@pytest.mark.parametrize("path", [MAKE, EDIT])
+def test_what_is_required_is_required(call: Call, path: str, name: str) -> None:
+    """C-158, C-161."""
+    wish = {**WISH, "image": TEXT}
+    del wish[name]
+    for told in (call("POST", path, json=wish), call("POST", path, files=form(wish))):
+        assert (told.status_code, told.json()["error"]["param"]) == (400, name)
+
+
+def test_damage_is_a_bad_request_and_leaves_nothing_behind(call: Call, stack: Stack) -> None:
+    """R-034: no bytes of a caller's stay on disk."""
+    deep = b'{"model":' + b"[" * 900 + b"]" * 900 + b"}" + b" " * 70_000
+    for body, kind in (
+        (b"{", "application/json"),
+        (deep, "application/json"),
+        (b"--x\r\n", "multipart/form-data; boundary=x"),
+        (b"", "multipart/form-data"),
+    ):
+        told = call("POST", EDIT, data=body, headers={"Content-Type": kind})
+        assert told.status_code == 400, (body[:30], told.text)
+        assert told.json()["error"]["type"] == "invalid_request_error"
+
+    spools = Path(stack.environ["TOKENS_SPOOL_FOLDER"])
+    assert until(lambda: not list(spools.rglob("*"))), list(spools.rglob("*"))
+
+
+def test_a_stream_that_breaks_off_says_so(call: Call, stack: Stack) -> None:
+    """R-001: an error or a cut, never an end."""
+    stack.simulators.mishap("chatgpt", "throttle", times=20)
+    told = call("POST", MAKE + "?retry_attempt=0", json={**WISH, "stream": True})
+    stack.simulators.clear("chatgpt")
+
+    assert told.status_code == 429
+    assert told.json()["error"]["code"]
+
+
+# ---------------------------------------------------------------- pictures nobody waits for
+
+
+def over(call: Call, path: str) -> dict[str, Any]:
+    def look() -> Any:
+        told = call("GET", path)
+        assert told.status_code == 200, told.text
+        assert told.headers["cache-control"] == "no-store"
+        found = told.json()
+        return found if found["status"] in ("completed", "failed") else None
+
+    found = until(look, 60)  # the worker may have only just begun
+    assert found, "the task is not over"
+    return dict(found)
+
+
+@pytest.mark.parametrize("name", ["chatgpt", "flow", "grok"])
+@pytest.mark.parametrize("where", ["query", "body", "form"])
+def test_a_task_comes_at_once_and_its_pictures_later(
+    call: Call, worker: None, name: str, where: str
+) -> None:
+    """C-174 to C-178, K-109."""
+    path, wish = f"/{name}/v1/images", {**WISH, "model": PAINTERS[name].model}
+    if where == "query":
+        told = call("POST", f"{path}/generations?async=true", json=wish)
+    elif where == "body":
+        told = call("POST", f"{path}/generations", json={**wish, "async": True})
+    else:
+        told = call("POST", f"{path}/generations", files=form({**wish, "async": "true"}))
+    assert told.status_code == 200, told.text
+    task = told.json()
+    assert (task["object"], task["model"]) == ("image.task", PAINTERS[name].model)
+    assert task["status"] in ("queued", "in_progress")
+    assert isinstance(task["created_at"], int) and "data" not in task
+
+    found = over(call, f"{path}/{task['id']}")
+
+    assert (found["status"], found["error"], found["id"]) == ("completed", None, task["id"])
+    (one,) = found["data"]
+    assert one.keys() <= {"b64_json", "revised_prompt"}
+    look(base64.b64decode(one["b64_json"], validate=True))
+    assert ("usage" in found) == PAINTERS[name].counts
+    assert "detail" not in found
+    assert call("GET", f"{path}/{task['id']}?detail=true").json()["detail"]["engine"] == name
+
+
+def test_an_edit_in_the_background_has_links_if_they_were_asked_for(
+    call: Call, worker: None
+) -> None:
+    """C-116, C-174, C-177."""
+    more = {"image": TEXT, "response_format": "url", "size": "1024x1536"}
+    task = call("POST", EDIT + "?async=1", json=WISH | more).json()
+    found = over(call, f"/chatgpt/v1/images/{task['id']}")
+
+    (one,) = found["data"]
+    assert "b64_json" not in one
+    assert opened(one["url"]) == ("image/png", (1024, 1536))
+    assert found["size"] == "1024x1536"
+
+
+def test_a_task_that_failed_says_why(call: Call, worker: None) -> None:
+    """C-179, C-190."""
+    wish = {**WISH, "prompt": PAINTERS["chatgpt"].refusal, "async": True}
+    task = call("POST", MAKE, json=wish).json()
+    found = over(call, f"/chatgpt/v1/images/{task['id']}")
+
+    assert (found["status"], "data" in found) == ("failed", False)
+    assert found["error"]["code"] and found["error"]["message"]
+
+
+def test_a_task_is_its_owners_alone(call: Call, stack: Stack, worker: None) -> None:
+    """C-179."""
+    task = call("POST", MAKE, json={**WISH, "async": True}).json()
+    other = stack.tokens("licence", "add", "--label", "somebody else").strip()
+    for path, licence in (
+        ("/chatgpt/v1/images/image_nothing", stack.licence),
+        (f"/chatgpt/v1/images/{task['id']}", other),
+        (f"/flow/v1/images/{task['id']}", stack.licence),
+    ):
+        told = call("GET", path, licence=licence)
+        assert told.status_code == 404, told.text
+    assert call("GET", f"/chatgpt/v1/images/{task['id']}", licence=None).status_code == 401
+
+
+def test_who_brings_a_token_cannot_leave_it_here(call: Call, stack: Stack) -> None:
+    """C-041, C-050."""
+    headers = {"Authorization": "Bearer sim-own", "Tokens-Authorization": stack.licence}
+    told = call("POST", MAKE, json={**WISH, "async": True}, headers=headers)
+
+    assert (told.status_code, told.json()["error"]["param"]) == (400, "async")
+
+
+def test_a_platforms_refusal_comes_as_it_is_to_who_brought_the_token(
+    call: Call, stack: Stack
+) -> None:
+    """C-042 to C-044, C-046, C-050."""
+    headers = {"Authorization": "Bearer sim-revoked", "Tokens-Authorization": stack.licence}
+    stack.simulators.clear("chatgpt")
+    for stream in (False, True):
+        told = call("POST", MAKE, json={**WISH, "stream": stream}, headers=headers)
+        assert told.status_code == 401
+        assert told.json()["error"]["code"] == "invalid_api_key"
+    assert len(stack.simulators.journal("chatgpt")) == 2
+    bare = {"Tokens-Authorization": stack.licence}
+    assert call("POST", MAKE, json=WISH, headers=bare, licence=None).status_code == 401
