@@ -16,7 +16,7 @@ from typing import Any
 
 from app.simulators.directives import asked
 from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
-from app.simulators.openai_checks import Refused, missing, wrong_type, wrong_value
+from app.simulators.openai_checks import Refused, missing, string, wrong_type, wrong_value
 from app.simulators.openai_house import Route, read_json
 from app.simulators.pictures import picture
 from app.simulators.simulator import EPOCH
@@ -29,7 +29,7 @@ MODELS = frozenset("""chatgpt-image-latest gpt-image-1-mini gpt-image-1.5 gpt-im
     gpt-image-2.6-sunburst""".split())
 RETIRED = frozenset({"dall-e-2", "dall-e-3", "gpt-image-1"})
 CLASSIC = ("1024x1024", "1536x1024", "1024x1536", "auto")
-LONGEST_PROMPT = 32_000
+check_prompt = string(1, 32_000)
 MOST_PIXELS = 3840 * 2160
 MOST_IMAGES = 16
 MOST_BYTES = 50 << 20
@@ -140,10 +140,7 @@ def _accepted(body: Any) -> Json:
     prompt = body.get("prompt")
     if prompt is None:
         missing("prompt")
-    if not isinstance(prompt, str):
-        wrong_type(prompt, "prompt", "a string")
-    if not 0 < len(prompt) <= LONGEST_PROMPT:
-        raise Refused("Invalid 'prompt': wrong length.", "prompt", "string_above_max_length")
+    check_prompt(prompt, "prompt")
     model = body.get("model", "gpt-image-2")
     if model in RETIRED or model not in MODELS:
         raise Refused(f"The model '{model}' does not exist.", "model", "model_not_found", 404)
