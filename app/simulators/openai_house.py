@@ -14,7 +14,7 @@ from typing import Any
 from app.simulators.exchange import Call, Reply, as_json
 from app.simulators.mishaps import Mishap
 from app.simulators.openai_checks import Refused
-from app.simulators.openai_models import described, listing, require_known
+from app.simulators.openai_models import described, draws, listing, require_known
 from app.simulators.simulator import Simulator
 
 ORGANIZATION = "org-simulated0000000000000"
@@ -115,7 +115,8 @@ def _model_routes(call: Call) -> dict[str, Route]:
 
 
 def _one_model(model: str) -> Reply:
-    require_known(model)
+    if not draws(model):
+        require_known(model)
     return Reply(200, as_json(described(model)))
 
 

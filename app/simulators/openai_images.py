@@ -16,30 +16,53 @@ from typing import Any
 
 from app.simulators.directives import asked
 from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
-from app.simulators.openai_checks import Refused, missing, wrong_type, wrong_value
+from app.simulators.image_sides import sides
+from app.simulators.openai_checks import (
+    Refused,
+    boolean,
+    missing,
+    string,
+    wrong_type,
+    wrong_value,
+)
 from app.simulators.openai_house import Route, read_json
+from app.simulators.openai_models import draws
 from app.simulators.pictures import picture
 from app.simulators.simulator import EPOCH
 
 GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"
 VARIATIONS = "/v1/images/variations"
-MODELS = frozenset("""chatgpt-image-latest gpt-image-1-mini gpt-image-1.5 gpt-image-2
-    gpt-image-2-2026-04-21 gpt-image-2.5-flare gpt-image-2.5-sunburst gpt-image-2.6-flare
-    gpt-image-2.6-sunburst""".split())
-RETIRED = frozenset({"dall-e-2", "dall-e-3", "gpt-image-1"})
 CLASSIC = ("1024x1024", "1536x1024", "1024x1536", "auto")
-LONGEST_PROMPT = 32_000
+check_prompt = string(1, 32_000)
+check_user = string()
 MOST_PIXELS = 3840 * 2160
 MOST_IMAGES = 16
 MOST_BYTES = 50 << 20
 LONGEST_URL = 20_971_520
-KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
+HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
+IMAGE = re.compile(r"image(\[[0-9]*\])?")
 FIELDS = frozenset("""prompt model n size quality background output_format output_compression
-    moderation stream partial_images user input_fidelity image images mask""".split())
+    moderation stream partial_images user""".split())
 TOKENS = {"low": 272, "medium": 1056, "high": 4160, "auto": 1056}
+MOST_TOKENS = 6240
+
+USUAL = "gpt-image-2"
+NEWEST = re.compile(r"gpt-image-2\.[56]")
+ANY_SIZE = re.compile(r"gpt-image-2|chatgpt-image")
+SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 Json = dict[str, Any]
+
+BROKEN: Json = {
+    "type": "error",
+    "error": {
+        "type": "server_error",
+        "code": "server_error",
+        "message": "The server had an error while processing your request.",
+        "param": None,
+    },
+}
 
 
 class Images:
@@ -55,36 +78,40 @@ class Images:
         return {"POST": found[call.path]} if call.path in found else {}
 
     def _generate(self, call: Call) -> Reply:
-        body = _accepted(read_json(call))
-        for name in ("image", "images", "mask", "input_fidelity"):
-            if name in body:
-                _unknown(name)
-        return _made(body, "image_generation", 0)
+        return _made(_accepted(read_json(call), FIELDS), "image_generation", 0)
 
     def _edit(self, call: Call) -> Reply:
         kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "multipart/form-data":
-            body, files = read_form(call)
-            body = _accepted(_typed(body))
-            images = [data for name, data in files if _is_image(name)]
-            masks = [data for name, data in files if name == "mask"]
-        else:
-            body = _accepted(read_json(call))
-            images = [
-                _linked(one, f"images[{at}]") for at, one in enumerate(body.get("images") or [])
-            ]
-            masks = [_linked(body["mask"], "mask")] if "mask" in body else []
-        if not images:
-            missing("image")
-        if len(images) > MOST_IMAGES:
-            raise Refused("Too many images.", "image", "array_above_max_length")
+        body, images, masks = (
+            _edit_form(call) if kind == "multipart/form-data" else _edit_json(call)
+        )
         for data in images + masks:
             _check_image(data)
-        if masks and not masks[0].startswith(b"\x89PNG"):
-            raise Refused(
-                "Invalid mask image format - mask must be a PNG.", "mask", "invalid_value"
-            )
+        if masks:
+            _check_mask(masks[0], images[0])
         return _made(body, "image_edit", len(images))
+
+
+def _edit_form(call: Call) -> tuple[Json, list[bytes], list[bytes]]:
+    texts, files = read_form(call)
+    body = _accepted(_typed(texts), FIELDS | {"input_fidelity"})
+    images = [data for name, data in files if IMAGE.fullmatch(name)]
+    masks = [data for name, data in files if name == "mask"]
+    for name, _ in files:
+        if name != "mask" and not IMAGE.fullmatch(name):
+            _unknown(name)
+    _check_count(images, "image")
+    return body, images, masks
+
+
+def _edit_json(call: Call) -> tuple[Json, list[bytes], list[bytes]]:
+    body = _accepted(read_json(call), FIELDS | {"input_fidelity", "images", "mask"})
+    given = body.get("images", [])
+    if not isinstance(given, list):
+        wrong_type(given, "images", "an array")
+    _check_count(given, "images")
+    images = [_linked(one, f"images[{place}]") for place, one in enumerate(given)]
+    return body, images, [_linked(body["mask"], "mask")] if "mask" in body else []
 
 
 def prompt_of(call: Call) -> str:
@@ -116,10 +143,6 @@ def read_form(call: Call) -> tuple[dict[str, str], list[tuple[str, bytes]]]:
     return texts, files
 
 
-def _is_image(name: str) -> bool:
-    return re.fullmatch(r"image(\[\d*\])?", name) is not None
-
-
 def _typed(texts: dict[str, str]) -> Json:
     """A form has only texts; numbers and booleans are read."""
     body: Json = dict(texts)
@@ -131,25 +154,33 @@ def _typed(texts: dict[str, str]) -> Json:
     return body
 
 
-def _accepted(body: Any) -> Json:
+def _accepted(body: Any, fields: frozenset[str]) -> Json:
+    """The wishes that say something: null says nothing."""
     if not isinstance(body, dict):
         wrong_type(body, "body", "an object")
     for name in body:
-        if name not in FIELDS:
+        if name not in fields:
             _unknown(name)
-    prompt = body.get("prompt")
-    if prompt is None:
+    wishes: Json = {name: value for name, value in body.items() if value is not None}
+    _check(wishes)
+    if asked(wishes["prompt"], "moderated"):
+        raise Refused(
+            "Your request was rejected by the safety system.",
+            code="moderation_blocked",
+            kind="image_generation_user_error",
+        )
+    return wishes
+
+
+def _check(body: Json) -> None:
+    if "prompt" not in body:
         missing("prompt")
-    if not isinstance(prompt, str):
-        wrong_type(prompt, "prompt", "a string")
-    if not 0 < len(prompt) <= LONGEST_PROMPT:
-        raise Refused("Invalid 'prompt': wrong length.", "prompt", "string_above_max_length")
-    model = body.get("model", "gpt-image-2")
-    if model in RETIRED or model not in MODELS:
+    check_prompt(body["prompt"], "prompt")
+    model = body.get("model", USUAL)
+    if not draws(model):
         raise Refused(f"The model '{model}' does not exist.", "model", "model_not_found", 404)
     _check_size(body.get("size", "auto"), model)
-    newest = re.match(r"gpt-image-2\.[56]", model) is not None
-    more = ("xhigh", "max") if newest else ()
+    more = ("xhigh", "max") if NEWEST.match(model) else ()
     _one_of(body, "quality", ("auto", "low", "medium", "high", *more))
     _one_of(body, "background", ("auto", "transparent", "opaque"))
     _one_of(body, "output_format", ("png", "jpeg", "webp"))
@@ -158,15 +189,16 @@ def _accepted(body: Any) -> Json:
     _number(body, "n", 1, 10)
     _number(body, "output_compression", 0, 100)
     _number(body, "partial_images", 0, 3)
+    boolean(body.get("stream", False), "stream")
+    check_user(body.get("user", ""), "user")
     if body.get("background") == "transparent" and body.get("output_format") == "jpeg":
         raise Refused("Transparent background needs png or webp.", "background", "invalid_value")
-    if asked(prompt, "moderated"):
+    if "input_fidelity" in body and model.endswith("-mini"):
         raise Refused(
-            "Your request was rejected by the safety system.",
-            code="moderation_blocked",
-            kind="image_generation_user_error",
+            f"The model '{model}' does not support 'input_fidelity'.",
+            "input_fidelity",
+            "unsupported_parameter",
         )
-    return body
 
 
 def _unknown(name: str) -> None:
@@ -191,8 +223,8 @@ def _number(body: Json, name: str, least: int, most: int) -> None:
 def _check_size(size: Any, model: str) -> None:
     if size in CLASSIC:
         return
-    found = re.fullmatch(r"(\d+)x(\d+)", size) if isinstance(size, str) else None
-    if found is None or not re.match(r"gpt-image-2|chatgpt-image", model):
+    found = SIZE.fullmatch(size) if isinstance(size, str) else None
+    if found is None or not ANY_SIZE.match(model):
         wrong_value(size, "size", CLASSIC)
     wide, high = int(found[1]), int(found[2])
     if wide % 16 or high % 16 or not wide or not high or not 1 / 3 <= wide / high <= 3:
@@ -219,11 +251,30 @@ def _linked(given: Any, at: str) -> bytes:
         raise Refused("Invalid base64 image data.", at, "invalid_value") from None
 
 
+def _check_count(images: list[Any], at: str) -> None:
+    if not images:
+        missing(at)
+    if len(images) > MOST_IMAGES:
+        raise Refused(
+            f"Invalid '{at}': array too long. Expected an array with maximum length "
+            f"{MOST_IMAGES}, but got an array with length {len(images)} instead.",
+            at,
+            "array_above_max_length",
+        )
+
+
 def _check_image(data: bytes) -> None:
     if len(data) >= MOST_BYTES:
         raise Refused("Image is too large.", "image", "image_too_large")
-    if not any(data.startswith(head) for head in KINDS):
+    if not data.startswith(HEADS):
         raise Refused("Invalid image file or mode.", "image", "invalid_image_file")
+
+
+def _check_mask(mask: bytes, image: bytes) -> None:
+    if not mask.startswith(b"\x89PNG"):
+        raise Refused("Invalid mask image format - mask must be a PNG.", "mask", "invalid_value")
+    if sides(mask) != sides(image):
+        raise Refused("Mask and image have different sizes.", "mask", "invalid_value")
 
 
 def _retired(_call: Call) -> Reply:
@@ -241,7 +292,8 @@ def _made(body: Json, name: str, images: int) -> Reply:
     usage = _usage(body, images, count)
     if body.get("stream"):
         frames = list(_frames(body, name, about, usage))
-        return Reply(200, Stream(frames), {}, "text/event-stream; charset=utf-8")
+        stream = Stream(frames, error=(_record(BROKEN),))
+        return Reply(200, stream, {}, "text/event-stream; charset=utf-8")
     more = (
         {"revised_prompt": f"Read as: {body['prompt']}"} if asked(body["prompt"], "revised") else {}
     )
@@ -288,13 +340,12 @@ def _record(event: Json) -> bytes:
 
 def _usage(body: Json, images: int, count: int) -> Json:
     text = max(1, len(body["prompt"]) // 4)
-    seen, made = 323 * images, (
-        TOKENS[body.get("quality", "auto")] if body.get("quality", "auto") in TOKENS else 6240
-    )
+    seen = 323 * images
+    made = TOKENS.get(body.get("quality", "auto"), MOST_TOKENS) * count
     return {
         "input_tokens": text + seen,
-        "output_tokens": made * count,
-        "total_tokens": text + seen + made * count,
+        "output_tokens": made,
+        "total_tokens": text + seen + made,
         "input_tokens_details": {"text_tokens": text, "image_tokens": seen},
-        "output_tokens_details": {"image_tokens": made * count, "text_tokens": 0},
+        "output_tokens_details": {"image_tokens": made, "text_tokens": 0},
     }

@@ -1,9 +1,11 @@
 """The models OpenAI serves, and which of them refuses what.
 
 Only documented ids are served, so that a misspelt one is found out; their dated snapshots and
-fine-tuned forms too. What a model refuses is looked up by the first pattern that matches its id. Reasoning models
-refuse sampling parameters unless their effort is `none`; from gpt-5.4 on Chat Completions refuses
-function tools while the model reasons, which it does unless told otherwise.
+fine-tuned forms too. Models that draw are listed beside the others and take no part in chats.
+
+What a model refuses is looked up by the first pattern that matches its id. Reasoning models refuse
+sampling parameters unless their effort is `none`; from gpt-5.4 on Chat Completions refuses function
+tools while the model reasons, which it does unless told otherwise.
 """
 
 from __future__ import annotations
@@ -47,6 +49,20 @@ LISTED: dict[str, str | None] = {
     "gpt-4.1-mini": "2027-01-14",
     "gpt-5-search-api": None,
 }
+
+PICTURES = (
+    "gpt-image-2.6-sunburst",
+    "gpt-image-2.6-flare",
+    "gpt-image-2.5-sunburst",
+    "gpt-image-2.5-sunburst-2026-09-08",
+    "gpt-image-2.5-flare",
+    "gpt-image-2.5-flare-2026-09-08",
+    "gpt-image-2",
+    "gpt-image-2-2026-04-21",
+    "gpt-image-1.5",
+    "gpt-image-1-mini",
+    "chatgpt-image-latest",
+)
 
 UNLISTED = frozenset(
     """chatgpt-4o-latest gpt-5-codex gpt-5.1-codex gpt-5.1-codex-max gpt-5.1-codex-mini
@@ -93,6 +109,11 @@ def known(model: str) -> bool:
     tuned, _, rest = model.partition(":")
     base = _SNAPSHOT.sub("", rest.partition(":")[0] if tuned == "ft" else model)
     return base in LISTED or base in UNLISTED
+
+
+def draws(model: Any) -> bool:
+    """Whether it makes pictures."""
+    return model in PICTURES
 
 
 def require_known(model: str) -> None:
@@ -155,7 +176,7 @@ def speaks_in_phases(model: str) -> bool:
 
 
 def listing() -> dict[str, Any]:
-    return {"object": "list", "data": [described(model) for model in LISTED]}
+    return {"object": "list", "data": [described(model) for model in (*LISTED, *PICTURES)]}
 
 
 def described(model: str) -> dict[str, Any]:

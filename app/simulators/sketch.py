@@ -2,7 +2,7 @@
 
 Both follow from the words, so that the same prompt gives the same picture and another prompt one
 that looks different. A picture is told as stripes of equal rows, which is why even a large one is
-written at once by `png`, `jpeg`, `webp` and `gif`.
+written at once by `png`, `jpeg` and `webp`.
 """
 
 from __future__ import annotations

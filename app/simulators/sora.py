@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.simulators.directives import asked, setting, value
+from app.simulators.downloads import origin, served
 from app.simulators.exchange import Call, Reply, as_json
 from app.simulators.films import film
 from app.simulators.jobs import Job, takes
 from app.simulators.openai_checks import Refused, missing, wrong_type, wrong_value
 from app.simulators.openai_house import OpenaiSimulator, Route, read_json
-from app.simulators.openai_images import Images, prompt_of, read_form
+from app.simulators.openai_images import Images, check_prompt, prompt_of, read_form
 from app.simulators.pictures import picture
 
 VIDEOS = "/v1/videos"
@@ -30,14 +31,17 @@ LARGE = ("1024x1792", "1792x1024")
 SECONDS = ("4", "8", "12")
 ADDED = ("4", "8", "12", "16", "20")
 MODEL = re.compile(r"sora-2(-pro)?(-\d{4}-\d\d-\d\d)?")
-LONGEST_PROMPT = 32_000
 KEEPS = 3600.0
 KEPT = 500
 PAGE = 20
+LONGEST_PAGE = 100
 HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
-PLURALS = {"queued": "NOT_START", "in_progress": "processing", "completed": "SUCCESS"}
+LINK = re.compile(r"https?://|data:image/(png|jpeg|webp);base64,")
+NESTED = re.compile(r"(\w+)\[(\w+)\]")
+SYNONYMS = {"queued": "NOT_START", "in_progress": "processing", "completed": "SUCCESS"}
 
 Json = dict[str, Any]
+Files = dict[str, bytes]
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ class SoraSimulator(OpenaiSimulator):
     # ------------------------------------------------------------ beginning
 
     def _create(self, call: Call) -> Reply:
-        body, files = _read(call)
+        body, files = _read(call, ("prompt", "model", "seconds", "size", "input_reference"))
         prompt = _prompt(body)
         model = body.get("model", "sora-2")
         if not isinstance(model, str) or not MODEL.fullmatch(model):
@@ -103,31 +107,44 @@ class SoraSimulator(OpenaiSimulator):
         return self._begun(call, prompt, model, seconds, size)
 
     def _remix(self, call: Call) -> Reply:
-        body, _ = _read(call)
-        source = self._film(call, _name(call))
+        body, _ = _read(call, ("prompt",))
+        source = self._finished(call, _name(call))
         return self._again(call, _prompt(body), source, source.seconds)
 
     def _edit(self, call: Call) -> Reply:
-        body, _ = _read(call)
-        source = self._source(call, body)
+        body, files = _read(call, ("prompt", "video"))
+        source = self._source(call, body, files)
         return self._again(call, _prompt(body), source, source.seconds)
 
     def _extend(self, call: Call) -> Reply:
-        body, _ = _read(call)
-        source = self._source(call, body)
+        body, files = _read(call, ("prompt", "video", "seconds"))
+        source = self._source(call, body, files)
+        if "seconds" not in body:
+            missing("seconds")
         seconds = str(int(source.seconds) + int(_seconds(body, ADDED)))
         return self._again(call, _prompt(body), source, seconds)
 
-    def _source(self, call: Call, body: Json) -> _Film:
+    def _source(self, call: Call, body: Json, files: Files) -> _Film:
+        """The film that was made here, or one that was sent along and has no name."""
+        if "video" in files:
+            if files["video"][4:8] != b"ftyp":
+                raise Refused("Invalid video file.", "video", "invalid_value")
+            now = self.clock.now()
+            return _Film("", "", "sora-2", "", SECONDS[0], SIZES[0], now, Job(now, 0))
         video = body.get("video")
-        name = video.get("id") if isinstance(video, dict) else body.get("video[id]")
-        if not isinstance(name, str):
+        if video is None:
             missing("video")
-        return self._film(call, str(name))
+        if not isinstance(video, dict) or not isinstance(video.get("id"), str):
+            wrong_type(video, "video", "an object with an id")
+        return self._finished(call, video["id"])
+
+    def _finished(self, call: Call, name: str) -> _Film:
+        found = self._film(call, name)
+        if self._status(found)[0] != "completed":
+            raise Refused("The video is not completed.", "video", "invalid_value")
+        return found
 
     def _again(self, call: Call, prompt: str, source: _Film, seconds: str) -> Reply:
-        if source.job.progress(self.clock.now()) < 100:
-            raise Refused("The video is not completed yet.", "video", "invalid_value")
         return self._begun(call, prompt, source.model, seconds, source.size, source.id)
 
     def _begun(
@@ -163,7 +180,10 @@ class SoraSimulator(OpenaiSimulator):
     def _listed(self, call: Call) -> Reply:
         key = self.credential(call)
         own = [one for one in self._films.values() if one.key == key]
-        if call.parameter("order") != "asc":
+        order = call.parameter("order") or "desc"
+        if order not in ("asc", "desc"):
+            wrong_value(order, "order", ("asc", "desc"))
+        if order == "desc":
             own.reverse()
         names = [one.id for one in own]
         after = call.parameter("after")
@@ -171,7 +191,7 @@ class SoraSimulator(OpenaiSimulator):
             if after not in names:
                 raise _unknown(after)
             own = own[names.index(after) + 1 :]
-        limit = int(call.parameter("limit") or PAGE)
+        limit = _limit(call.parameter("limit"))
         page = [self._told(one) for one in own[:limit]]
         told = {
             "object": "list",
@@ -203,7 +223,7 @@ class SoraSimulator(OpenaiSimulator):
             return Reply(200, small, {}, "image/webp")
         if variant != "video":
             wrong_value(variant, "variant", ("video", "thumbnail", "spritesheet"))
-        return _part(film(wide, high, float(made.seconds), made.prompt), call)
+        return served(call, film(wide, high, float(made.seconds), made.prompt), "video/mp4")
 
     # ------------------------------------------------------------ telling
 
@@ -257,34 +277,50 @@ def _unknown(name: str) -> Refused:
 
 def _otherwise(told: Json, call: Call) -> Json:
     """The same as servers word it that are not OpenAI's."""
-    scheme_and_host = f"http://{call.headers.get('host', '')}"
-    more: Json = {"task_id": told["id"], "status": PLURALS.get(told["status"], "FAILURE")}
+    more: Json = {"task_id": told["id"], "status": SYNONYMS.get(told["status"], "FAILURE")}
     more["progress"] = f"{told['progress']}%"
     if told["status"] == "completed":
-        more["metadata"] = {"url": f"{scheme_and_host}{VIDEOS}/{told['id']}/content"}
+        more["metadata"] = {"url": f"{origin(call)}{VIDEOS}/{told['id']}/content"}
     return told | more
 
 
-def _read(call: Call) -> tuple[Json, list[tuple[str, bytes]]]:
+def _read(call: Call, fields: tuple[str, ...]) -> tuple[Json, Files]:
+    """The wishes and the files, whether they came as JSON or as a form."""
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    files: Files = {}
     if kind == "multipart/form-data":
-        texts, files = read_form(call)
-        return dict(texts), files
-    body = read_json(call)
+        texts, parts = read_form(call)
+        body, files = _nested(texts), dict(parts)
+    else:
+        body = read_json(call)
     if not isinstance(body, dict):
         wrong_type(body, "body", "an object")
-    return body, []
+    for name in body.keys() | files.keys():
+        if name not in fields:
+            raise Refused(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+    return {name: value for name, value in body.items() if value is not None}, files
+
+
+def _nested(texts: dict[str, str]) -> Json:
+    """A form has no objects: `video[id]` is the id of the video."""
+    body: Json = {}
+    for name, text in texts.items():
+        inner = NESTED.fullmatch(name)
+        if inner is None:
+            body[name] = text
+            continue
+        outer = body.setdefault(inner[1], {})
+        if isinstance(outer, dict):
+            outer[inner[2]] = text
+    return body
 
 
 def _prompt(body: Json) -> str:
     prompt = body.get("prompt")
     if prompt is None:
         missing("prompt")
-    if not isinstance(prompt, str):
-        wrong_type(prompt, "prompt", "a string")
-    if not 0 < len(prompt) <= LONGEST_PROMPT:
-        raise Refused("Invalid 'prompt': wrong length.", "prompt", "string_above_max_length")
-    return prompt
+    check_prompt(prompt, "prompt")
+    return str(prompt)
 
 
 def _seconds(body: Json, allowed: tuple[str, ...]) -> str:
@@ -296,25 +332,31 @@ def _seconds(body: Json, allowed: tuple[str, ...]) -> str:
     return str(seconds)
 
 
-def _check_reference(body: Json, files: list[tuple[str, bytes]]) -> None:
-    found = [data for name, data in files if name == "input_reference"]
-    if found and not found[0].startswith(HEADS):
-        raise Refused("Invalid reference image.", "input_reference", "invalid_image_file")
-    given = body.get("input_reference")
-    if given is not None:
-        keys = given.keys() & {"image_url", "file_id"} if isinstance(given, dict) else ()
-        if len(keys) != 1:
-            raise Refused("Give one of image_url and file_id.", "input_reference", "invalid_value")
+def _check_reference(body: Json, files: Files) -> None:
+    at = "input_reference"
+    if at in files:
+        if not files[at].startswith(HEADS):
+            raise Refused("Invalid reference image.", at, "invalid_image_file")
+        return
+    given = body.get(at)
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        wrong_type(given, at, "an object")
+    if len(given.keys() & {"image_url", "file_id"}) != 1:
+        raise Refused("Give one of image_url and file_id.", at, "invalid_value")
+    url = given.get("image_url", "https://")
+    if not isinstance(url, str) or not LINK.match(url):
+        raise Refused("Invalid image URL.", f"{at}.image_url", "invalid_image_url")
 
 
-def _part(data: bytes, call: Call) -> Reply:
-    """All of it, or the range that was asked for."""
-    found = re.fullmatch(r"bytes=(\d+)-(\d*)", call.headers.get("range", ""))
-    if found is None:
-        return Reply(200, data, {"accept-ranges": "bytes"}, "video/mp4")
-    start, end = int(found[1]), int(found[2] or len(data) - 1) + 1
-    if start >= len(data):
-        raise Refused("The range cannot be satisfied.", status=416)
-    part = data[start:end]
-    about = {"content-range": f"bytes {start}-{start + len(part) - 1}/{len(data)}"}
-    return Reply(206, part, about, "video/mp4")
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        wrong_type(text, "limit", "an integer")
+    if int(text) < 0:
+        raise Refused("Invalid 'limit': too small.", "limit", "integer_below_min_value")
+    if int(text) > LONGEST_PAGE:
+        raise Refused("Invalid 'limit': too large.", "limit", "integer_above_max_value")
+    return int(text)

@@ -44,6 +44,16 @@ def test_every_model_of_our_catalogue_is_known(name: str) -> None:
             ask(model)
 
 
+@pytest.mark.parametrize("name", ["chatgpt", "codex", "sora"])
+def test_every_model_of_our_catalogue_that_draws_does_so_and_does_not_chat(name: str) -> None:
+    catalogue = PLATFORMS[name].catalogue
+    models = {one.id for one in catalogue.models if catalogue.facts(one.id).makes == "image"}
+
+    assert models and models <= {one["id"] for one in openai_models.listing()["data"]}
+    for model in models:
+        assert openai_models.draws(model) and not openai_models.known(model)
+
+
 @pytest.mark.parametrize(
     "name, model",
     [
