@@ -8,8 +8,9 @@ one per chunk.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from app.canonical.parts import Opaque
 
@@ -95,7 +96,8 @@ class Finished:
 @dataclass(slots=True)
 class Trouble:
     """An error as the platform words it, before or inside an answer. `status` 0 = it did not say;
-    `final` = to ask again would only cost again.
+    `final` = to ask again would only cost again. `own` is the platform's own object for the error that
+    came in a stream, for a caller who is to hear it (C-048).
     """
 
     message: str
@@ -105,6 +107,7 @@ class Trouble:
     param: str | None = None
     retry_after: float | None = None
     final: bool = False
+    own: Mapping[str, Any] | None = field(default=None, compare=False)  # says the same again
 
 
 @dataclass(slots=True)

@@ -414,7 +414,8 @@ class _Reader:
         if body["status"] != "FINISHED":
             words = str(body.get("message") or ENDS.get(body["status"], ENDS["ERROR"]))
             code = str(body.get("code") or body["status"].lower())
-            return [Failed(Trouble(words, 0, code, final=True))]
+            own = {name: body[name] for name in ("code", "message") if name in body}
+            return [Failed(Trouble(words, 0, code, final=True, own=own or None))]
         rest, calls = ("", []) if self._calls is None else self._calls.finish()
         events = self._blocks.append("text", "text", rest) if rest else []
         for place, (name, arguments) in enumerate(calls):

@@ -228,8 +228,8 @@ class PatchedFlow:
         if patch.has_finished and not (patch.spoke or patch.cut_short or patch.trouble):
             # Before the caller hears of an end: what says why it ends is in `out`.
             raise EmptyReply("the platform gave an empty answer")
-        if self._patch.done and self._patch.usage is None and self.usage is not None:
-            return self._patch.with_usage(out, self.usage)
+        if patch.done and patch.usage is None and self.usage is not None and not patch.trouble:
+            return patch.with_usage(out, self.usage)
         return out
 
 

@@ -29,7 +29,7 @@ from app.canonical.events import (
 from app.canonical.parts import Opaque
 from app.errors import BadReply, BrokenTransfer
 from app.wire.anthropic_blocks import NAME, REDACTED
-from app.wire.fields import count
+from app.wire.fields import count, in_own_words
 from app.wire.sse import Frames
 
 REASONS: dict[str, Reason] = {
@@ -238,7 +238,7 @@ class MessagesReader:
                 self._end(events)
             case "error":
                 self.done = True
-                events.append(Failed(read_error(0, told)))
+                events.append(Failed(in_own_words(read_error(0, told), told.get("error"))))
 
     def _start(self, theirs: int, block: dict[str, Any], events: list[Event]) -> None:
         index = self._next

@@ -63,6 +63,8 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 
 
 def write_error(trouble: Trouble) -> dict[str, Any]:
+    if trouble.own is not None:
+        return {"type": "error", "error": trouble.own}
     status, message = trouble.status, trouble.message
     kind = TYPES.get(status, "api_error" if status >= 500 or not status else TYPES[400])
     if not status and trouble.type in KINDS:

@@ -10,9 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.canonical.events import Trouble
 from app.errors import BadRequest
 
 _MOST = 2**53  # beyond this, JSON numbers are not exact
+
+
+def in_own_words(trouble: Trouble, error: Any) -> Trouble:
+    """The trouble with the platform's own object for it, where it has one."""
+    trouble.own = error if error and isinstance(error, Mapping) else None
+    return trouble
 
 
 def required(body: Mapping[str, Any], name: str, param: str = "") -> Any:

@@ -38,6 +38,7 @@ from app.canonical.events import (
 from app.canonical.parts import Opaque, ToolCall
 from app.errors import BadReply, BrokenTransfer
 from app.wire.dialect import Telling
+from app.wire.fields import in_own_words
 from app.wire.gemini_parts import (
     NAME,
     UNNAMED,
@@ -84,6 +85,7 @@ STATUSES = {
     504: "DEADLINE_EXCEEDED",
 }  # by HTTP status; what is not listed is INTERNAL from 500 on
 RPC = "type.googleapis.com/google.rpc."
+STRUCT = "type.googleapis.com/google.protobuf.Struct"  # any JSON object, as Google writes one
 COUNTS = (
     "promptTokenCount",
     "toolUsePromptTokenCount",
@@ -167,6 +169,9 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def write_error(trouble: Trouble) -> dict[str, Any]:
+    own = trouble.own
+    if own is not None and type(own.get("code")) is int:
+        return {"error": own}
     status = trouble.status or 500
     word = STATUSES.get(status) or ("INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
     error: dict[str, Any] = {"code": status, "message": trouble.message, "status": word}
@@ -179,6 +184,8 @@ def write_error(trouble: Trouble) -> dict[str, Any]:
         details.append({"@type": f"{RPC}BadRequest", "fieldViolations": [wrong]})
     if trouble.retry_after is not None:
         details.append({"@type": f"{RPC}RetryInfo", "retryDelay": f"{trouble.retry_after:g}s"})
+    if own is not None:  # Google's clients want a number for a code, so it cannot be the error
+        details.append({"@type": STRUCT, "value": own})
     if details:
         error["details"] = details
     return {"error": error}
@@ -284,7 +291,7 @@ class ChunkReader:
         self.done = True
         if self._started:
             events.extend(self._usage())
-        events.append(Failed(read_error(0, chunk)))
+        events.append(Failed(in_own_words(read_error(0, chunk), chunk.get("error"))))
 
     def _block(self, feedback: dict[str, Any], events: list[Event]) -> None:
         """The prompt was refused: there is a reason, and no candidate to give it."""

@@ -306,7 +306,7 @@ class ChatPatch:
             chunk = orjson.loads(payload)
             if chunk.get("error"):
                 self.done = True
-                self.trouble = read_error(0, chunk)
+                self.trouble = fields.in_own_words(read_error(0, chunk), chunk["error"])
                 return
             self._learn(payload)
             self._patch(chunk, out)

@@ -31,7 +31,7 @@ from app.canonical.events import (
 from app.canonical.parts import Opaque, Thinking
 from app.errors import BadReply, BrokenTransfer
 from app.wire.dialect import Telling
-from app.wire.fields import count, is_count
+from app.wire.fields import count, in_own_words, is_count
 from app.wire.openai_chat_seals import read_call_seal, read_details, write_call_seal, write_detail
 from app.wire.sse import KEEP_ALIVE, Frames, frame
 
@@ -118,6 +118,8 @@ def read_error(status: int, body: Any) -> Trouble:
 
 
 def write_error(trouble: Trouble) -> dict[str, Any]:
+    if trouble.own is not None:
+        return {"error": trouble.own}
     kind = trouble.type or TYPES.get(trouble.status, "")
     if not kind:
         kind = "server_error" if trouble.status >= 500 else "invalid_request_error"
@@ -196,7 +198,7 @@ class ChatReader:
             chunk = orjson.loads(payload)
             if "error" in chunk and chunk["error"]:
                 self.done = True
-                events.append(Failed(read_error(0, chunk)))
+                events.append(Failed(in_own_words(read_error(0, chunk), chunk["error"])))
                 return
             self._read_chunk(chunk, events)
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -32,7 +32,7 @@ from app.canonical.events import (
 )
 from app.canonical.parts import Opaque
 from app.errors import BadReply, BrokenTransfer
-from app.wire.fields import count
+from app.wire.fields import count, in_own_words
 from app.wire.openai_responses_items import NAME, namespace_of, reasoning_text
 from app.wire.sse import Frames
 
@@ -391,7 +391,7 @@ class ResponsesReader:
 
     def _fail(self, error: Any, events: list[Event]) -> None:
         self.done = True
-        events.append(Failed(read_failure(error)))
+        events.append(Failed(in_own_words(read_failure(error), error)))
 
 
 def _text(value: Any) -> str:

@@ -429,10 +429,12 @@ class ResponsesWriter:
         if self._ended:
             return
         self._block = None
-        error = write_error(trouble)["error"]
-        flat = {name: error[name] for name in ("code", "message", "param")}
-        self._tell("error", **flat, error=error)
-        told = {"code": _code(trouble), "message": trouble.message}
+        told: Any = trouble.own
+        if told is None:
+            error = write_error(trouble)["error"]
+            flat = {name: error[name] for name in ("code", "message", "param")}
+            self._tell("error", **flat, error=error)
+            told = {"code": _code(trouble), "message": trouble.message}
         self.response = self._respond("failed") | {"error": told}
         self._tell("response.failed", response=self.response)
         self._ended = True

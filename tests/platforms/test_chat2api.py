@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 
 from app.simulators.simulator import EDGE_PAGE
-from tests.models import DIRECT
-from tests.platforms.callers import Heard, hear
+from tests.models import DIRECT, MODELS
+from tests.platforms.callers import NATIVE, Heard, hear
 from tests.platforms.conftest import Pair
 from tests.stack import PATIENCE, compact
 
@@ -121,3 +123,45 @@ def test_an_error_in_the_stream_is_told_in_the_platforms_own_words(pair: Pair, a
     assert failure is not None and own is not None
     assert pair.caller.message(failure) == pair.native.message(own)
     assert not pair.caller.is_whole(heard)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_one_event_holds_the_platforms_own_error_object_and_is_the_last(
+    pair: Pair, after: int
+) -> None:
+    """C-048: one alone, with nothing behind it but what ends a stream. Google's clients take no other
+    vendor's object for an error, so there it is one of the details. Where the platform has no object
+    but mere words, those are told in the dialect's own way, and where nothing is changed on the way,
+    the platform may say it twice.
+    """
+    heard = _brought(pair, f"simulate: error after={after}\nsimulate: words=9", stream=True)
+    own = _own_error(pair)
+    told = [one for one in heard.data if own in _objects(one)]
+    marks = {"openai_chat": ["[DONE]"]}.get(pair.caller.name, [])
+
+    assert heard.status == 200
+    if pair.is_raw or isinstance(own, str):
+        assert told and not pair.caller.is_whole(heard)
+    else:
+        assert heard.data[-1:] == told
+    assert [data for _, data in heard.events if not data.startswith("{")] == marks
+
+
+def _own_error(pair: Pair) -> Any:
+    """What the platform calls its error in a stream."""
+    if MODELS[pair.platform].agents:
+        return {"code": "internal_error", "message": "The agent stopped working."}
+    real = _at_the_platform(pair, TOKEN)
+    native = NATIVE["gemini_generate"] if ":stream" in pair.asked[-1]["path"] else pair.native
+    found = native.failure(real)
+    assert found is not None
+    error = found["error"]
+    return error if isinstance(error, dict) else str(error)
+
+
+def _objects(value: Any) -> Iterator[Any]:
+    """The value, and all that it holds."""
+    yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from _objects(one)

@@ -113,6 +113,15 @@ def test_a_stream_that_stops_is_not_complete(wire):
             flow.finish()
 
 
+def test_no_end_goes_before_an_error():
+    """R-001: a client that stops at the end would take the answer for a whole one."""
+    flow = PatchedFlow(TELLING, 10)
+    flow.feed(chunk({"content": "x"}))
+
+    assert flow.feed(b'data: {"error": {"message": "no"}}\n\ndata: [DONE]\n\n') == b""
+    assert flow.trouble == Trouble("no")
+
+
 def test_an_answer_without_a_word_is_empty_but_one_cut_short_is_not():
     """C-113, K-051."""
     for flow in (
