@@ -107,6 +107,8 @@ class PictureChat:
             "n": request.variants,
             "partial_images": 0,
         }
+        if isinstance(fields.get("background"), bool):
+            del fields["background"]  # of the call, not of the picture
         material = Material(spool, self._fetcher.basket)
         images = material.all(list(sources), "messages")
         job = read_job(fields, call.model, images=images, sets=call.sets)

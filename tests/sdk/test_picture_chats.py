@@ -139,3 +139,35 @@ def test_generate_content_shows_it(door: Door, verb: str) -> None:
         for part in found.get("content", {}).get("parts", [])
     ]
     shown("".join(part["text"] for part in parts))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_responses_show_it(client: openai.OpenAI, door: Door, stream: bool) -> None:
+    """`background` is about the call here, not about the picture."""
+    told: Any = client.responses.create(
+        model=PAINTERS[door.name].model,
+        input="A kite",
+        background=False,
+        user="somebody",
+        stream=stream,
+    )
+    if stream:
+        shown(next(one.response for one in told if one.type == "response.completed").output_text)
+    else:
+        shown(told.output_text)
+
+
+def test_what_a_chat_says_of_itself_is_not_said_of_the_picture(
+    client: openai.OpenAI, door: Door
+) -> None:
+    told = client.chat.completions.create(
+        model=PAINTERS[door.name].model,
+        messages=WORDS,
+        temperature=0.5,
+        max_completion_tokens=100,
+        response_format={"type": "text"},
+        seed=7,
+        user="somebody",
+    )
+
+    shown(told.choices[0].message.content or "")

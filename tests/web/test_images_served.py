@@ -120,14 +120,43 @@ def test_damage_is_a_bad_request_and_leaves_nothing_behind(call: Call, stack: St
     assert until(lambda: not list(spools.rglob("*"))), list(spools.rglob("*"))
 
 
-def test_a_stream_that_breaks_off_says_so(call: Call, stack: Stack) -> None:
-    """R-001: an error or a cut, never an end."""
-    stack.simulators.mishap("chatgpt", "throttle", times=20)
+@pytest.mark.parametrize("name", ["flow", "sora"])
+@pytest.mark.parametrize(
+    "size, shape", [("700x700", 1), ("1920x1080", 3 / 2), ("5000x20", 3 / 2), ("1080x1920", 2 / 3)]
+)
+def test_a_size_is_a_shape_where_it_says_so(call: Call, name: str, size: str, shape: float) -> None:
+    """C-180."""
+    wish = {"model": PAINTERS[name].model, "prompt": "A kite", "size": size}
+    _, (wide, high) = shown(call("POST", f"/{name}/v1/images/generations", json=wish))
+
+    assert wide / high == pytest.approx(shape, rel=0.05)
+
+
+def test_what_goes_wrong_before_a_stream_keeps_its_status(call: Call, stack: Stack) -> None:
+    stack.simulators.mishap("chatgpt", "throttle")
     told = call("POST", MAKE + "?retry_attempt=0", json={**WISH, "stream": True})
-    stack.simulators.clear("chatgpt")
 
     assert told.status_code == 429
-    assert told.json()["error"]["code"]
+    assert told.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("kind", ["cut", "error", "fail", "html", "empty"])
+def test_a_stream_that_breaks_off_says_so(call: Call, stack: Stack, kind: str) -> None:
+    """R-001: what came is followed by an error or a cut, never by an end."""
+    stack.simulators.mishap("chatgpt", kind)
+    wish = {**WISH, "stream": True, "partial_images": 2}
+    try:
+        told = call("POST", MAKE + "?retry_attempt=0", json=wish)
+    except requests.exceptions.ChunkedEncodingError:
+        assert kind == "cut"
+        return
+    finally:
+        stack.simulators.clear("chatgpt")
+
+    if told.status_code == 200:
+        assert "event: error" in told.text and ".completed" not in told.text
+    else:
+        assert told.status_code >= 500 and told.json()["error"]["code"]
 
 
 # ---------------------------------------------------------------- pictures nobody waits for
