@@ -36,10 +36,10 @@ VARIATIONS = "/v1/images/variations"
 CLASSIC = ("1024x1024", "1536x1024", "1024x1536", "auto")
 check_prompt = string(1, 32_000)
 check_user = string()
+check_url = string(1, 20_971_520)
 MOST_PIXELS = 3840 * 2160
 MOST_IMAGES = 16
 MOST_BYTES = 50 << 20
-LONGEST_URL = 20_971_520
 HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
 IMAGE = re.compile(r"image(\[[0-9]*\])?")
 FIELDS = frozenset("""prompt model n size quality background output_format output_compression
@@ -235,13 +235,14 @@ def _check_size(size: Any, model: str) -> None:
 
 def _linked(given: Any, at: str) -> bytes:
     """What a data URL holds. Nobody here opens other addresses: they lead nowhere."""
-    if not isinstance(given, dict) or len(given.keys() & {"image_url", "file_id"}) != 1:
+    if not isinstance(given, dict):
+        wrong_type(given, at, "an object")
+    if len(given.keys() & {"image_url", "file_id"}) != 1:
         raise Refused(f"Give one of image_url and file_id at '{at}'.", at, "invalid_value")
     if "file_id" in given:
         raise Refused(f"No such File object: {given['file_id']}", at, status=404)
     url = given["image_url"]
-    if not isinstance(url, str) or len(url) > LONGEST_URL:
-        raise Refused("Invalid image URL.", at, "string_above_max_length")
+    check_url(url, f"{at}.image_url")
     if not url.startswith("data:image/") or ";base64," not in url:
         raise Refused(f"Error while downloading {url[:80]}.", at, "invalid_image_url")
     try:
