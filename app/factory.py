@@ -201,11 +201,18 @@ def _build(
         clock=clock,
         attempts=settings.retry_attempt + 1,
         answer_bytes=most,
-        patience=WorkPatience(make=settings.answer_seconds),
+        patience=WorkPatience(make=settings.answer_seconds, first_look=settings.look_seconds),
     )
     queue = TaskQueue(settings.queue_file, settings.redis_url)
     videos = VideoDesk(
-        bench.tasks, bench.folders, errands, sources, queue.put, clock, settings.job_seconds
+        bench.tasks,
+        bench.folders,
+        errands,
+        sources,
+        queue.put,
+        clock,
+        settings.job_seconds,
+        settings.look_seconds,
     )
     return Gateway(
         access=Access(Licences(database), clock),
