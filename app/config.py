@@ -137,6 +137,9 @@ class Settings:
     )
     models_file: str = _about("JSON file that changes what is known of models; empty = none", "")
     job_seconds: float = _about("for a film, or pictures in the background, to be made", 1200.0)
+    look_seconds: float = _about(
+        "until a platform is first asked how far a film is; later looks are further apart", 3.0
+    )
     job_hands: int = _about("steps of such jobs that one worker process does at a time", 16)
     job_kept_seconds: float = _about(
         "how long it is known what became of a job; its result may go before", 2592000.0

@@ -193,7 +193,14 @@ def _build(
     bench = _workbench(settings, database, sources, transport, store, clock)
     queue = TaskQueue(settings.queue_file, settings.redis_url)
     videos = VideoDesk(
-        bench.tasks, bench.folders, errands, sources, queue.put, clock, settings.job_seconds
+        bench.tasks,
+        bench.folders,
+        errands,
+        sources,
+        queue.put,
+        clock,
+        settings.job_seconds,
+        settings.look_seconds,
     )
     return Gateway(
         access=Access(Licences(database), clock),
@@ -330,5 +337,5 @@ def _workbench(
         clock=clock,
         attempts=settings.retry_attempt + 1,
         answer_bytes=settings.answer_megabytes * MEGABYTE,
-        patience=WorkPatience(make=settings.answer_seconds),
+        patience=WorkPatience(make=settings.answer_seconds, first_look=settings.look_seconds),
     )

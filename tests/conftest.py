@@ -17,6 +17,8 @@ from tests.stack import Simulators, Stack
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+STUDIO = {"TOKENS_LOOK_SECONDS": "0.01"}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix", action="store_true", help="write docs/conformance.md")
@@ -53,6 +55,14 @@ def gateway(
     yield start
     with ThreadPoolExecutor() as threads:  # a moment each, and there may be thirty
         list(threads.map(Stack.stop, started.values()))
+
+
+@pytest.fixture(scope="session")
+def studio(gateway: Callable[..., Stack]) -> Stack:
+    """A gateway with a worker beside it, both quick to look how far a film is."""
+    stack = gateway(**STUDIO)
+    stack.work()
+    return stack
 
 
 @pytest.fixture(autouse=True)

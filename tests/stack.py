@@ -178,6 +178,7 @@ class Stack:
         self.environ |= settings
         self.licence = _called_here(self.environ, "licence", "add", "--label", "end to end").strip()
         self._process = self._started()
+        self._worker: subprocess.Popen[bytes] | None = None
 
     def url(self, platform: str = "") -> str:
         """The address clients are given, without a version; the root's without a platform."""
@@ -223,6 +224,25 @@ class Stack:
         keeps open.
         """
         _end(self._process, signal.SIGQUIT)
+        if self._worker is not None:
+            _end(self._worker)
+            self._worker = None
+
+    def work(self) -> None:
+        """Sees to it that a worker works on films and pictures in the background."""
+        if self._worker is None:
+            with self._stderr.open("ab") as stderr:
+                self._worker = subprocess.Popen(
+                    [TOKENS, "worker"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
+                )
+
+    def restart(self) -> None:
+        """Ends everything and begins again, with nothing but what is in files."""
+        worked = self._worker is not None
+        self.stop()
+        self._process = self._started()
+        if worked:
+            self.work()
 
     def _started(self) -> subprocess.Popen[bytes]:
         for _ in range(3):  # a port that was free may be taken by now

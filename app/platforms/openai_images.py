@@ -234,8 +234,7 @@ def _classic(ratio: float) -> str:
 def _sized(ratio: float, pixels: int) -> str:
     """Sides in steps of 16 with about so many pixels in that shape."""
     wide = min(math.sqrt(pixels * ratio), LONGEST_SIDE, LONGEST_SIDE * ratio)
-    return f"{_step(wide)}x{_step(wide / ratio)}"
-
-
-def _step(side: float) -> int:
-    return max(int(side / 16 + 0.5) * 16, 16)
+    sides = [max(round(side / 16) * 16, 16) for side in (wide, wide / ratio)]
+    if math.prod(sides) > pixels:
+        sides[sides.index(max(sides))] -= 16
+    return f"{sides[0]}x{sides[1]}"

@@ -18,7 +18,7 @@ from app.upstream.media import VideoEngine
 
 log = logging.getLogger(__name__)
 
-FIRST_LOOK, LOOKS_GROW, LONGEST_GAP = 3.0, 2.0, 15.0  # seconds
+LONGEST_GAP = 15.0  # seconds between two looks
 GONE_TIMES = 3  # in a row, before we believe that a platform has lost its job
 GONE = "the platform does not know the job any more"
 FAILED = "the platform could not make it"
@@ -58,7 +58,7 @@ class Films:
 
     def _begin(self, hand: Hand, engine: VideoEngine) -> None:
         job = read_video_job(hand.task.job, self._bench.folder(hand.task))
-        seconds = self._bench.patience.make
+        seconds, first_look = self._bench.patience.make, self._bench.patience.first_look
 
         def ask(credential: Credential) -> str:
             with self._bench.errand(hand, credential, engine.read_error, seconds) as errand:
@@ -68,7 +68,7 @@ class Films:
             try:
                 hand.save(
                     lambda now: self._bench.tasks.submitted(
-                        hand.task, name, now=now, due_at=now + FIRST_LOOK, lease_until=0.0
+                        hand.task, name, now=now, due_at=now + first_look, lease_until=0.0
                     )
                 )
             except (Taken, GatewayError):
@@ -111,9 +111,8 @@ class Films:
             self.cancel(hand, engine)
             return hand.time_out()
         looks = hand.task.looks + 1
-        gap = (
-            min(FIRST_LOOK + LOOKS_GROW * looks, LONGEST_GAP) if after is None else max(after, 1.0)
-        )
+        first = self._bench.patience.first_look
+        gap = min(first + first * looks * 2 / 3, LONGEST_GAP) if after is None else max(after, 1.0)
         hand.again(gap, looks=looks, **changes)
 
     def _stopped(self, hand: Hand, engine: VideoEngine) -> None:

@@ -35,7 +35,6 @@ from app.upstream.answer import Answering
 from app.upstream.media import Errand, VideoEngine
 from app.upstream.platform import Platform
 
-FIRST_LOOK_SECONDS = 3.0
 LEASE_SECONDS = 900.0  # longer than any platform takes to accept
 
 
@@ -64,6 +63,7 @@ class VideoDesk:
         queue: Callable[[str], None],
         clock: Clock,
         job_seconds: float,
+        first_look: float,
     ) -> None:
         self._tasks = tasks
         self._folders = folders
@@ -72,6 +72,7 @@ class VideoDesk:
         self._queue = queue
         self._clock = clock
         self._job_seconds = job_seconds
+        self._first_look = first_look
 
     def begin(self, call: MediaCall, order: Order, spool: Spool) -> Task:
         """The task, as soon as the platform has taken the job. `order.job` is as the engine has
@@ -177,7 +178,7 @@ class VideoDesk:
 
         upstream, _ = until_one_works(source, call.record, attempt)
         now = self._clock.now()
-        due_at = held.deadline if brought else now + FIRST_LOOK_SECONDS
+        due_at = held.deadline if brought else now + self._first_look
         taken = self._tasks.submitted(held, upstream, now=now, due_at=due_at, lease_until=0.0)
         if taken is None:
             raise GatewayError()  # the lease is far longer than this takes

@@ -37,10 +37,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a platform, in seconds: to make something, and to say how far it is."""
+    """How long to wait for a platform, in seconds: to make something, and to say how far it is; and
+    how long it is left alone before it is first asked how far.
+    """
 
     make: float = 600.0
     look: float = 60.0
+    first_look: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ media_work.LEASE_SECONDS = 1.5
 app.worker.RENEW_SECONDS = 0.4
 app.worker.SWEEP_SECONDS = 0.1
 sweep.PUT_AGAIN_SECONDS = 1.5
-films.FIRST_LOOK, films.LOOKS_GROW, films.LONGEST_GAP = 0.2, 0.1, 0.3
+films.LONGEST_GAP = 0.3
 
 
 class Journal:

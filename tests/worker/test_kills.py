@@ -78,6 +78,7 @@ def environment(database: Any, folder: Path) -> dict[str, str]:
         "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
         "TOKENS_MEDIA_FOLDER": str(folder / "media"),
         "TOKENS_LOG_FILE": str(folder / "access.log"),
+        "TOKENS_LOOK_SECONDS": "0.2",
     }
 
 
