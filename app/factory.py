@@ -23,7 +23,7 @@ from app.media.local import Local
 from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
-from app.pool.board import make_boards
+from app.pool.board import Board, make_boards
 from app.pool.keeper import Keeper
 from app.pool.pool import Pool
 from app.pool.rest import Rules
@@ -120,12 +120,8 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     )
 
 
-def _build(
-    settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
-) -> Gateway:
-    base_urls = {name: one.base_url for name, one in settings.platforms.items()}
-    boards = make_boards(database, settings.redis_url)
-    pool = Pool(
+def _make_pool(settings: Settings, clock: Clock, boards: list[Board]) -> Pool:
+    return Pool(
         {name: one.keys for name, one in settings.platforms.items()},
         clock,
         boards=boards,
@@ -134,11 +130,10 @@ def _build(
         rules=Rules(settings.rest_seconds, settings.retire_after),
         sticky_seconds=settings.sticky_seconds,
     )
-    persistence = Persistence(
-        settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent
-    )
-    sources = Sources(pool, clock, persistence)
-    transport = Transport(
+
+
+def _make_transport(settings: Settings) -> Transport:
+    return Transport(
         Deadlines(
             connect_seconds=settings.connect_seconds,
             first_byte_seconds=settings.first_byte_seconds,
@@ -148,12 +143,28 @@ def _build(
         proxy=settings.upstream_proxy,
         ca_file=settings.upstream_ca_file,
     )
-    fetcher = Fetcher(
+
+
+def _make_fetcher(settings: Settings) -> Fetcher:
+    return Fetcher(
         allowed_hosts=settings.fetch_allowed_hosts,
         allow_http=settings.fetch_plain_http,
         file_megabytes=settings.fetch_megabytes,
         seconds=settings.fetch_seconds,
     )
+
+
+def _build(
+    settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
+) -> Gateway:
+    base_urls = {name: one.base_url for name, one in settings.platforms.items()}
+    boards = make_boards(database, settings.redis_url)
+    pool = _make_pool(settings, clock, boards)
+    persistence = Persistence(
+        settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent
+    )
+    sources = Sources(pool, clock, persistence)
+    transport = _make_transport(settings)
     patience = Patience(
         first_byte=settings.first_byte_seconds,
         answer=settings.answer_seconds,
@@ -180,7 +191,7 @@ def _build(
         access=Access(Licences(database), clock),
         chat=ChatRelay(
             transport,
-            fetcher,
+            _make_fetcher(settings),
             sources,
             base_urls,
             clock,
