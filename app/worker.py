@@ -16,6 +16,7 @@ import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 import gevent  # noqa: E402
+from gevent.event import Event  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
@@ -33,6 +34,7 @@ SWEEP_SECONDS = 1.0
 NOTICE_SECONDS = 2.0
 NOTE_SECONDS = 10.0
 TIDY_SECONDS = 60.0
+END_SECONDS = 10.0
 
 
 class Worker:
@@ -52,13 +54,14 @@ class Worker:
         )
         self._notices = Notices(gateway.tasks, gateway.webhooks, told)
         self._hands = settings.job_hands
+        self._ended = Event()
 
     def run(self) -> None:
         """Until a signal ends it."""
         self._gateway.start()
         consumer = self._gateway.queue.consumer(self._gateway.work.step, self._hands)
         rounds = [
-            gevent.spawn(_over_and_over, seconds, work)
+            gevent.spawn(self._over_and_over, seconds, work)
             for seconds, work in (
                 (SWEEP_SECONDS, self._sweep.put_due),
                 (RENEW_SECONDS, self._gateway.work.renew),
@@ -68,7 +71,9 @@ class Worker:
             )
         ]
         consumer.run()
-        gevent.killall(rounds)
+        # Not killed: a database driver in the middle of a call may not take that for an end.
+        self._ended.set()
+        gevent.joinall(rounds, timeout=END_SECONDS)
         self._workers.leave(self._name)
 
     def _tell(self) -> None:
@@ -77,16 +82,15 @@ class Worker:
     def _note(self) -> None:
         self._workers.note(self._name, self._gateway.clock.now())
 
-
-def _over_and_over(seconds: float, work: Callable[[], object]) -> None:
-    while True:
-        try:
-            work()
-        except (
-            Exception
-        ) as error:  # noqa: B902  # what cannot be done now is done in the next round
-            log.error("a worker could not do its round", exc_info=error)
-        gevent.sleep(seconds)
+    def _over_and_over(self, seconds: float, work: Callable[[], object]) -> None:
+        while not self._ended.is_set():
+            try:
+                work()
+            except (
+                Exception
+            ) as error:  # noqa: B902  # what cannot be done now is done in the next round
+                log.error("a worker could not do its round", exc_info=error)
+            self._ended.wait(seconds)
 
 
 def main() -> int:

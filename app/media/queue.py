@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 NAME = "tokens"
 STEP = "step"
 REDIS_SECONDS = 5.0
+MOST_NAMES = 10_000  # that wait to be written; before that, the sweep has found the first of them
 LONGEST_PAUSE = 2.0  # seconds between two looks of one of many who wait for work
 
 
@@ -53,16 +55,15 @@ class TaskQueue:
         self._pool: ThreadPool | None = None
         self._wrapped: Any = None
         self._is_silent = False
+        self._names: deque[str] = deque(maxlen=MOST_NAMES)
+        self._is_putting = False
 
     def put(self, name: str) -> None:
         """Tells a worker that a step of the task is due. Takes no time and never fails."""
-        if self._redis_url:
-            gevent.spawn(self._put, name)
-            return
-        if self._pool is None:
-            # SQLite waits in C; one thread, because huey's locks are gevent's by then.
-            self._pool = ThreadPool(1, hub=get_hub())
-        self._pool.spawn(self._put, name)
+        self._names.append(name)
+        if not self._is_putting:
+            self._is_putting = True
+            gevent.spawn(self._put_all)
 
     def consumer(self, step: Callable[[str], object], hands: int) -> Consumer:
         """Takes names off the queue and does their steps, so many at a time, until it is told to stop:
@@ -81,11 +82,27 @@ class TaskQueue:
             graceful_signal="TERM",
         )
 
-    def _put(self, name: str) -> None:
+    def _put_all(self) -> None:
+        try:
+            while self._names:
+                names = [self._names.popleft() for _ in range(len(self._names))]
+                if self._redis_url:
+                    self._write(names)
+                    continue
+                if self._pool is None:
+                    # SQLite waits in C; one thread, because huey's locks are gevent's by then.
+                    self._pool = ThreadPool(1, hub=get_hub())
+                self._pool.apply(self._write, (names,))
+        finally:
+            self._is_putting = False
+
+    def _write(self, names: list[str]) -> None:
+        """All of them, or as many as can be: the sweep finds the others."""
         try:
             if self._wrapped is None:
                 self._wrapped = _registered(self._connected(), _elsewhere)
-            self._wrapped(name)
+            for name in names:
+                self._wrapped(name)
         except (sqlite3.Error, RedisError, HueyException, OSError) as error:
             if not self._is_silent:
                 log.error("the queue cannot be written, tasks wait for the sweep: %s", error)

@@ -73,7 +73,11 @@ def test_only_storage_speaks_sql():
 
 
 def test_only_the_settings_read_the_environment():
-    allowed = {"app/cli", "app/config.py", "app/worker.py"}  # a program starts there
+    allowed = {
+        "app/cli",
+        "app/config.py",
+        "app/worker.py",
+    }  # the last begins a process, like wsgi.py
     readers = {
         name_of(path)
         for path, tree in modules()

@@ -132,10 +132,13 @@ def main(workers: int, deaths: int, seed: int) -> None:
     while not ending:
         while len(living) < workers:
             born += 1
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # it is for us or for them
             if not (child := os.fork()):
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
                 live(journal, seed * 1000 + born, died < deaths)
                 os._exit(0)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
             living.add(child)
         for child in list(living):
             found, status = os.waitpid(child, os.WNOHANG)

@@ -19,6 +19,7 @@ from app.media.local import Local
 from app.media.store import Store
 from app.storage.media import Media
 from app.storage.tasks import Task, Tasks, new_id
+from tests.pool.conftest import redis_address  # noqa: F401
 from tests.services.film_maker import FILM, watch_settling
 from tests.stack import ROOT, clean_environ, until
 from tests.storage.databases import KINDS, made
@@ -29,10 +30,15 @@ JOBS = 28
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_added_comes_to_its_end_once_whoever_dies(kind, tmp_path):
+def test_what_was_added_comes_to_its_end_once_whoever_dies(
+    kind, tmp_path, redis_address  # noqa: F811
+):
+    """With PostgreSQL the queue is in Redis, as where several hosts share the work."""
     with made(kind, tmp_path, f"kills {kind}") as database:
         settled, tasks = watch_settling(database), Tasks(database)
         environ = environment(database, tmp_path)
+        if kind == "postgresql":
+            environ["TOKENS_REDIS_URL"] = redis_address
         added = [add(tasks, tmp_path, place) for place in range(JOBS)]
         said = (tmp_path / "said").open("w+")
         kennel = subprocess.Popen(
