@@ -250,18 +250,8 @@ def _build(
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),
-        defaults=Defaults(
-            settings.retry_attempt,
-            settings.close_reasoning_content,
-            settings.return_reasoning_content,
-            settings.thinking_budget,
-        ),
-        root=Root(
-            settings.root_open,
-            settings.root_models_open,
-            settings.root_platform,
-            settings.root_model,
-        ),
+        defaults=_defaults(settings),
+        root=_root(settings),
         spool_folder=spool_folder,
         job_seconds=settings.job_seconds,
         body_bytes=settings.body_megabytes * MEGABYTE,
@@ -338,4 +328,22 @@ def _workbench(
         attempts=settings.retry_attempt + 1,
         answer_bytes=settings.answer_megabytes * MEGABYTE,
         patience=WorkPatience(make=settings.answer_seconds, first_look=settings.look_seconds),
+    )
+
+
+def _defaults(settings: Settings) -> Defaults:
+    return Defaults(
+        settings.retry_attempt,
+        settings.close_reasoning_content,
+        settings.return_reasoning_content,
+        settings.thinking_budget,
+    )
+
+
+def _root(settings: Settings) -> Root:
+    return Root(
+        settings.root_open,
+        settings.root_models_open,
+        settings.root_platform,
+        settings.root_model,
     )

@@ -28,6 +28,8 @@ def contents(file: Path) -> list[bytes]:
     if not file.exists():
         return []
     with sqlite3.connect(file) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'task'").fetchone():
+            return []  # the file is there a moment before what is in it
         return [row[0] for row in connection.execute("SELECT data FROM task ORDER BY id")]
 
 
