@@ -257,6 +257,8 @@ class NoCredential(GatewayError):
 class Verbatim(GatewayError):
     """The platform's own refusal, to be handed on byte for byte (C-044)."""
 
+    code = "refused"
+
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__("the platform answered with status {status}", status=status)
         self.status = status

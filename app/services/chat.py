@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
-from app.canonical.events import Usage
+from app.canonical.events import Trouble, Usage
 from app.clock import Clock
 from app.credential import Credential
 from app.errors import (
@@ -40,6 +40,7 @@ from app.upstream.opening import Opening
 from app.upstream.platform import Attempt, Platform
 from app.upstream.refusals import from_stream, refusal
 from app.upstream.transport import Transport
+from app.wire.fields import in_own_words
 
 T = TypeVar("T")
 
@@ -162,11 +163,7 @@ class ChatRelay:
             answer.close()
         if call.caller.brought is not None:
             return Verbatim(answer.status, answer.headers, body)
-        try:
-            parsed = orjson.loads(body)
-        except ValueError:
-            parsed = None
-        trouble = dialect.read_error(answer.status, parsed)
+        trouble = dialect.read_error(answer.status, _json(body))
         error = refusal(
             trouble.status or answer.status,  # some say one thing and mean another
             answer.headers,
@@ -352,10 +349,21 @@ class Exchange:
         """The error in the caller's dialect; in Chat2API mode in the platform's own words
         (C-048).
         """
-        if self._source.only_once and self.road.name == "raw":
+        said = self.call.say(error)
+        if isinstance(error, Verbatim):  # too late to be handed on: the stream has begun
+            return flow.fail(self._reworded(error) or said)
+        if not self._source.only_once:
+            return flow.fail(said)
+        if self.road.name == "raw" and isinstance(error, BrokenTransfer):
             return b""  # the platform's bytes pass untouched, also when they end too early
-        trouble = flow.trouble if self._source.only_once else None
-        return flow.fail(trouble or self.call.say(error))
+        return flow.fail(flow.trouble or said)
+
+    def _reworded(self, refusal: Verbatim) -> Trouble | None:
+        """What the platform said, by its own object for it; None where that is nothing we can read."""
+        told = _json(refusal.body)
+        trouble = self.road.chat.dialect.read_error(refusal.status, told)
+        error = told.get("error") if isinstance(told, dict) else None
+        return in_own_words(trouble, error) if trouble.message else None
 
     # ------------------------------------------------------------ attempts
 
@@ -412,3 +420,12 @@ class Exchange:
     def _note(self, usage: Usage | None) -> None:
         if usage is not None:
             self.call.record["usage"] = usage
+
+
+def _json(body: bytes) -> Any:
+    """What the body of an error says; None where it is not JSON."""
+    try:
+        parsed = orjson.loads(body)
+    except ValueError:
+        return None
+    return parsed[0] if isinstance(parsed, list) and parsed else parsed  # as one vendor has it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from app.simulators.simulator import EDGE_PAGE
 from tests.models import DIRECT, MODELS
 from tests.platforms.callers import NATIVE, Heard, hear
 from tests.platforms.conftest import Pair
-from tests.stack import PATIENCE, compact
+from tests.stack import PATIENCE, Stack, compact
 
 TOKEN = "brought-token-77c0"
 IDS = re.compile(rb"req_\w+")
@@ -145,6 +145,22 @@ def test_one_event_holds_the_platforms_own_error_object_and_is_the_last(
     else:
         assert heard.data[-1:] == told
     assert [data for _, data in heard.events if not data.startswith("{")] == marks
+
+
+@pytest.fixture
+def hasty(pair: Pair, gateway: Callable[..., Stack]) -> Pair:
+    """In front of a gateway that soon has had enough of silence."""
+    return pair.on(gateway(TOKENS_SILENCE_SECONDS="1"))
+
+
+@pytest.mark.parametrize("platform", DIRECT)
+def test_a_platform_that_falls_silent_is_not_a_stream_that_ends_well(hasty: Pair) -> None:
+    """R-001: those are no words of the platform's, so they are ours."""
+    heard = _brought(hasty, "simulate: stall after=2 seconds=9\nsimulate: words=9", stream=True)
+    failure = hasty.caller.failure(heard)
+
+    assert failure is not None and "silent" in hasty.caller.message(failure)
+    assert not hasty.caller.is_whole(heard)
 
 
 def _own_error(pair: Pair) -> Any:

@@ -30,16 +30,20 @@ class Teapot(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: list[tuple[str, str, dict[str, str]]]
+    refusal = REFUSAL
+    gate = threading.Event()  # closed, it keeps everybody waiting
+    gate.set()
 
     def _refuse(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.asked.append((self.command, self.path, headers))
+        self.gate.wait(PATIENCE)
         self.send_response(418)
         self.send_header("content-type", KIND)
-        self.send_header("content-length", str(len(REFUSAL)))
+        self.send_header("content-length", str(len(self.refusal)))
         self.end_headers()
-        self.wfile.write(REFUSAL)
+        self.wfile.write(self.refusal)
 
     do_GET = do_POST = do_DELETE = _refuse
 
