@@ -192,16 +192,7 @@ def _build(
     spool_folder = Path(settings.spool_folder)
     bench = _workbench(settings, database, sources, transport, store, clock)
     queue = TaskQueue(settings.queue_file, settings.redis_url)
-    videos = VideoDesk(
-        bench.tasks,
-        bench.folders,
-        errands,
-        sources,
-        queue.put,
-        clock,
-        settings.job_seconds,
-        settings.look_seconds,
-    )
+    videos = _desk(settings, bench, errands, queue)
     return Gateway(
         access=Access(Licences(database), clock),
         chat=ChatRelay(
@@ -257,6 +248,19 @@ def _build(
         body_bytes=settings.body_megabytes * MEGABYTE,
         send_seconds=settings.send_seconds,
         cors_origins=frozenset(settings.cors_origins),
+    )
+
+
+def _desk(settings: Settings, bench: Workbench, errands: Errands, queue: TaskQueue) -> VideoDesk:
+    return VideoDesk(
+        bench.tasks,
+        bench.folders,
+        errands,
+        bench.sources,
+        queue.put,
+        bench.clock,
+        settings.job_seconds,
+        settings.look_seconds,
     )
 
 
