@@ -43,10 +43,10 @@ def test_a_good_installation_passes(tokens, simulators):
     assert findings["write access"][0] == findings["settings"][0] == "ok"
 
 
-def test_a_refused_key_is_named_by_its_number_and_not_shown(tokens, simulators):
+def test_a_refused_key_is_named_by_its_number_and_not_shown(called, simulators):
     keys = {"TOKENS_CHATGPT_KEYS": "sk-good,sk-canary-revoked"}
 
-    done = tokens("doctor", "--json", **base_urls(simulators), **keys)
+    done = called("doctor", "--json", **base_urls(simulators), **keys)
 
     findings = found(done)
     assert done.returncode == 1
@@ -55,8 +55,8 @@ def test_a_refused_key_is_named_by_its_number_and_not_shown(tokens, simulators):
     assert "canary" not in done.stdout + done.stderr
 
 
-def test_an_address_nobody_listens_at_is_wrong(tokens):
-    done = tokens(
+def test_an_address_nobody_listens_at_is_wrong(called):
+    done = called(
         "doctor",
         "--json",
         TOKENS_GEMINI_BASE_URL="http://127.0.0.1:9",
@@ -68,18 +68,18 @@ def test_an_address_nobody_listens_at_is_wrong(tokens):
 
 
 @pytest.mark.parametrize("settings, check", [({"TOKENS_PRT": "1"}, "settings"), ({}, "keys")])
-def test_what_is_missing_is_wrong_and_says_what_to_do(tokens, settings, check):
-    done = tokens("doctor", "--json", "--offline", **settings)
+def test_what_is_missing_is_wrong_and_says_what_to_do(called, settings, check):
+    done = called("doctor", "--json", "--offline", **settings)
 
     state, _, do = found(done)[check]
     assert done.returncode == 1
     assert state == "wrong" and do
 
 
-def test_a_folder_that_is_not_there_is_told_and_not_made(tokens, tmp_path):
+def test_a_folder_that_is_not_there_is_told_and_not_made(called, tmp_path):
     url = f"sqlite:///{tmp_path}/not/there/tokens.db"
 
-    findings = found(tokens("doctor", "--json", "--offline", TOKENS_DATABASE_URL=url))
+    findings = found(called("doctor", "--json", "--offline", TOKENS_DATABASE_URL=url))
 
     assert list(tmp_path.iterdir()) == []
     state, what, do = findings["database"]
@@ -89,11 +89,11 @@ def test_a_folder_that_is_not_there_is_told_and_not_made(tokens, tmp_path):
     assert state == "ok" and what.startswith(f"{tmp_path}/not/there can be made")
 
 
-def test_a_folder_that_cannot_be_made_is_wrong(tokens, tmp_path):
+def test_a_folder_that_cannot_be_made_is_wrong(called, tmp_path):
     (tmp_path / "file").write_text("no folder")
     url = f"sqlite:///{tmp_path}/file/below/tokens.db"
 
-    done = tokens("doctor", "--json", "--offline", TOKENS_DATABASE_URL=url)
+    done = called("doctor", "--json", "--offline", TOKENS_DATABASE_URL=url)
 
     state, what, _ = found(done)["write access"]
     assert (state, what) == ("wrong", f"{tmp_path}/file is not a folder")
@@ -114,10 +114,10 @@ def test_what_cannot_be_written_is_wrong(tmp_path, monkeypatch, closed):
 
 
 @pytest.mark.parametrize("kind", ["prepared", "empty", "foreign"])
-def test_nothing_is_changed(tokens, tmp_path, kind):
+def test_nothing_is_changed(called, tmp_path, kind):
     database = tmp_path / "tokens.db"
     if kind == "prepared":
-        tokens("licence", "add")
+        called("licence", "add")
     elif kind == "empty":
         database.touch()
     else:
@@ -126,7 +126,7 @@ def test_nothing_is_changed(tokens, tmp_path, kind):
         foreign.close()
     before = contents(database.parent)
 
-    findings = found(tokens("doctor", "--json", "--offline"))
+    findings = found(called("doctor", "--json", "--offline"))
 
     assert findings["database"][0] == ("ok" if kind == "prepared" else "note")
     after = contents(database.parent)
@@ -135,20 +135,20 @@ def test_nothing_is_changed(tokens, tmp_path, kind):
 
 
 @pytest.mark.parametrize("content", [b"this was a shopping list" * 100, None])
-def test_a_database_that_cannot_be_used_is_told_in_one_line(tokens, tmp_path, content):
+def test_a_database_that_cannot_be_used_is_told_in_one_line(called, tmp_path, content):
     if content:
         (tmp_path / "tokens.db").write_bytes(content)
     else:
         (tmp_path / "tokens.db").mkdir()
 
-    state, what, do = found(tokens("doctor", "--json", "--offline"))["database"]
+    state, what, do = found(called("doctor", "--json", "--offline"))["database"]
 
     assert state == "wrong" and do
     assert what.startswith("cannot be used: ") and "\n" not in what and "sqlalche" not in what
 
 
-def test_an_address_of_no_database_is_wrong(tokens):
-    done = tokens(
+def test_an_address_of_no_database_is_wrong(called):
+    done = called(
         "doctor", "--json", "--offline", TOKENS_DATABASE_URL="mysql://name:canary@host/db"
     )
 
@@ -158,10 +158,10 @@ def test_an_address_of_no_database_is_wrong(tokens):
 
 
 @pytest.mark.parametrize("more", [(), ("--offline",)])
-def test_a_platform_without_a_key_is_not_called_and_its_settings_are_named(tokens, more):
+def test_a_platform_without_a_key_is_not_called_and_its_settings_are_named(called, more):
     nowhere = {f"TOKENS_{name.upper()}_BASE_URL": "http://127.0.0.1:9" for name in PLATFORMS}
 
-    findings = found(tokens("doctor", "--json", *more, **nowhere))
+    findings = found(called("doctor", "--json", *more, **nowhere))
 
     for name, platform in PLATFORMS.items():
         state, what, do = findings[name]
@@ -170,27 +170,27 @@ def test_a_platform_without_a_key_is_not_called_and_its_settings_are_named(token
     assert "`make run` needs none" in findings["keys"][2]
 
 
-def test_a_port_that_is_taken_is_no_fault_while_it_may_be_ours(tokens):
+def test_a_port_that_is_taken_is_no_fault_while_it_may_be_ours(called):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        state, what, do = found(tokens("doctor", "--json", "--offline", TOKENS_PORT=port))["port"]
+        state, what, do = found(called("doctor", "--json", "--offline", TOKENS_PORT=port))["port"]
 
     assert state == "note" and f"cannot listen on 127.0.0.1:{port}" in what
     assert do.startswith("nothing if it is the gateway itself; otherwise end what listens there")
 
 
-def test_an_access_log_that_cannot_be_is_wrong_and_not_made(tokens, tmp_path):
+def test_an_access_log_that_cannot_be_is_wrong_and_not_made(called, tmp_path):
     log = tmp_path / "not/there/access.log"
 
-    done = tokens("doctor", "--json", "--offline", TOKENS_LOG_FILE=str(log))
+    done = called("doctor", "--json", "--offline", TOKENS_LOG_FILE=str(log))
 
     state, what, do = found(done)["access log"]
     assert done.returncode == 1 and not log.parent.exists()
     assert state == "wrong" and str(log) in what and "TOKENS_LOG_FILE" in do
 
 
-def test_an_address_that_is_none_of_this_machine_is_wrong(tokens):
-    done = tokens("doctor", "--json", "--offline", TOKENS_HOST="192.0.2.1")  # of nobody's
+def test_an_address_that_is_none_of_this_machine_is_wrong(called):
+    done = called("doctor", "--json", "--offline", TOKENS_HOST="192.0.2.1")  # of nobody's
 
     state, what, do = found(done)["port"]
     assert done.returncode == 1 and state == "wrong"

@@ -21,22 +21,22 @@ def test_a_licence_is_shown_once_and_stored_as_a_digest(tokens, tmp_path):
     assert made["licence"] not in listed + shown + str(stored)
 
 
-def test_the_list_tells_label_state_and_scope(tokens):
-    tokens("licence", "add", "--label", "one", "--platforms", "gemini,codex", "--models", "gpt-*")
+def test_the_list_tells_label_state_and_scope(called):
+    called("licence", "add", "--label", "one", "--platforms", "gemini,codex", "--models", "gpt-*")
 
-    (row,) = json.loads(tokens("licence", "list", "--json").stdout)
+    (row,) = json.loads(called("licence", "list", "--json").stdout)
 
     assert (row["label"], row["state"]) == ("one", "live")
     assert (row["platforms"], row["models"]) == (["gemini", "codex"], ["gpt-*"])
     assert row["expires"] is None
 
 
-def test_revoking_is_for_good_and_extending_moves_the_end(tokens):
-    made = json.loads(tokens("licence", "add", "--expires", "1h", "--json").stdout)
+def test_revoking_is_for_good_and_extending_moves_the_end(called):
+    made = json.loads(called("licence", "add", "--expires", "1h", "--json").stdout)
 
-    (extended,) = json.loads(tokens("licence", "extend", made["name"], "30d", "--json").stdout)
-    (endless,) = json.loads(tokens("licence", "extend", made["name"], "never", "--json").stdout)
-    (revoked,) = json.loads(tokens("licence", "revoke", made["name"], "--json").stdout)
+    (extended,) = json.loads(called("licence", "extend", made["name"], "30d", "--json").stdout)
+    (endless,) = json.loads(called("licence", "extend", made["name"], "never", "--json").stdout)
+    (revoked,) = json.loads(called("licence", "revoke", made["name"], "--json").stdout)
 
     assert later(extended, made) == timedelta(days=30)
     assert endless["expires"] is None
@@ -48,11 +48,11 @@ def later(one, other):
 
 
 @pytest.fixture
-def stored(tokens, tmp_path):
+def stored(called, tmp_path):
     """Makes a licence, then writes into its row what no command writes today."""
 
     def store(expires_at):
-        made = json.loads(tokens("licence", "add", "--json").stdout)
+        made = json.loads(called("licence", "add", "--json").stdout)
         database = sqlite3.connect(tmp_path / "tokens.db")
         with database:
             change = "UPDATE licences SET expires_at = ? WHERE id = ?"
@@ -63,31 +63,31 @@ def stored(tokens, tmp_path):
     return store
 
 
-def test_an_expired_licence_is_extended_from_now(tokens, stored):
+def test_an_expired_licence_is_extended_from_now(called, stored):
     name = stored(1000)
 
-    (expired,) = json.loads(tokens("licence", "show", name, "--json").stdout)
-    (extended,) = json.loads(tokens("licence", "extend", name, "1h", "--json").stdout)
+    (expired,) = json.loads(called("licence", "show", name, "--json").stdout)
+    (extended,) = json.loads(called("licence", "extend", name, "1h", "--json").stdout)
 
     assert (expired["state"], extended["state"]) == ("expired", "live")
     assert datetime.fromisoformat(extended["expires"]).year > 2000
 
 
-def test_a_licence_lasts_a_century_at_most(tokens):
-    done = tokens("licence", "add", "--expires", "100y", "--json")
+def test_a_licence_lasts_a_century_at_most(called):
+    done = called("licence", "add", "--expires", "100y", "--json")
     made = json.loads(done.stdout)
 
-    again = tokens("licence", "extend", made["name"], "1d")
+    again = called("licence", "extend", made["name"], "1d")
 
     assert again.returncode == 1
     assert "100y" in again.stderr and again.stderr.count("\n") == 1
 
 
-def test_an_end_beyond_the_calendar_is_listed_as_the_calendars_end(tokens, stored):
+def test_an_end_beyond_the_calendar_is_listed_as_the_calendars_end(called, stored):
     name = stored(99999999999 * 86400)
 
     for words in (("list",), ("show", name)):
-        (row,) = json.loads(tokens("licence", *words, "--json").stdout)
+        (row,) = json.loads(called("licence", *words, "--json").stdout)
         assert row["expires"] == "9999-12-31T23:59:59+00:00"
         assert row["state"] == "live"
 
@@ -96,44 +96,44 @@ def test_an_end_beyond_the_calendar_is_listed_as_the_calendars_end(tokens, store
     "verb, says",
     [("revoke", "is revoked for good"), ("show", "never expires, so there is nothing to extend")],
 )
-def test_what_cannot_be_extended_stays_as_it_is(tokens, verb, says):
-    name = json.loads(tokens("licence", "add", "--json").stdout)["name"]
-    before = tokens("licence", verb, name).stdout
+def test_what_cannot_be_extended_stays_as_it_is(called, verb, says):
+    name = json.loads(called("licence", "add", "--json").stdout)["name"]
+    before = called("licence", verb, name).stdout
 
-    done = tokens("licence", "extend", name, "30d")
+    done = called("licence", "extend", name, "30d")
 
     assert done.returncode == 1 and done.stdout == ""
     assert says in done.stderr and done.stderr.count("\n") == 1
-    assert tokens("licence", "show", name).stdout == before
+    assert called("licence", "show", name).stdout == before
 
 
-def test_an_empty_list_says_how_to_begin(tokens):
-    done = tokens("licence", "list")
+def test_an_empty_list_says_how_to_begin(called):
+    done = called("licence", "list")
 
     assert done.returncode == 0 and done.stdout == ""
     assert "`tokens licence add` makes one" in done.stderr
-    assert json.loads(tokens("licence", "list", "--json").stdout) == []
+    assert json.loads(called("licence", "list", "--json").stdout) == []
 
 
-def test_a_list_makes_no_database(tokens, tmp_path):
+def test_a_list_makes_no_database(called, tmp_path):
     url = f"sqlite:///{tmp_path}/new/tokens.db"
 
-    done = tokens("licence", "list", TOKENS_DATABASE_URL=url)
+    done = called("licence", "list", TOKENS_DATABASE_URL=url)
 
     assert done.returncode == 0 and "no licence yet" in done.stderr
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("words", [("licence", "list"), ("licence", "add"), ("serve",)])
-def test_a_database_of_a_newer_program_is_one_clear_sentence(tokens, tmp_path, words):
-    tokens("licence", "add")
+def test_a_database_of_a_newer_program_is_one_clear_sentence(called, tmp_path, words):
+    called("licence", "add")
     database = sqlite3.connect(tmp_path / "tokens.db")
     with database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
 
-    done = tokens(*words)
-    found = json.loads(tokens("doctor", "--json", "--offline").stdout)
+    done = called(*words)
+    found = json.loads(called("doctor", "--json", "--offline").stdout)
 
     assert done.returncode == 1 and done.stdout == ""
     assert "version 9999" in done.stderr and "newer" in done.stderr
@@ -142,34 +142,34 @@ def test_a_database_of_a_newer_program_is_one_clear_sentence(tokens, tmp_path, w
     assert told["state"] == "wrong" and "9999" in told["what"] and "newer" in told["what"]
 
 
-def test_a_new_licence_is_told_with_the_name_it_goes_by(tokens):
-    done = tokens("licence", "add", "--label", "laptop")
-    (row,) = json.loads(tokens("licence", "list", "--json").stdout)
+def test_a_new_licence_is_told_with_the_name_it_goes_by(called):
+    done = called("licence", "add", "--label", "laptop")
+    (row,) = json.loads(called("licence", "list", "--json").stdout)
 
     assert done.stdout.startswith("tok-") and done.stdout.count("\n") == 1
     assert row["name"] in done.stderr and "laptop" in done.stderr
 
 
-def test_a_database_that_is_not_one_is_one_clear_sentence(tokens, tmp_path):
+def test_a_database_that_is_not_one_is_one_clear_sentence(called, tmp_path):
     """Tables of somebody else's, which no migration of ours has made."""
     database = sqlite3.connect(tmp_path / "tokens.db")
     database.execute("CREATE TABLE licences (shopping TEXT)")
     database.close()
 
-    done = tokens("licence", "list")
+    done = called("licence", "list")
 
     assert done.returncode == 1
     assert "the database cannot be used" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_database_that_fails_halfway_is_one_clear_sentence(tokens, tmp_path):
-    tokens("licence", "add")
+def test_a_database_that_fails_halfway_is_one_clear_sentence(called, tmp_path):
+    called("licence", "add")
     database = sqlite3.connect(tmp_path / "tokens.db")
     database.execute("DROP TABLE licences")
     database.close()
 
-    done = tokens("licence", "add")
+    done = called("licence", "add")
 
     assert done.returncode == 1
     assert "the database cannot be used" in done.stderr
@@ -190,8 +190,8 @@ def test_a_database_that_fails_halfway_is_one_clear_sentence(tokens, tmp_path):
         (("licence", "add", "--platforms", "chatgtp"), "there is no platform chatgtp"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(tokens, words, says):
-    done = tokens(*words)
+def test_a_mistake_is_told_in_one_sentence(called, words, says):
+    done = called(*words)
 
     assert done.returncode == 1
     assert done.stdout == ""

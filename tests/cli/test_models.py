@@ -19,19 +19,19 @@ def test_models_are_listed_with_their_parameters_and_other_names(tokens):
     assert rows["chatgpt", "gpt-5-5-thinking"]["means"] == "gpt-5.5"
 
 
-def test_one_platform_can_be_listed_alone(tokens):
-    listed = json.loads(tokens("models", "list", "--platform", "codex", "--json").stdout)
+def test_one_platform_can_be_listed_alone(called):
+    listed = json.loads(called("models", "list", "--platform", "codex", "--json").stdout)
 
     assert {row["platform"] for row in listed} == {"codex"}
 
 
 def test_the_list_is_compared_with_the_platforms_own(
-    tokens, simulators: Simulators, tmp_path: Path
+    called, simulators: Simulators, tmp_path: Path
 ):
     file = tmp_path / "models.json"
     model = {"id": "gone-model", "name": "Gone", "context": 1, "max_output": 1}
     file.write_text(json.dumps({"chatgpt": {"models": [model]}}))
-    done = tokens(
+    done = called(
         *("models", "check", "--json"),
         TOKENS_CHATGPT_KEYS="sk-good",
         TOKENS_MODELS_FILE=str(file),
@@ -45,8 +45,8 @@ def test_the_list_is_compared_with_the_platforms_own(
     assert ("gone", "gpt-4o") not in {(row["state"], row["model"]) for row in found}
 
 
-def test_a_platform_that_cannot_be_asked_is_wrong(tokens, simulators: Simulators):
-    done = tokens(
+def test_a_platform_that_cannot_be_asked_is_wrong(called, simulators: Simulators):
+    done = called(
         "models", "check", "--json", TOKENS_CODEX_KEYS="sk-revoked", **base_urls(simulators)
     )
 
@@ -72,12 +72,12 @@ def test_a_platform_that_cannot_be_asked_is_wrong(tokens, simulators: Simulators
     "command", [("models", "list"), ("serve",), ("doctor", "--offline")], ids=" ".join
 )
 def test_a_file_that_cannot_be_used_is_told_in_one_sentence(
-    tokens, tmp_path, command, content, words
+    called, tmp_path, command, content, words
 ):
     file = tmp_path / "models.json"
     if content is not None:
         file.write_text(content)
-    done = tokens(*command, TOKENS_MODELS_FILE=str(file))
+    done = called(*command, TOKENS_MODELS_FILE=str(file))
 
     assert done.returncode == 1
     told = done.stdout + done.stderr

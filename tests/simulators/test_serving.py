@@ -27,7 +27,7 @@ STREAMED = {**ASK, "stream": True, "stream_options": {"include_obfuscation": Fal
 
 def post(running: Running, body: object = None, **headers: str) -> requests.Response:
     url = f"{running.url('chatgpt')}/chat/completions"
-    return requests.post(url, json=body or ASK, headers={**KEY, **headers}, timeout=5)
+    return requests.post(url, json=body or ASK, headers={**KEY, **headers}, timeout=20)
 
 
 def queue(running: Running, *mishaps: Mishap) -> None:
@@ -73,10 +73,10 @@ def test_another_process_can_read_and_clear_the_journal(running: Running) -> Non
 
 def test_another_process_can_queue_mishaps(running: Running) -> None:
     url = f"{running.origin('chatgpt')}/_simulator/mishaps"
-    queued = requests.post(url, json=[{"kind": "html"}, {"kind": "fail"}], timeout=5)
+    queued = requests.post(url, json=[{"kind": "html"}, {"kind": "fail"}], timeout=20)
     assert queued.json() == {"queued": 2}
     assert [post(running).status_code for _ in range(3)] == [502, 500, 200]
-    wrong = requests.post(url, json=[{"kind": "flood"}], timeout=5)
+    wrong = requests.post(url, json=[{"kind": "flood"}], timeout=20)
     assert wrong.status_code == 400
 
 
@@ -106,7 +106,7 @@ def test_a_cut_stream_has_sent_what_came_before(running: Running) -> None:
     queue(running, Mishap("cut", after=2))
     url = f"{running.url('chatgpt')}/chat/completions"
     got = b""
-    with requests.post(url, json=STREAMED, headers=KEY, stream=True, timeout=5) as answer:
+    with requests.post(url, json=STREAMED, headers=KEY, stream=True, timeout=20) as answer:
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             for chunk in answer.iter_content(None):
                 got += chunk
@@ -144,7 +144,7 @@ def test_silence_comes_after_the_headers(running: Running) -> None:
     queue(running, Mishap("silence", seconds=0.3))
     url = f"{running.url('chatgpt')}/chat/completions"
     began = time.monotonic()
-    with requests.post(url, json=STREAMED, headers=KEY, stream=True, timeout=5) as answer:
+    with requests.post(url, json=STREAMED, headers=KEY, stream=True, timeout=20) as answer:
         assert answer.status_code == 200
         assert time.monotonic() - began < 0.3
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
@@ -154,7 +154,7 @@ def test_silence_comes_after_the_headers(running: Running) -> None:
 def test_a_reader_who_leaves_is_counted(running: Running) -> None:
     long = {**STREAMED, "messages": [{"role": "user", "content": "simulate: words=50000"}]}
     url = f"{running.url('chatgpt')}/chat/completions"
-    with requests.post(url, json=long, headers=KEY, stream=True, timeout=5) as answer:
+    with requests.post(url, json=long, headers=KEY, stream=True, timeout=20) as answer:
         next(answer.iter_content(64))
     hangups = f"{running.origin('chatgpt')}/_simulator/hangups"
     for _ in range(200):
@@ -177,7 +177,7 @@ def test_stopping_does_not_wait_for_a_silent_stream() -> None:
     with Running({"chatgpt": ChatgptSimulator()}) as own:
         queue(own, Mishap("silence", seconds=60))
         url = f"{own.url('chatgpt')}/chat/completions"
-        answer = requests.post(url, json=STREAMED, headers=KEY, stream=True, timeout=5)
+        answer = requests.post(url, json=STREAMED, headers=KEY, stream=True, timeout=20)
         began = time.monotonic()
     assert time.monotonic() - began < 5
     answer.close()
