@@ -4,9 +4,12 @@ Many steps at a time, each in a greenlet: what a step does is wait. How many suc
 does not matter to anybody; a task is in the hands of one at a time.
 """
 
+import signal
+
 from gevent import monkey
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is in hand yet: no traceback for Ctrl-C
     monkey.patch_all()  # before anything is imported that talks to the network
 
 import logging  # noqa: E402

@@ -51,8 +51,9 @@ def run(options: argparse.Namespace) -> int:
         environ, lines = _simulated(chosen, children)
         server = subprocess.Popen(gunicorn_command(), env=environ, process_group=0)
         children.append(server)
-        children.append(subprocess.Popen(worker_command(), env=environ, process_group=0))
         _wait_until_ready(chosen, server)
+        # Afterwards: two that start at the same time keep a newcomer waiting for both.
+        children.append(subprocess.Popen(worker_command(), env=environ, process_group=0))
         print("\n".join(lines + _invitation(chosen, licence)), flush=True)
         return _watch(children)
     except _Stopped:

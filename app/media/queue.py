@@ -6,9 +6,8 @@ for the queue, and nothing that is not a name is ever read out of it.
 
 from __future__ import annotations
 
-import json
+import importlib
 import logging
-import sqlite3
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -17,33 +16,10 @@ from typing import Any
 import gevent
 from gevent import get_hub
 from gevent.threadpool import ThreadPool
-from huey import RedisHuey, SqliteHuey
-from huey.consumer import Consumer
-from huey.exceptions import HueyException
-from huey.registry import Message
-from huey.serializer import Serializer
-from redis import RedisError
 
 log = logging.getLogger(__name__)
 
-NAME = "tokens"
-STEP = "step"
-REDIS_SECONDS = 5.0
 MOST_NAMES = 10_000  # that wait to be written; before that, the sweep has found the first of them
-LONGEST_PAUSE = 2.0  # seconds between two looks of one of many who wait for work
-
-
-class Names(Serializer):  # type: ignore[misc]  # huey has no types
-    """Writes what huey wants to remember as JSON: its own way would run whatever the queue holds."""
-
-    def _serialize(self, data: Any) -> bytes:
-        if not isinstance(data, Message):
-            raise TypeError("only tasks are put on the queue")
-        return json.dumps([data.id, data.name, list(data.args)]).encode()
-
-    def _deserialize(self, data: bytes) -> Message:
-        one, name, args = json.loads(bytes(data))
-        return Message(one, name, None, 0, 0, None, tuple(args), {}, None, None, None, None)
 
 
 class TaskQueue:
@@ -65,22 +41,11 @@ class TaskQueue:
             self._is_putting = True
             gevent.spawn(self._put_all)
 
-    def consumer(self, step: Callable[[str], object], hands: int) -> Consumer:
+    def consumer(self, step: Callable[[str], object], hands: int) -> Any:
         """Takes names off the queue and does their steps, so many at a time, until it is told to stop:
         TERM lets the steps in hand finish, INT does not.
         """
-        logging.getLogger("huey").setLevel(logging.WARNING)
-        huey = self._connected()
-        _registered(huey, step)
-        return Consumer(
-            huey,
-            workers=hands,
-            periodic=False,
-            max_delay=LONGEST_PAUSE,
-            scheduler_interval=60,
-            worker_type="greenlet",
-            graceful_signal="TERM",
-        )
+        return _huey().consumer(self._file, self._redis_url, step, hands)
 
     def _put_all(self) -> None:
         try:
@@ -98,40 +63,20 @@ class TaskQueue:
 
     def _write(self, names: list[str]) -> None:
         """All of them, or as many as can be: the sweep finds the others."""
+        huey = _huey()
         try:
             if self._wrapped is None:
-                self._wrapped = _registered(self._connected(), _elsewhere)
+                self._wrapped = huey.writer(self._file, self._redis_url)
             for name in names:
                 self._wrapped(name)
-        except (sqlite3.Error, RedisError, HueyException, OSError) as error:
+        except huey.TROUBLES as error:
             if not self._is_silent:
                 log.error("the queue cannot be written, tasks wait for the sweep: %s", error)
             self._is_silent = True
             return
         self._is_silent = False
 
-    def _connected(self) -> Any:
-        shared: dict[str, Any] = {"results": False, "serializer": Names()}
-        if self._redis_url:
-            return RedisHuey(NAME, url=_patient(self._redis_url), **shared)
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return SqliteHuey(NAME, filename=str(self._file), fsync=False, **shared)
 
-
-def _registered(huey: Any, step: Callable[[str], object]) -> Any:
-    """Both sides know the step by the same name, whatever does it."""
-
-    def run(name: str) -> None:
-        step(name)
-
-    return huey.task(name=STEP)(run)
-
-
-def _elsewhere(name: str) -> None:
-    raise RuntimeError("steps are done by a worker")
-
-
-def _patient(url: str) -> str:
-    """The address of Redis with an end to every wait."""
-    joint = "&" if "?" in url else "?"
-    return f"{url}{joint}socket_connect_timeout={REDIS_SECONDS}&socket_timeout={REDIS_SECONDS}"
+def _huey() -> Any:
+    """What knows huey. It takes a tenth of a start to import, and only those who have work need it."""
+    return importlib.import_module("app.media.huey_queue")

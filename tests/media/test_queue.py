@@ -12,7 +12,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from app.media.queue import Names, TaskQueue, _registered
+from app.media.huey_queue import Names, connected, registered
+from app.media.queue import TaskQueue
 from tests.pool.conftest import redis_address  # noqa: F401
 
 
@@ -39,7 +40,7 @@ def test_what_is_put_is_a_name_in_json(tmp_path):
 
     assert until(lambda: file.exists() and contents(file))
     (found,) = contents(file)
-    assert json.loads(found)[1:] == ["app.media.queue.step", ["video_1"]]
+    assert json.loads(found)[1:] == ["app.media.huey_queue.step", ["video_1"]]
     assert file.parent.stat().st_mode & 0o077 == 0
 
 
@@ -106,12 +107,12 @@ def test_a_consumer_does_the_step_of_each_name_and_outlives_one_that_fails(tmp_p
 
 def test_several_hosts_share_one_in_redis(tmp_path, redis_address):  # noqa: F811
     queue = TaskQueue(tmp_path / "queue.db", redis_address)
-    queue._connected().storage.flush_queue()
+    connected(tmp_path / "queue.db", redis_address).storage.flush_queue()
     queue.put("video_1")
     assert until(lambda: not queue._is_putting)
 
-    other = TaskQueue(tmp_path / "queue.db", redis_address)._connected()
-    _registered(other, print)
+    other = connected(tmp_path / "queue.db", redis_address)
+    registered(other, print)
     assert other.dequeue().args == ("video_1",) and other.dequeue() is None
     assert not (tmp_path / "queue.db").exists()
 
