@@ -68,6 +68,7 @@ class SoraVideos:
                 field="input_reference",
                 most=1,
             )
+        job = _by_name(job)
         if job.shape in ("remix", "edit"):
             return replace(job, seconds=0, size="")
         seconds = job.seconds or USUAL_SECONDS
@@ -159,6 +160,11 @@ class SoraVideos:
         """The protocol deletes what has ended; what runs cannot be stopped."""
 
 
+def _by_name(job: VideoJob) -> VideoJob:
+    """A film that the server has made need not be sent: its name will do."""
+    return replace(job, references=()) if job.shape != "create" and job.source else job
+
+
 def _is_own(link: str, base_url: str) -> bool:
     """Whether it leads to where the key belongs."""
     return "://" not in link or urlsplit(link)[:2] == urlsplit(base_url)[:2]
@@ -168,11 +174,12 @@ def _create(base_url: str, job: VideoJob) -> tuple[str, dict[str, Any]]:
     fields: dict[str, Any] = {"prompt": job.prompt}
     if job.shape == "remix":
         return f"{base_url}/videos/{quote(job.source, safe='')}/remix", fields
+    film = {"video": {"id": job.source}} if job.source else {}
     if job.shape == "edit":
-        return f"{base_url}/videos/edits", fields | {"video": {"id": job.source}}
+        return f"{base_url}/videos/edits", fields | film
     fields["seconds"] = str(job.seconds)
     if job.shape == "extend":
-        return f"{base_url}/videos/extensions", fields | {"video": {"id": job.source}}
+        return f"{base_url}/videos/extensions", fields | film
     fields["model"] = job.model
     if job.size:
         fields["size"] = job.size
@@ -183,6 +190,7 @@ def _body(fields: Mapping[str, Any], job: VideoJob) -> tuple[bytes | Pieces, str
     if not job.references:
         return orjson.dumps(fields), "application/json"
     boundary, file = secrets.token_hex(16), job.references[0]
+    field = "input_reference" if job.shape == "create" else "video"
     parts: list[bytes | Whole] = []
     for name, value in fields.items():
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
@@ -190,7 +198,7 @@ def _body(fields: Mapping[str, Any], job: VideoJob) -> tuple[bytes | Pieces, str
     ending = file.media_type.partition("/")[2]
     parts += [
         f"--{boundary}\r\nContent-Disposition: form-data; "
-        f'name="input_reference"; filename="reference.{ending}"\r\n'
+        f'name="{field}"; filename="reference.{ending}"\r\n'
         f"Content-Type: {file.media_type}\r\n\r\n".encode(),
         Whole(file.path),
         f"\r\n--{boundary}--\r\n".encode(),

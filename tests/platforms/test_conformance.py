@@ -10,7 +10,7 @@ import re
 import pytest
 
 from app.platforms import PLATFORMS
-from tests.models import MODELS
+from tests.models import EVERY, MODELS
 from tests.platforms.callers import Chat, Generate, Heard, Messages, Responses
 from tests.platforms.conftest import Pair
 from tests.stack import Json, Stack
@@ -20,7 +20,8 @@ SAY = f"simulate: say {TEXT}"
 
 
 def test_every_platform_has_models_to_be_tested_with() -> None:
-    assert MODELS.keys() == PLATFORMS.keys()
+    assert sorted(MODELS) == EVERY
+    assert all(PLATFORMS[one].images for one in PLATFORMS.keys() - MODELS.keys())
 
 
 # Text.

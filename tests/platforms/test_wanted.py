@@ -118,7 +118,7 @@ ASKED: dict[str, Json] = {  # how the native dialects ask for thoughts in words
         "generationConfig": {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": 2000}}
     },
 }
-THOUGHTFUL = sorted(name for name in PLATFORMS if MODELS[name].shows_thoughts)
+THOUGHTFUL = sorted(name for name in MODELS if MODELS[name].shows_thoughts)
 
 
 def thinks(heard: Heard) -> bool:
