@@ -5,30 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from app.limits import UNLIMITED, Limits
 from app.secret import Secret
 
 GROUPS = ("free", "plus", "pro", "team", "max", "business", "ultra")  # known without being used
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a credential may be used: requests and tokens per minute and day of the clock in
-    UTC, and calls at a time. None is without limit.
-    """
-
-    rpm: int | None = None
-    rpd: int | None = None
-    tpm: int | None = None
-    tpd: int | None = None
-    concurrency: int | None = None
-
-    def __bool__(self) -> bool:
-        return any(
-            one is not None for one in (self.rpm, self.rpd, self.tpm, self.tpd, self.concurrency)
-        )
-
-
-UNLIMITED = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from app.cli.words import Complaint, looks_secret
 from app.config import BadSetting, check_url
-from app.credential import Limits
+from app.limits import Limits
 from app.storage.credentials import LIMITS
 from app.upstream.names import read_groups
 

@@ -13,7 +13,8 @@ from typing import Any
 from app.cli.credential_fields import check_unsealed
 from app.cli.words import Complaint, said
 from app.config import Settings
-from app.credential import Credential, Limits, fingerprint
+from app.credential import Credential, fingerprint
+from app.limits import Limits
 from app.pool.board import make_boards
 from app.pool.rest import Rest, forgiven
 from app.pool.vault import credential

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from app.credential import Limits
+from app.limits import Limits
 from app.pool.hindrance import Hindrance
 
 SLOTS = 16384

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.credential import Limits
+from app.limits import Limits
 from app.storage.database import Database, metadata
 from app.storage.versions import grown
 

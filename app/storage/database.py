@@ -8,9 +8,10 @@ and needs no thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from gevent import get_hub
@@ -20,7 +21,8 @@ from sqlalchemy.pool import NullPool
 from app.errors import GatewayError
 
 T = TypeVar("T")
-HEAD = "0007"  # the newest migration; a test compares
+Use = Literal["read", "write", "note"]
+HEAD = "0008"  # the newest migration; a test compares
 BUSY_SECONDS = 5
 
 metadata = sa.MetaData()
@@ -49,6 +51,9 @@ class Database:
             self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
         self._off_hub = off_hub and self.is_sqlite
         self._pool: ThreadPool | None = None
+        self._kept: dict[str, sa.Connection] = (
+            {}
+        )  # of the pool's one thread, for reading and writing
 
     @property
     def file(self) -> Path | None:
@@ -61,18 +66,51 @@ class Database:
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            with connection:
+            with self._connected("read") as connection:
                 return work(connection)
 
         return self._run(run)
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
+    def write(self, work: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
+        """What is not `durable` outlives the death of any process, and a power cut only once something
+        durable was written after it: SQLite then need not wait for the disk.
+        """
+
         def run() -> T:
-            with self._engine.begin() as connection:
+            with self._connected("write" if durable else "note") as connection, connection.begin():
                 return work(connection)
 
         return self._run(run)
+
+    @contextmanager
+    def _connected(self, use: Use) -> Iterator[sa.Connection]:
+        """A connection for this use. In a thread of our own it is kept: to open a SQLite file costs more
+        than most of what is done with it.
+        """
+        if self._pool is None:
+            with self._engine.connect() as connection:
+                yield self._prepared(connection, use)
+            return
+        kept = self._kept.pop(use, None)
+        if kept is None:
+            kept = self._prepared(self._engine.connect(), use)
+        try:
+            yield kept
+        except sa.exc.DBAPIError:
+            kept.close()
+            raise
+        except BaseException:
+            self._kept[use] = kept
+            raise
+        self._kept[use] = kept
+
+    def _prepared(self, connection: sa.Connection, use: Use) -> sa.Connection:
+        if use == "read":
+            return connection.execution_options(isolation_level="AUTOCOMMIT")
+        if use == "note" and self.is_sqlite:
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute("PRAGMA synchronous = NORMAL")
+        return connection
 
     def _run(self, run: Callable[[], T]) -> T:
         try:
@@ -110,6 +148,9 @@ class Database:
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
     def close(self) -> None:
+        for connection in self._kept.values():
+            connection.close()
+        self._kept.clear()
         self._engine.dispose()
         if self._pool is not None:
             self._pool.kill()

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from app.limits import BOUNDLESS, Allowance, Limits
 from app.storage.database import Database, metadata
 
 PREFIX = "tok-"
 NAME_LENGTH = 8
 _NUMBER = re.compile(r"[0-9]{1,9}$")  # what fits a column of ours
+
+LIMITS = ("rpm", "rpd", "tpm", "tpd", "concurrency")
+AMOUNTS = ("context", "output", "day", "month", "total", "credit", "credit_until")
 
 licences = sa.Table(
     "licences",
@@ -34,6 +38,8 @@ licences = sa.Table(
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("strict", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("groups", sa.Text, nullable=False, server_default=""),
+    *(sa.Column(name, sa.BigInteger) for name in (*LIMITS, *AMOUNTS)),
+    sa.Column("refuses", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 
@@ -54,6 +60,7 @@ class Licence:
     revoked_at: int | None
     strict: bool = False
     groups: tuple[str, ...] = ()
+    allowance: Allowance = BOUNDLESS
 
     def is_live(self, now: float) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
@@ -80,6 +87,7 @@ class Licences:
         expires_at: int | None = None,
         strict: bool = False,
         groups: tuple[str, ...] = (),
+        allowance: Allowance = BOUNDLESS,
     ) -> tuple[str, Licence]:
         """A new licence in words, which are never to be had again, and its row."""
         words = PREFIX + secrets.token_urlsafe(32)
@@ -93,6 +101,7 @@ class Licences:
             "expires_at": expires_at,
             "strict": strict,
             "groups": ",".join(groups),
+            **_columns(allowance),
         }
         self._database.write(lambda connection: connection.execute(licences.insert().values(row)))
         return words, self._one(licences.c.digest == row["digest"])
@@ -126,6 +135,12 @@ class Licences:
         self._database.write(lambda connection: connection.execute(change))
         return self._one(licences.c.id == licence.id)
 
+    def allow(self, licence: Licence, allowance: Allowance) -> Licence:
+        """Gives a licence other limits. What it has used stays counted."""
+        change = licences.update().where(licences.c.id == licence.id).values(_columns(allowance))
+        self._database.write(lambda connection: connection.execute(change))
+        return self._one(licences.c.id == licence.id)
+
     def _one(self, condition: sa.ColumnElement[bool]) -> Licence:
         return self._select(condition)[0]
 
@@ -133,6 +148,11 @@ class Licences:
         query = licences.select().where(condition).order_by(licences.c.id)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [_read(row) for row in rows]
+
+
+def _columns(allowance: Allowance) -> dict[str, int | bool | None]:
+    limits = {name: getattr(allowance.limits, name) for name in LIMITS}
+    return limits | {name: getattr(allowance, name) for name in (*AMOUNTS, "refuses")}
 
 
 def _read(row: sa.Row[tuple[object, ...]]) -> Licence:
@@ -148,4 +168,9 @@ def _read(row: sa.Row[tuple[object, ...]]) -> Licence:
         revoked_at=values["revoked_at"],
         strict=bool(values["strict"]),
         groups=tuple(one for one in values["groups"].split(",") if one),
+        allowance=Allowance(
+            Limits(**{name: values[name] for name in LIMITS}),
+            refuses=bool(values["refuses"]),
+            **{name: values[name] for name in AMOUNTS},
+        ),
     )

@@ -60,6 +60,7 @@ tasks = sa.Table(
     sa.Column("notice_at", sa.Float),
     sa.Column("notices", sa.Integer, nullable=False),
     sa.Column("removed", sa.Boolean, nullable=False),
+    sa.Column("ledger", sa.String(40), nullable=False, server_default=""),
     sa.Index("tasks_owned", "owner", "platform", "kind", "created_at", "id"),
     sa.Index("tasks_due", "due_at"),  # of what is over there is nothing due
     sa.Index("tasks_notice", "notice_at"),
@@ -80,7 +81,7 @@ class Task:
     A step is due at `due_at`, if any; `put_at` is from when on the queue may be told so again. `looks`
     counts how often the platform was asked, `misses` how often in a row to no avail. `cancelling`:
     the caller wants it no more. `settled` is `charged` or `released`, once it is over. `notice_at` is
-    when the webhook is to hear of it, after `notices` attempts.
+    when the webhook is to hear of it, after `notices` attempts. `ledger` is the row that it closes.
     """
 
     id: str
@@ -117,6 +118,7 @@ class Task:
     notice_at: float | None = None
     notices: int = 0
     removed: bool = False
+    ledger: str = ""
 
     @property
     def is_over(self) -> bool:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from app.credential import Limits
+from app.limits import Limits
 from app.pool.choice import Wanted, verdict
 from app.pool.slate import Slate, Use
 from tests.pool.conftest import key, picked, pool_of
@@ -75,7 +75,7 @@ def test_the_counts_of_a_day_survive_a_restart(file):
 COUNTING = """
 import sys, time
 from pathlib import Path
-from app.credential import Limits
+from app.limits import Limits
 from app.pool.slate import Slate, Use
 slate = Slate(Path(sys.argv[1])); slate.claim()
 use = Use(slate, "c", Limits(rpm=1000, concurrency=int(sys.argv[2])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.credential import Limits
+from app.limits import Limits
 from app.storage.credentials import AlreadyKept, Credentials, new_name
 from app.storage.versions import Versions
 

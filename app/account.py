@@ -1,0 +1,133 @@
+"""What a licence has used of what it may use, and what is held back for calls that are on their way.
+
+Nothing here knows of tables: whoever keeps an account changes it where nobody else can at the same
+moment. What is used and held never exceeds what is
+allowed, as long as no call uses more than was held for it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Literal
+
+from app.limits import Allowance
+
+MILLION = 1_000_000
+Shortage = Literal["rpd", "tpd", "day", "month", "total", "credit", "expired"]
+
+
+def month_of(day: int) -> int:
+    """The month that a day is in. Both are numbered: days since 1970 begin, months since the year 0."""
+    date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
+    return date.year * 12 + date.month - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a call may come to: tokens in, at most so many out, and money: `base` whatever comes out,
+    and `rate` for each million tokens that do.
+    """
+
+    input: int = 0
+    output: int = 0
+    base: int = 0
+    rate: int = 0
+
+    def money(self, output: int) -> int:
+        return self.base + -(-output * self.rate // MILLION)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What is held back for a call. It may give `output` tokens."""
+
+    tokens: int = 0
+    money: int = 0
+    output: int = 0
+
+
+class Short(Exception):
+    """There is too little left. `held` = it may yet come back from calls that are on their way."""
+
+    def __init__(self, of: Shortage, *, held: bool = False) -> None:
+        super().__init__(of)
+        self.of: Shortage = of
+        self.held = held
+
+
+@dataclass(slots=True)
+class Account:
+    """Days and months as `month_of` numbers them."""
+
+    day: int = 0
+    day_calls: int = 0
+    day_tokens: int = 0
+    day_money: int = 0
+    month: int = 0
+    month_money: int = 0
+    total_money: int = 0
+    held_tokens: int = 0
+    held_money: int = 0
+
+    def turn(self, day: int) -> None:
+        """Begins anew where a day or a month has. A clock that goes back changes nothing."""
+        if day <= self.day:
+            return
+        self.day, self.day_calls, self.day_tokens, self.day_money = day, 0, 0, 0
+        if (month := month_of(day)) > self.month:
+            self.month, self.month_money = month, 0
+
+    def take(self, allowance: Allowance, claim: Claim, now: float) -> Hold:
+        """Holds back what the call may come to, or as much of its output as there is room for.
+        Raises `Short` where not even one token may come out.
+        """
+        limits = allowance.limits
+        if limits.rpd is not None and self.day_calls >= limits.rpd:
+            raise Short("rpd")
+        output = claim.output
+        if limits.tpd is not None:
+            room = limits.tpd - self.day_tokens - self.held_tokens - claim.input
+            if room < min(output, 1) or room < 0:
+                raise Short("tpd", held=room + self.held_tokens >= min(output, 1))
+            output = min(output, room)
+        if allowance.counts_money:
+            output = self._affordable(allowance, claim, output, now)
+        hold = Hold(claim.input + output, claim.money(output), output)
+        self.day_calls += 1
+        self.held_tokens += hold.tokens
+        self.held_money += hold.money
+        return hold
+
+    def _affordable(self, allowance: Allowance, claim: Claim, output: int, now: float) -> int:
+        if allowance.credit_until is not None and now >= allowance.credit_until:
+            raise Short("expired")
+        least = claim.money(min(output, 1))
+        for of, used, most in self._purses(allowance):
+            if most is None:
+                continue
+            left = most - used
+            room = left - self.held_money
+            # Where nothing is left, not even what costs nothing is given: nobody can tell beforehand.
+            if room < least or left <= 0:
+                raise Short(of, held=left > 0 and left >= least)
+            if claim.rate:
+                output = min(output, (room - claim.base) * MILLION // claim.rate)
+        return output
+
+    def _purses(self, allowance: Allowance) -> tuple[tuple[Shortage, int, int | None], ...]:
+        return (
+            ("credit", self.total_money, allowance.credit),
+            ("total", self.total_money, allowance.total),
+            ("month", self.month_money, allowance.month),
+            ("day", self.day_money, allowance.day),
+        )
+
+    def settle(self, hold: Hold, tokens: int, money: int) -> None:
+        """The call is over and has used this much."""
+        self.held_tokens = max(self.held_tokens - hold.tokens, 0)
+        self.held_money = max(self.held_money - hold.money, 0)
+        self.day_tokens += tokens
+        self.day_money += money
+        self.month_money += money
+        self.total_money += money

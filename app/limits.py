@@ -1,0 +1,59 @@
+"""How much somebody may use: a credential of its platform, a licence of us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MICRO = 1_000_000  # money is counted in millionths of a dollar
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Requests and tokens a minute and a day, and calls at a time. None is without limit."""
+
+    rpm: int | None = None
+    rpd: int | None = None
+    tpm: int | None = None
+    tpd: int | None = None
+    concurrency: int | None = None
+
+    def __bool__(self) -> bool:
+        return any(
+            one is not None for one in (self.rpm, self.rpd, self.tpm, self.tpd, self.concurrency)
+        )
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a licence may use. None is without limit.
+
+    `context` are the tokens of one request, `output` those of one answer; who asks for more is given
+    that much, or with `refuses` an error. Money is in millionths of a dollar: budgets begin anew every
+    day and every month, `total` never; `credit` is a gift that is used before it ends at `credit_until`.
+    """
+
+    limits: Limits = UNLIMITED
+    context: int | None = None
+    output: int | None = None
+    refuses: bool = False
+    day: int | None = None
+    month: int | None = None
+    total: int | None = None
+    credit: int | None = None
+    credit_until: int | None = None
+
+    @property
+    def counts_money(self) -> bool:
+        return any(one is not None for one in (self.day, self.month, self.total, self.credit))
+
+    @property
+    def keeps_account(self) -> bool:
+        """Whether what is used must be known for longer than a minute."""
+        limits = self.limits
+        return self.counts_money or limits.rpd is not None or limits.tpd is not None
+
+
+BOUNDLESS = Allowance()
