@@ -13,6 +13,10 @@
     │   │   └── UnknownGroup        no credential is in the group that was chosen
     │   ├── NoAccess                no licence, or a wrong one
     │   ├── NotAllowed              the licence does not cover this
+    │   │   └── PriceUnknown        it is limited in money, and nobody knows what this costs
+    │   ├── OverLimit               too much at once, or in a minute or a day
+    │   │   ├── BudgetSpent         the money of this day or month is spent
+    │   │   └── QuotaGone           all the money there was is spent
     │   ├── NotFound                no such path, model or object
     │   │   └── NotOffered          the platform has no such endpoint
     │   ├── WrongMethod             the path exists, the method does not
@@ -88,7 +92,7 @@ class CallerError(GatewayError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
-    may_retry = False
+    may_retry: bool | None = False
 
 
 class BadRequest(CallerError):
@@ -159,6 +163,40 @@ class NotAllowed(CallerError):
     status = 403
     type = "permission_error"
     code = "forbidden"
+
+
+class PriceUnknown(NotAllowed):
+    """The licence has a limit in money, and nobody knows what this would cost."""
+
+    code = "price_unknown"
+
+
+class OverLimit(CallerError):
+    """The licence allows no more of this just now. `code` says which of its limits it is."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    may_retry = None
+
+    def named(self, code: str) -> Self:
+        self.code = code
+        return self
+
+
+class BudgetSpent(OverLimit):
+    """What may be spent in a day or a month is spent."""
+
+    code = "budget_exceeded"
+    may_retry = False
+
+
+class QuotaGone(OverLimit):
+    """What may ever be spent is spent, or the time for it is over."""
+
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+    may_retry = False
 
 
 class NotFound(CallerError):
@@ -408,6 +446,11 @@ class NoPicture(BadReply):
     code = "no_image_generated"
     verdict = "stop"
     may_retry = False
+
+
+def outcome_of(error: BaseException) -> str:
+    """The code of what a call ended with."""
+    return error.code if isinstance(error, GatewayError) else GatewayError.code
 
 
 def let_go(error: BaseException) -> None:

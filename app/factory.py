@@ -17,6 +17,10 @@ from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.key_file import BadKeyFile
+from app.ledger.journal import Journal
+from app.ledger.ledger import Ledger
+from app.ledger.price_book import PriceBook
+from app.ledger.price_file import BadPrices
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.links import Links
@@ -46,6 +50,7 @@ from app.services.webhooks import Webhooks
 from app.services.workbench import Patience as WorkPatience
 from app.services.workbench import Workbench
 from app.storage.database import Database
+from app.storage.ledger import LedgerTable
 from app.storage.licences import Licences
 from app.storage.media import Media, Where
 from app.storage.memories import Memories
@@ -152,6 +157,17 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     )
 
 
+def make_ledger(settings: Settings, database: Database, clock: Clock) -> Ledger:
+    """The ledger, with the prices as the settings say."""
+    try:
+        book = PriceBook.load(PRICES, Path(settings.prices_folder))
+    except BadPrices as error:
+        raise BadSetting(f"TOKENS_PRICES_FOLDER: {error}") from error
+    journal = Journal(Path(settings.journal_file))
+    longest = settings.stream_seconds + settings.first_byte_seconds + settings.retry_seconds
+    return Ledger(LedgerTable(database), book, journal, clock, longest_call=longest)
+
+
 def make_webhooks(settings: Settings, database: Database) -> Webhooks:
     """Whom to tell when work is over, and with what to sign it."""
     post = _fetcher(settings, seconds=WEBHOOK_SECONDS)
@@ -187,18 +203,20 @@ def _build(
     patience = _patience(settings)
     most = settings.answer_megabytes * MEGABYTE
     errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
-    images = ImageDesk(errands, sources)
+    ledger = make_ledger(settings, database, clock)
+    images = ImageDesk(errands, sources, ledger)
     store = make_store(settings, database, clock)
     spool_folder = Path(settings.spool_folder)
-    bench = _workbench(settings, database, sources, transport, store, clock)
+    bench = _workbench(settings, database, sources, transport, store, clock, ledger)
     queue = TaskQueue(settings.queue_file, settings.redis_url)
-    videos = _desk(settings, bench, errands, queue)
+    videos = _desk(settings, bench, errands, ledger, queue)
     return Gateway(
         access=Access(Licences(database), clock),
         chat=ChatRelay(
             transport,
             fetcher,
             sources,
+            ledger,
             base_urls,
             clock,
             patience,
@@ -238,6 +256,7 @@ def _build(
         queue=queue,
         work=MediaWork(bench, platforms),
         webhooks=make_webhooks(settings, database),
+        ledger=ledger,
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),
@@ -251,12 +270,15 @@ def _build(
     )
 
 
-def _desk(settings: Settings, bench: Workbench, errands: Errands, queue: TaskQueue) -> VideoDesk:
+def _desk(
+    settings: Settings, bench: Workbench, errands: Errands, ledger: Ledger, queue: TaskQueue
+) -> VideoDesk:
     return VideoDesk(
         bench.tasks,
         bench.folders,
         errands,
         bench.sources,
+        ledger,
         queue.put,
         bench.clock,
         settings.job_seconds,
@@ -319,9 +341,10 @@ def _workbench(
     transport: Transport,
     store: Store,
     clock: Clock,
+    ledger: Ledger,
 ) -> Workbench:
     return Workbench(
-        tasks=Tasks(database),
+        tasks=Tasks(database, ledger.settle),
         folders=Folders(settings.spool_folder),
         store=store,
         sources=sources,

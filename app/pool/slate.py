@@ -20,6 +20,7 @@ from pathlib import Path
 
 from app.limits import Limits
 from app.pool.hindrance import Hindrance
+from app.process import began
 
 SLOTS = 16384
 WORKERS = 64
@@ -78,7 +79,7 @@ class Slate:
             for column in free:
                 _OWNER.pack_into(self._map, column * _OWNER.size, 0, 0)
             me = os.getpid()
-            _OWNER.pack_into(self._map, self.column * _OWNER.size, me, _began(me))
+            _OWNER.pack_into(self._map, self.column * _OWNER.size, me, began(me))
             for at in range(_SLOTS_AT, SIZE, _SLOT):
                 if any(self._map[at : at + 16]):
                     with self.held(at) as (_, busy):
@@ -88,7 +89,7 @@ class Slate:
     def _is_alive(self, column: int) -> bool:
         """Whether another process that still runs has this column."""
         pid, began = _OWNER.unpack_from(self._map, column * _OWNER.size)
-        return bool(pid) and pid != os.getpid() and began == _began(pid)
+        return bool(pid) and pid != os.getpid() and began == began(pid)
 
     def slot(self, name: str) -> int:
         """Where the counters of this name are; makes room for them if there are none yet."""
@@ -187,12 +188,3 @@ class Use:
             if most is not None and used >= most:
                 return Hindrance(kind, f"{used} of {most} used", until)
         return None
-
-
-def _began(pid: int) -> int:
-    """When a process began, in the kernel's own count; 0 if there is none of that number."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return 0
-    return int(stat.rpartition(b")")[2].split()[19])

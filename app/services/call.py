@@ -31,7 +31,7 @@ class Deaf:
 
 @dataclass(slots=True, kw_only=True)
 class ChatCall:
-    """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
+    """`id` is the request's. `model` is the platform's name for what was asked; what the caller called it is in `telling`.
 
     `strict` refuses what would lose a field. `sets` is what parameters in its name ask for,
     `groups` those whose credentials may serve, `shape` how a picture
@@ -41,6 +41,7 @@ class ChatCall:
     log will say.
     """
 
+    id: str
     caller: Caller
     spoken: Dialect
     raw: bytes

@@ -146,37 +146,39 @@ class LedgerTable:
         outlives any process, what is closed a power cut too.
         """
 
-        def work(connection: sa.Connection, *, all_open: bool) -> None:
-            asking = {one.row["licence"] for one in openings if one.claim is not None}
-            concerned = asking | {one.opened["licence"] for one in closings}
-            known = _accounts(connection, concerned, locked=True)
-            for licence in sorted(asking - known.keys()):
-                known[licence] = _begun(connection, licence)
-            before = {licence: replace(account) for licence, account in known.items()}
-            opened = [one.row for one in openings if _taken(one, known)]
-            if opened:
-                connection.execute(ledger.insert(), opened)
-            if closings:
-                _close(connection, closings, known, all_open=all_open)
-            for licence, account in known.items():
-                if account != before[licence]:
-                    change = accounts.update().where(accounts.c.licence == licence)
-                    connection.execute(change.values(asdict(account)))
+        def work(connection: sa.Connection) -> None:
+            _write(connection, openings, closings, all_open=True)
+
+        def careful(connection: sa.Connection) -> None:
+            _write(connection, openings, closings, all_open=False)
 
         durable = bool(closings)
         try:
-            self._database.write(lambda found: work(found, all_open=True), durable=durable)
+            self._database.write(work, durable=durable)
         except _NotAllOpen:
-            self._database.write(lambda found: work(found, all_open=False), durable=durable)
+            self._database.write(careful, durable=durable)
 
-    def interrupt(self, worker: str, now: int) -> int:
+    def opened(self, connection: sa.Connection, name: str) -> Mapping[str, Any] | None:
+        """What a row was opened with, if it is open."""
+        query = sa.select(*(ledger.c[one] for one in (*OPENED, "unit_prices")))
+        found = connection.execute(query.where(ledger.c.id == name, ledger.c.state == OPEN)).first()
+        return None if found is None else dict(found._mapping)
+
+    def close_in(self, connection: sa.Connection, closing: Closing) -> None:
+        """Closes a row as part of a transaction that does more than that."""
+        _write(connection, (), (closing,), all_open=False)
+
+    def interrupt(self, worker: str, now: int, opened_before: int) -> int:
         """Closes what a worker that is no more has left open, but for what goes on as a task; how many
         rows that were. Nothing is charged: nobody was told that it was done.
         """
         going_on = sa.select(tasks.c.ledger).where(tasks.c.settled == "")
         columns = (ledger.c[name] for name in ("id", "credential", *OPENED))
         query = sa.select(*columns).where(
-            ledger.c.state == OPEN, ledger.c.worker == worker, ledger.c.id.not_in(going_on)
+            ledger.c.state == OPEN,
+            ledger.c.worker == worker,
+            ledger.c.opened_at <= opened_before,
+            ledger.c.id.not_in(going_on),
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
         closings = [
@@ -242,6 +244,30 @@ _CLOSE = (
         }
     )
 )
+
+
+def _write(
+    connection: sa.Connection,
+    openings: Sequence[Opening],
+    closings: Sequence[Closing],
+    *,
+    all_open: bool,
+) -> None:
+    asking = {one.row["licence"] for one in openings if one.claim is not None}
+    concerned = asking | {one.opened["licence"] for one in closings}
+    known = _accounts(connection, concerned, locked=True)
+    for licence in sorted(asking - known.keys()):
+        known[licence] = _begun(connection, licence)
+    before = {licence: replace(account) for licence, account in known.items()}
+    opened = [one.row for one in openings if _taken(one, known)]
+    if opened:
+        connection.execute(ledger.insert(), opened)
+    if closings:
+        _close(connection, closings, known, all_open=all_open)
+    for licence, account in known.items():
+        if account != before[licence]:
+            change = accounts.update().where(accounts.c.licence == licence)
+            connection.execute(change.values(asdict(account)))
 
 
 def _taken(opening: Opening, known: Mapping[str, Account]) -> bool:

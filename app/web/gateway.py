@@ -11,6 +11,7 @@ from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.ledger.ledger import Ledger
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.queue import TaskQueue
@@ -75,6 +76,7 @@ class Gateway:
     queue: TaskQueue
     work: MediaWork
     webhooks: Webhooks
+    ledger: Ledger
     database: Database
     clock: Clock
     log: AccessLog
