@@ -13,6 +13,7 @@
     │   │   └── UnknownGroup        no credential is in the group that was chosen
     │   ├── NoAccess                no licence, or a wrong one
     │   ├── NotAllowed              the licence does not cover this
+    │   │   └── PriceUnknown        it is limited in money, and nobody knows what this costs
     │   ├── NotFound                no such path, model or object
     │   │   └── NotOffered          the platform has no such endpoint
     │   ├── WrongMethod             the path exists, the method does not
@@ -159,6 +160,12 @@ class NotAllowed(CallerError):
     status = 403
     type = "permission_error"
     code = "forbidden"
+
+
+class PriceUnknown(NotAllowed):
+    """The licence has a limit in money, and nobody knows what this would cost."""
+
+    code = "price_unknown"
 
 
 class NotFound(CallerError):

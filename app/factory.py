@@ -17,6 +17,9 @@ from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.key_file import BadKeyFile
+from app.ledger.price_book import PriceBook
+from app.ledger.price_file import BadPrices
+from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.links import Links
@@ -25,7 +28,7 @@ from app.media.place import Place
 from app.media.queue import TaskQueue
 from app.media.s3 import S3, is_installed
 from app.media.store import Store
-from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
+from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS, PRICES
 from app.pool.board import Board, make_boards
 from app.pool.keeper import Keeper
 from app.pool.pool import Pool
@@ -152,6 +155,15 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     )
 
 
+def make_prices(settings: Settings) -> PriceBook:
+    """What everything costs, all of it checked."""
+    own = Path(settings.prices_folder) if settings.prices_folder else None
+    try:
+        return PriceBook.load(PRICES, own)
+    except BadPrices as error:
+        raise BadSetting(f"TOKENS_PRICES_FOLDER: {error}") from error
+
+
 def make_webhooks(settings: Settings, database: Database) -> Webhooks:
     """Whom to tell when work is over, and with what to sign it."""
     post = _fetcher(settings, seconds=WEBHOOK_SECONDS)
@@ -192,6 +204,7 @@ def _build(
     spool_folder = Path(settings.spool_folder)
     bench = _workbench(settings, database, sources, transport, store, clock)
     queue = TaskQueue(settings.queue_file, settings.redis_url)
+    prices = make_prices(settings)
     videos = _desk(settings, bench, errands, queue)
     return Gateway(
         access=Access(Licences(database), clock),
@@ -229,6 +242,8 @@ def _build(
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
         keeper=Keeper(pool, boards, clock),
+        prices=prices,
+        price_watch=PriceWatch(prices),
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},

@@ -11,6 +11,8 @@ from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.ledger.price_book import PriceBook
+from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.queue import TaskQueue
@@ -66,6 +68,8 @@ class Gateway:
     passage: Passage
     sources: Sources
     keeper: Keeper
+    prices: PriceBook
+    price_watch: PriceWatch
     roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
@@ -90,6 +94,7 @@ class Gateway:
         """What a worker does once, in its own process, before it serves."""
         self.sources.pool.open_slate()
         self.keeper.start()
+        self.price_watch.start()
 
 
 def gateway() -> Gateway:

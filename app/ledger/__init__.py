@@ -1,0 +1,1 @@
+"""What calls cost, and who has spent it."""
