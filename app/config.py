@@ -123,6 +123,9 @@ class Settings:
     sticky_seconds: float = _about(
         "how long a session keeps its key after its last call; 0 = not at all", 3600.0
     )
+    journal_file: str = _about(
+        "file for what the ledger cannot take while the database fails", "var/ledger.journal"
+    )
     counters_file: str = _about(
         "file in which the workers of this host count what keys with limits have used",
         "var/counters",
@@ -136,6 +139,9 @@ class Settings:
         "reasoning tokens where thinking is switched on without a budget", 1024
     )
     models_file: str = _about("JSON file that changes what is known of models; empty = none", "")
+    prices_folder: str = _about(
+        "folder for price files of yours, which take the place of ours; empty = none", "var/prices"
+    )
     job_seconds: float = _about("for a film, or pictures in the background, to be made", 1200.0)
     look_seconds: float = _about(
         "until a platform is first asked how far a film is; later looks are further apart", 3.0

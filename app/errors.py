@@ -177,7 +177,7 @@ class OverLimit(CallerError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
-    may_retry = None
+    may_retry: bool | None = None
 
     def named(self, code: str) -> Self:
         self.code = code

@@ -19,8 +19,10 @@ from app.config import BadSetting, Settings
 from app.key_file import BadKeyFile
 from app.ledger.journal import Journal
 from app.ledger.ledger import Ledger
+from app.ledger.ledger_watch import LedgerWatch
 from app.ledger.price_book import PriceBook
 from app.ledger.price_file import BadPrices
+from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.links import Links
@@ -29,7 +31,7 @@ from app.media.place import Place
 from app.media.queue import TaskQueue
 from app.media.s3 import S3, is_installed
 from app.media.store import Store
-from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
+from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS, PRICES
 from app.pool.board import Board, make_boards
 from app.pool.keeper import Keeper
 from app.pool.pool import Pool
@@ -157,15 +159,25 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     )
 
 
-def make_ledger(settings: Settings, database: Database, clock: Clock) -> Ledger:
-    """The ledger, with the prices as the settings say."""
+def make_ledger(settings: Settings, database: Database, clock: Clock, prices: PriceBook) -> Ledger:
+    """The ledger, which charges by these prices."""
+    longest = settings.stream_seconds + settings.first_byte_seconds + settings.retry_seconds
+    return Ledger(
+        LedgerTable(database),
+        prices,
+        Journal(Path(settings.journal_file)),
+        clock,
+        longest_call=max(longest, settings.answer_seconds + settings.retry_seconds),
+    )
+
+
+def make_prices(settings: Settings) -> PriceBook:
+    """What everything costs, all of it checked."""
+    own = Path(settings.prices_folder) if settings.prices_folder else None
     try:
-        book = PriceBook.load(PRICES, Path(settings.prices_folder))
+        return PriceBook.load(PRICES, own)
     except BadPrices as error:
         raise BadSetting(f"TOKENS_PRICES_FOLDER: {error}") from error
-    journal = Journal(Path(settings.journal_file))
-    longest = settings.stream_seconds + settings.first_byte_seconds + settings.retry_seconds
-    return Ledger(LedgerTable(database), book, journal, clock, longest_call=longest)
 
 
 def make_webhooks(settings: Settings, database: Database) -> Webhooks:
@@ -203,7 +215,8 @@ def _build(
     patience = _patience(settings)
     most = settings.answer_megabytes * MEGABYTE
     errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
-    ledger = make_ledger(settings, database, clock)
+    prices = make_prices(settings)
+    ledger = make_ledger(settings, database, clock, prices)
     images = ImageDesk(errands, sources, ledger)
     store = make_store(settings, database, clock)
     spool_folder = Path(settings.spool_folder)
@@ -247,6 +260,8 @@ def _build(
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
         keeper=Keeper(pool, boards, clock),
+        prices=prices,
+        price_watch=PriceWatch(prices),
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
@@ -257,6 +272,7 @@ def _build(
         work=MediaWork(bench, platforms),
         webhooks=make_webhooks(settings, database),
         ledger=ledger,
+        ledger_watch=LedgerWatch(ledger),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

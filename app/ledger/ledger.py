@@ -28,8 +28,8 @@ from app.ledger.price_book import PriceBook
 from app.ledger.scribe import Scribe
 from app.ledger.units import NOTHING, NotCountable, Units
 from app.limits import BOUNDLESS, Allowance
-from app.storage.tasks import Task
 from app.storage.ledger import CHARGED, RELEASED, Closing, LedgerTable, Opening, closed_row
+from app.storage.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,9 @@ class Ledger:
     def open(self, wanted: Purchase) -> Entry:
         """A row for a call that is about to be made. Raises what the licence has too little left for."""
         now = self._clock.now()
-        own = wanted.caller.brought is None  # who brings a token pays the platform, not the operator
+        own = (
+            wanted.caller.brought is None
+        )  # who brings a token pays the platform, not the operator
         price = self._price(wanted, now) if own else None
         licence = wanted.caller.licence
         allowance = licence.allowance if licence else BOUNDLESS
@@ -236,7 +238,9 @@ class Entry:
     out, where that is fewer than were asked for.
     """
 
-    def __init__(self, ledger: Ledger, wanted: Purchase, opening: Opening, price: Price | None) -> None:
+    def __init__(
+        self, ledger: Ledger, wanted: Purchase, opening: Opening, price: Price | None
+    ) -> None:
         self._ledger = ledger
         self._wanted = wanted
         self._opening = opening
@@ -338,9 +342,7 @@ def picture_units(pictures: int, job: Mapping[str, Any]) -> Units:
 
 
 def film_units(seconds: float, job: Mapping[str, Any]) -> Units:
-    return Units(
-        seconds=seconds, size=job.get("size", ""), resolution=job.get("resolution", "")
-    )
+    return Units(seconds=seconds, size=job.get("size", ""), resolution=job.get("resolution", ""))
 
 
 def counted_usage(said: Mapping[str, Any] | None) -> Usage:

@@ -335,12 +335,9 @@ class Exchange:
 
     def _pump(self, flow: Flow, answer: Answering, out: bytes) -> Iterator[bytes]:
         """What the platform says, until it has said all."""
-        record, next_piece, feed = self.call.record, answer.next, flow.feed
+        next_piece, feed = answer.next, flow.feed
         if out:
-            record["first_ms"] = self._elapsed()
-            if flow.done:
-                self._charge(flow)
-            yield out
+            yield self._begun(flow, out)
         self._check(flow)  # the first read may have held words and an error after them
         to_the_end = self.road.name == "raw"
         silent = beaten = 0.0
@@ -356,8 +353,7 @@ class Exchange:
                     yield out
             elif data is None:
                 silent, beaten = silent + wait, beaten + wait
-                if silent >= self.relay.patience.silence:
-                    raise TimedOut("the platform fell silent in the middle of its answer")
+                self._check_silence(silent)
                 if beaten >= self.relay.patience.heartbeat or self.call.ear.closing:
                     beaten = 0.0
                     yield flow.beat()
@@ -370,6 +366,17 @@ class Exchange:
             self._check(flow)
         if not to_the_end:
             answer.next(PEEK_SECONDS)  # the end of the transfer: the connection can serve again
+
+    def _begun(self, flow: Flow, out: bytes) -> bytes:
+        """The first that the caller hears, which may be all of it."""
+        self.call.record["first_ms"] = self._elapsed()
+        if flow.done:
+            self._charge(flow)
+        return out
+
+    def _check_silence(self, seconds: float) -> None:
+        if seconds >= self.relay.patience.silence:
+            raise TimedOut("the platform fell silent in the middle of its answer")
 
     def _charge(self, flow: Flow) -> None:
         """Closes the call's row, before the caller hears of the end."""

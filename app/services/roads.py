@@ -102,9 +102,7 @@ class RawRoad:
             )
         native: Any = self._dialect
         if verbatim:
-            return RawFlow(
-                native.array_tap, writer, len(self.payload), array=True, verbatim=True
-            )
+            return RawFlow(native.array_tap, writer, len(self.payload), array=True, verbatim=True)
         return ArrayFlow(native.array_tap, writer, len(self.payload))
 
 

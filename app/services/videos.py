@@ -24,7 +24,9 @@ from app.errors import (
     TimedOut,
     Unreachable,
     Verbatim,
+    outcome_of,
 )
+from app.ledger.ledger import Entry, Ledger, Purchase, film_units
 from app.media.job import Folders, written
 from app.services.attempts import until_one_works
 from app.services.images import Errands, MediaCall

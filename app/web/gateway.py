@@ -12,6 +12,9 @@ from flask import current_app
 from app.access.caller import Access
 from app.clock import Clock
 from app.ledger.ledger import Ledger
+from app.ledger.ledger_watch import LedgerWatch
+from app.ledger.price_book import PriceBook
+from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.queue import TaskQueue
@@ -67,6 +70,8 @@ class Gateway:
     passage: Passage
     sources: Sources
     keeper: Keeper
+    prices: PriceBook
+    price_watch: PriceWatch
     roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
@@ -77,6 +82,7 @@ class Gateway:
     work: MediaWork
     webhooks: Webhooks
     ledger: Ledger
+    ledger_watch: LedgerWatch
     database: Database
     clock: Clock
     log: AccessLog
@@ -92,6 +98,8 @@ class Gateway:
         """What a worker does once, in its own process, before it serves."""
         self.sources.pool.open_slate()
         self.keeper.start()
+        self.ledger_watch.start()
+        self.price_watch.start()
 
 
 def gateway() -> Gateway:
