@@ -88,8 +88,8 @@ class Slate:
 
     def _is_alive(self, column: int) -> bool:
         """Whether another process that still runs has this column."""
-        pid, began = _OWNER.unpack_from(self._map, column * _OWNER.size)
-        return bool(pid) and pid != os.getpid() and began == began(pid)
+        pid, since = _OWNER.unpack_from(self._map, column * _OWNER.size)
+        return bool(pid) and pid != os.getpid() and since == began(pid)
 
     def slot(self, name: str) -> int:
         """Where the counters of this name are; makes room for them if there are none yet."""
