@@ -148,6 +148,13 @@ def test_a_price_that_the_ledger_kept_charges_the_same(entry, usage, units):
     assert again.charge(usage, units) == one.charge(usage, units)
 
 
+def test_the_most_is_by_the_dearest_way_to_count_each_token():
+    one = price(input="1", output="1", cache_read="2", cache_write="3", reasoning="4")
+
+    assert one.most(10, 10) == one.charge(Usage(10, 10, cache_write=10, reasoning=10)) == 70
+    assert price(input="1", output="1", cache_read="2").most(10, 0) == 20
+
+
 def test_many_small_prices_are_rounded_once():
     one = price(input="0.4", output="0.4", request="0.000001")
 
