@@ -6,7 +6,7 @@ import json
 from decimal import ROUND_CEILING, Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.canonical.events import Usage
@@ -82,6 +82,7 @@ def test_a_charge_is_what_decimals_say(entry, usage):
 
 
 @given(dollars, st.integers(0, 10**6))
+@example("1", 1001)  # 1.001 * 1000 is a little less than 1001
 def test_a_film_costs_its_seconds_to_the_thousandth(each, thousandths):
     charge = price(second=each).charge(NO_TOKENS, Units(seconds=thousandths / 1000))
 
