@@ -95,7 +95,6 @@ class PriceBook:
             seen = self._look()
             if seen == self._seen:
                 return False
-            self._seen = seen  # whatever is in them: they are read once
             self._take(seen)
         except BadPrices as error:
             self._complain(str(error))

@@ -106,6 +106,19 @@ def test_what_a_day_to_come_changes_is_told_with_it(called, own, tmp_path):
     ]
 
 
+def test_what_is_other_now_and_stays_so_is_told_once(called, own, tmp_path):
+    written(own, NEW)
+    pairs = editions(
+        ("2026-01-01", {"o3": {"request": "1"}}), ("2999-01-01", {"o3": {"request": "2"}})
+    )
+    file = written(tmp_path, {**NEW, "editions": pairs}, name="later")
+    found = rows(called("prices", "diff", str(file), "--json"))
+
+    told = [(row["from"], row["becomes"]) for row in found if row["model"] == "o3"]
+    assert told == [("now", "1"), ("2999-01-01", "2")]
+    assert [row["from"] for row in found if row["model"] == "gpt-5*"] == ["now"]
+
+
 def test_without_a_file_own_prices_are_compared_with_ours(called, own):
     assert called("prices", "diff").stderr == "nothing changes\n"
     written(own, content({"grok-4.5": {"input": "9", "output": "6"}}, platform="grok"), name="grok")

@@ -6,7 +6,7 @@ import json
 from decimal import ROUND_CEILING, Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.canonical.events import Usage
@@ -82,6 +82,7 @@ def test_a_charge_is_what_decimals_say(entry, usage):
 
 
 @given(dollars, st.integers(0, 10**6))
+@example("1", 1001)  # 1.001 * 1000 is a little less than 1001
 def test_a_film_costs_its_seconds_to_the_thousandth(each, thousandths):
     charge = price(second=each).charge(NO_TOKENS, Units(seconds=thousandths / 1000))
 
@@ -146,6 +147,13 @@ def test_a_price_that_the_ledger_kept_charges_the_same(entry, usage, units):
 
     assert again == one
     assert again.charge(usage, units) == one.charge(usage, units)
+
+
+def test_the_most_is_by_the_dearest_way_to_count_each_token():
+    one = price(input="1", output="1", cache_read="2", cache_write="3", reasoning="4")
+
+    assert one.most(10, 10) == one.charge(Usage(10, 10, cache_write=10, reasoning=10)) == 70
+    assert price(input="1", output="1", cache_read="2").most(10, 0) == 20
 
 
 def test_many_small_prices_are_rounded_once():
