@@ -24,8 +24,10 @@ _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORE
 
 _PREFIX = re.compile(r"[a-z0-9._/-]*", re.IGNORECASE | re.ASCII)
 
-MAY_BE_ZERO = frozenset("""grace_seconds rest_seconds retry_attempt retry_percent retry_wait_seconds
-    sticky_seconds thinking_budget""".split())
+MAY_BE_ZERO = frozenset(
+    """grace_seconds ledger_days rest_seconds retry_attempt retry_percent retry_wait_seconds
+    sticky_seconds thinking_budget""".split()
+)
 
 
 class BadSetting(Exception):
@@ -122,6 +124,10 @@ class Settings:
     retire_after: int = _about("refusals in a row after which a key is tried once an hour", 3)
     sticky_seconds: float = _about(
         "how long a session keeps its key after its last call; 0 = not at all", 3600.0
+    )
+    ledger_days: int = _about(
+        "how long the ledger keeps each call; what a day came to it keeps for good; 0 = for good too",
+        90,
     )
     journal_file: str = _about(
         "file for what the ledger cannot take while the database fails", "var/ledger.journal"

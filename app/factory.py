@@ -53,6 +53,7 @@ from app.services.workbench import Patience as WorkPatience
 from app.services.workbench import Workbench
 from app.storage.database import Database
 from app.storage.ledger import LedgerTable
+from app.storage.ledger_reading import LedgerReading
 from app.storage.licences import Licences
 from app.storage.media import Media, Where
 from app.storage.memories import Memories
@@ -272,7 +273,8 @@ def _build(
         work=MediaWork(bench, platforms),
         webhooks=make_webhooks(settings, database),
         ledger=ledger,
-        ledger_watch=LedgerWatch(ledger),
+        ledger_reading=LedgerReading(database),
+        ledger_watch=LedgerWatch(ledger, LedgerReading(database), clock, days=settings.ledger_days),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

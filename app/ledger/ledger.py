@@ -18,7 +18,7 @@ import orjson
 
 from app import process
 from app.access.caller import Caller
-from app.account import MILLION, Claim, Shortage, month_of
+from app.account import MILLION, Account, Claim, Shortage, month_of
 from app.canonical.events import Usage
 from app.clock import Clock
 from app.errors import BudgetSpent, GatewayError, OverLimit, PriceUnknown, QuotaGone
@@ -205,19 +205,24 @@ class Ledger:
         if held:
             return OverLimit(HELD).named(_CODES[of]).after(SOON_SECONDS)
         if of in ("rpd", "tpd"):
-            error = OverLimit(WORDS[of]).named(_CODES[of]).after(self._next_day(now) - now)
+            error = OverLimit(WORDS[of]).named(_CODES[of]).after(self.day_ends(self.day(now)) - now)
             error.may_retry = False  # nobody waits for that long
             return error
         if of in ("day", "month"):
-            end = self._next_day(now) if of == "day" else self._next_month(now)
-            return BudgetSpent(WORDS[of]).after(end - now)
+            ends = self.day_ends if of == "day" else self.month_ends
+            return BudgetSpent(WORDS[of]).after(ends(self.day(now)) - now)
         return QuotaGone(WORDS[of])
 
-    def _next_day(self, now: float) -> float:
-        return (self.day(now) + 1) * DAY + self._day_starts
+    def account(self, licence: str) -> Account | None:
+        """What a licence with limits has used, as of its last call."""
+        return self._table.account(licence)
 
-    def _next_month(self, now: float) -> float:
-        year, month = divmod(month_of(self.day(now)) + 1, 12)
+    def day_ends(self, day: int) -> float:
+        return (day + 1) * DAY + self._day_starts
+
+    def month_ends(self, day: int) -> float:
+        """When the month of this day is over."""
+        year, month = divmod(month_of(day) + 1, 12)
         first = datetime.datetime(year, month + 1, 1, tzinfo=datetime.timezone.utc)
         return first.timestamp() + self._day_starts
 

@@ -31,6 +31,7 @@ from app.services.video_chat import VideoChat
 from app.services.videos import VideoDesk
 from app.services.webhooks import Webhooks
 from app.storage.database import Database
+from app.storage.ledger_reading import LedgerReading
 from app.storage.tasks import Tasks
 from app.upstream.platform import Platform
 from app.web.logs import AccessLog
@@ -82,6 +83,7 @@ class Gateway:
     work: MediaWork
     webhooks: Webhooks
     ledger: Ledger
+    ledger_reading: LedgerReading
     ledger_watch: LedgerWatch
     database: Database
     clock: Clock

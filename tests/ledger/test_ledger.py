@@ -22,6 +22,7 @@ from app.limits import Allowance, Limits
 from app.secret import Secret
 from app.storage.database import Database, DatabaseTrouble
 from app.storage.ledger import LedgerTable, days, ledger
+from app.storage.ledger_reading import LedgerReading
 from app.storage.licences import Licence
 from tests.storage.databases import KINDS, made
 
@@ -266,7 +267,7 @@ def test_where_the_database_fails_nobody_is_told_of_an_end_and_the_journal_keeps
         with pytest.raises(DatabaseTrouble):
             entry.charge({"credential": "cr_1"}, Usage(10, 5))
         other.end({}, None, "caller_gone")  # nobody is there to be told
-        LedgerWatch(kept).look()  # it cannot be taken in yet
+        LedgerWatch(kept, LedgerReading(database), HandClock()).look()  # it cannot be taken in yet
     assert [row["state"] for row in rows(database)] == ["open", "open"]
 
     kept.tidy()
@@ -327,3 +328,19 @@ def test_pictures_and_films_are_counted(kept, database):
 
     (row,) = rows(database)
     assert (row["pictures"], row["kind"]) == (3, "image")
+
+
+def test_old_rows_are_forgotten_and_what_their_days_came_to_stays(kept, database, clock):
+    for name in ("req_018000000000", "req_01a2f0000000", "req_01a2f0000001"):
+        entry = kept.open(purchase(name + "ab" * 6))
+        if name != "req_01a2f0000001":
+            entry.charge({}, Usage(10, 5))
+    watch = LedgerWatch(kept, LedgerReading(database), clock, days=90)
+
+    watch.look()
+
+    assert [row["id"][:16] for row in rows(database)] == ["req_01a2f0000000", "req_01a2f0000001"]
+    assert rows(database, days)[0]["calls"] == 2
+    clock.sleep(10**8)  # what was open is released first
+    watch.look()
+    assert rows(database) == [] and sum(row["failed"] for row in rows(database, days)) == 1
