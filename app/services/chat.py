@@ -336,8 +336,9 @@ class Exchange:
     def _pump(self, flow: Flow, answer: Answering, out: bytes) -> Iterator[bytes]:
         """What the platform says, until it has said all."""
         next_piece, feed = answer.next, flow.feed
-        if out:
-            yield self._begun(flow, out)
+        if begun := bool(out):
+            self._hear(flow)
+            yield out
         self._check(flow)  # the first read may have held words and an error after them
         to_the_end = self.road.name == "raw"
         silent = beaten = 0.0
@@ -348,8 +349,9 @@ class Exchange:
                 silent = 0.0
                 if out := feed(data):
                     beaten = 0.0
-                    if flow.done:
-                        self._charge(flow)
+                    if flow.done or not begun:
+                        begun = True
+                        self._hear(flow)
                     yield out
             elif data is None:
                 silent, beaten = silent + wait, beaten + wait
@@ -367,12 +369,11 @@ class Exchange:
         if not to_the_end:
             answer.next(PEEK_SECONDS)  # the end of the transfer: the connection can serve again
 
-    def _begun(self, flow: Flow, out: bytes) -> bytes:
-        """The first that the caller hears, which may be all of it."""
-        self.call.record["first_ms"] = self._elapsed()
+    def _hear(self, flow: Flow) -> None:
+        """The caller is about to hear the first of it, or the last."""
+        self.call.record.setdefault("first_ms", self._elapsed())
         if flow.done:
             self._charge(flow)
-        return out
 
     def _check_silence(self, seconds: float) -> None:
         if seconds >= self.relay.patience.silence:
