@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.lift import LEAST, Lifted, lifted, on_disk
+from app.lift import LEAST, MOST_LEFT, MOST_TEXT, Lifted, Lifter, Overfull, Unread, lifted, on_disk
 from app.spool import Base64, Pieces, Spool, Whole, json_pieces
 
 BIG = os.urandom(300_001)
@@ -21,8 +21,12 @@ def spool(tmp_path):
         yield spool
 
 
-def read(spool, raw):
-    return lifted(spool.keep(raw), spool)
+def cut(raw, size):
+    return (raw[at : at + size] for at in range(0, len(raw), size))
+
+
+def read(spool, raw, size=65536):
+    return lifted(cut(raw, size), spool)
 
 
 @pytest.mark.parametrize(
@@ -37,23 +41,66 @@ def read(spool, raw):
     ],
 )
 @pytest.mark.parametrize("slash", ["/", "\\/"])
-def test_long_base64_becomes_a_file(spool, written, declared, slash):
+@pytest.mark.parametrize("size", [7, 65536, 1 << 30])
+def test_long_base64_becomes_a_file(spool, written, declared, slash, size):
+    """However the JSON comes, and with slashes escaped as PHP does it."""
     raw = orjson.dumps({"a": [{"b": written}], "c": 'x"\\'}).replace(b"/", slash.encode())
 
-    found = read(spool, raw)
+    found = read(spool, raw, size)
 
     one = found["a"][0]["b"]
     assert found["c"] == 'x"\\'
     assert one.path.read_bytes() == BIG
     assert (one.size, one.declared) == (len(BIG), declared)
+    assert list(spool.folder.iterdir()) == [one.path]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_base64_in_lines_becomes_a_file(spool, end):
+    """As `base64` on the command line writes it."""
+    text = base64.encodebytes(BIG).decode().replace("\n", end)
+
+    assert read(spool, orjson.dumps([text]))[0].path.read_bytes() == BIG
 
 
 @pytest.mark.parametrize(
-    "text", ["y" * LEAST + "!", TEXT + "\n", "data:text/plain," + "x" * LEAST, TEXT[: LEAST - 1]]
+    "text",
+    [
+        "y" * LEAST + "!",
+        TEXT + "\t",
+        TEXT + "==" + TEXT,
+        TEXT + '\\"',
+        "\\" * LEAST,
+        '"' * LEAST,
+        "data:text/plain," + "x" * LEAST,
+        TEXT[: LEAST - 1],
+    ],
 )
-def test_other_texts_stay(spool, text):
-    assert read(spool, orjson.dumps([text])) == [text]
-    assert len(list(spool.folder.iterdir())) == 1  # what was read
+@pytest.mark.parametrize("size", [7, 65536])
+def test_other_texts_stay(spool, text, size):
+    assert read(spool, orjson.dumps([text, {"a": text}]), size) == [text, {"a": text}]
+    assert list(spool.folder.iterdir()) == []
+
+
+def test_what_is_too_long_for_a_text_is_not_read(spool):
+    text = "é" * MOST_TEXT
+    assert read(spool, orjson.dumps([text, "x"])) == [Unread(2 * MOST_TEXT), "x"]
+    assert list(spool.folder.iterdir()) == []
+
+
+def test_only_so_much_is_left(spool):
+    with pytest.raises(Overfull):
+        read(spool, b"[" + b'"words",' * (MOST_LEFT // 8) + b"1]")
+
+
+def test_events_are_read_alike(spool):
+    """A text that a comment leaves open is over with its line."""
+    events = f': it is 5" wide\n\nevent: a\ndata: {{"b": "{TEXT}"}}\n\ndata: 1\n\n'.encode()
+    lifter = Lifter(spool)
+    left = b"".join(map(lifter.feed, cut(events, 1000)))
+
+    assert left == ': it is 5" wide\n\nevent: a\ndata: {"b": "\ufdd00"}\n\ndata: 1\n\n'.encode()
+    assert lifter.put_back("\ufdd00").path.read_bytes() == BIG
 
 
 def test_nobody_can_name_a_file_by_writing_the_mark(spool):
