@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import gevent
 import orjson
 
 PIECE = 3 << 16  # a multiple of three, so that pieces of base64 can be strung together
@@ -51,7 +52,7 @@ class Spool:
 
 
 class Whole:
-    """A file as it is, inside a body."""
+    """A file as it is, inside a body. Whoever reads it gives way to others after each piece (R-048)."""
 
     def __init__(self, path: Path | str) -> None:
         self._path = path
@@ -64,6 +65,7 @@ class Whole:
         with open(self._path, "rb") as file:
             while piece := file.read(PIECE):
                 yield piece
+                gevent.sleep(0)
 
 
 class Base64:

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.media.samples import MP4, PNG
+from tests.media.samples import PNG
 
 MEGABYTE = 1 << 20
+FTYP, MOOV = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", b"\0\0\0\x08moov"
 _NOISE = random.Random(15).randbytes(MEGABYTE)
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -43,9 +44,9 @@ class Giant:
         self._thread.join()
 
     def held(self) -> Iterator[bytes]:
-        """The pieces of a film."""
-        head = MP4.ljust(MEGABYTE, b"\0")
-        yield head
+        """The pieces of a film: three boxes, the last of which is nearly all of it."""
+        rest = self.film * MEGABYTE - len(FTYP) - len(MOOV)
+        yield FTYP + MOOV + rest.to_bytes(4) + b"mdat" + bytes(MEGABYTE - len(FTYP) - len(MOOV) - 8)
         for _ in range(self.film - 1):
             yield _NOISE
 
