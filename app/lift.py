@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import gevent
 import orjson
 
 from app.spool import Spool
+from app.turn import give_way
 
 LEAST = 1 << 15  # characters; shorter texts stay where they are
 MOST_TEXT = 1 << 20  # bytes; longer texts that are no base64 are of no use to anybody
@@ -198,7 +198,7 @@ def _decoded(path: Path, spool: Spool) -> Lifted | None:
                 return None
             is_padded = is_padded or piece.endswith(b"=")
             size += file.write(data)
-            gevent.sleep(0)
+            give_way()
     return Lifted(held, size, declared)
 
 

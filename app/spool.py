@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import gevent
 import orjson
+
+from app.turn import give_way
 
 PIECE = 3 << 16  # a multiple of three, so that pieces of base64 can be strung together
 
@@ -65,7 +66,7 @@ class Whole:
         with open(self._path, "rb") as file:
             while piece := file.read(PIECE):
                 yield piece
-                gevent.sleep(0)
+                give_way()
 
 
 class Base64:

@@ -45,6 +45,9 @@ class Rise:
 
     bytes = 0
 
+    def __repr__(self) -> str:
+        return f"{self.bytes / MEGABYTE:.1f} MB more"
+
 
 @contextmanager
 def rise(memory: Memory) -> Iterator[Rise]:

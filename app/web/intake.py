@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import gevent
 import orjson
 from flask import Request
 
 from app.errors import BadRequest, TooLarge, WrongMedia
+from app.turn import give_way
 from app.wire.names import given_twice
 
 DEEPEST = 64
@@ -75,13 +75,13 @@ def body_pieces(request: Request, most_bytes: int) -> Iterator[bytes]:
         if have > most_bytes:
             raise _too_large(most_bytes)
         yield piece
-        gevent.sleep(0)  # a caller that is always ahead of us must not keep the hub to itself
+        give_way()  # a caller that is always ahead of us must not keep the hub to itself
     if known is not None and have < known:
         raise BadRequest("the body is shorter than its declared length")
 
 
 def _pieces(stream: Any, sock: Any, known: int | None) -> Iterator[bytes]:
-    reader = getattr(stream, "reader", None)
+    reader: Any = getattr(stream, "reader", None)
     unreader = _unreader(reader, sock, known)
     if known is None or unreader is None:
         left = known if known is not None else _SLICE
