@@ -3,6 +3,8 @@
 import base64
 import os
 
+import gevent
+import gevent.socket
 import orjson
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.lift import LEAST, MOST_LEFT, MOST_TEXT, Lifted, Lifter, Overfull, Unread, lifted, on_disk
 from app.spool import Base64, Pieces, Spool, Whole, json_pieces
+from app.turn import give_way
 
 BIG = os.urandom(300_001)
 TEXT = base64.b64encode(BIG).decode()
@@ -176,3 +179,38 @@ def test_what_base64_holds_is_on_disk_short_or_long(spool, data):
 def test_what_is_not_base64_is_not_put_on_disk(spool, value):
     with pytest.raises(ValueError):
         on_disk(value, spool)
+
+
+def test_others_go_on_meanwhile(spool):
+    """R-048: who waits for a connection hears of it while a large body is read, and when its files are sent
+    on. Counted in work done, not in time: a busy machine is slow.
+    """
+    text = base64.b64encode(os.urandom(8 << 20))
+    near, far = gevent.socket.socketpair()
+    heard = []
+
+    def listen():
+        while near.recv(1):
+            heard.append(len(fed))
+
+    def feed():
+        for piece in cut(b'["' + text + b'"]', 65536):
+            fed.append(piece)
+            far.send(b"x")
+            yield piece
+            give_way()
+
+    fed = []
+    listening = gevent.spawn(listen)
+    (one,) = lifted(feed(), spool)
+    most = max(after - before for before, after in zip(heard, heard[1:], strict=False))
+    assert len(fed) > 100 and most <= 2
+
+    heard.clear()
+    for piece in json_pieces([Base64(one.path)]):
+        fed.append(piece)
+        far.send(b"x")
+    assert max(after - before for before, after in zip(heard, heard[1:], strict=False)) <= 3
+    far.close()
+    listening.join()
+    near.close()
