@@ -199,6 +199,12 @@ class Stack:
         return self._process.pid
 
     @property
+    def worker_pid(self) -> int:
+        """The process that works in the background, once `work` was called."""
+        assert self._worker is not None
+        return self._worker.pid
+
+    @property
     def log(self) -> list[Json]:
         """The access log: a line a request, written when its answer is over."""
         return [json.loads(line) for line in self.access_log.read_text().splitlines()]

@@ -19,7 +19,7 @@ import orjson
 from app.canonical.media import File, ImageJob, Partial, Picture, Pictures
 from app.canonical.media_type import HEAD_BYTES, sniff
 from app.errors import BadReply, BadRequest, BrokenTransfer, WrongModel
-from app.lift import Lifted
+from app.lift import MOST_LEFT, Lifted, Lifter
 from app.secret import Secret
 from app.spool import Pieces, Spool, Whole
 from app.upstream.media import Errand
@@ -33,7 +33,6 @@ CLASSIC = ("1024x1024", "1536x1024", "1024x1536")
 PIXELS = {"1K": 1024 * 1024, "2K": 2048 * 2048, "4K": 3840 * 2160}
 LONGEST_SIDE = 3840
 MOST_IMAGES = 16
-FRAME_BYTES = 64 << 20  # of an event: it holds a picture
 EXTRAS = ("moderation", "user")
 EDIT_EXTRAS = (*EXTRAS, "input_fidelity")
 
@@ -168,12 +167,12 @@ def picture_file(held: Any, spool: Spool) -> File:
 
 
 def _told(answer: Answer, errand: Errand) -> Iterator[Partial | Pictures]:
-    frames = Frames(FRAME_BYTES)
+    lifter, frames = Lifter(errand.spool), Frames(MOST_LEFT)
     made: list[Picture] = []
     last: Mapping[str, Any] = {}
     while data := _next(answer, errand.seconds):
-        for name, raw in frames.feed(data):
-            event = _event(raw)
+        for name, raw in frames.feed(lifter.feed(data)):
+            event = lifter.put_back(_event(raw))
             kind = str(event.get("type") or name.decode("ascii", "replace"))
             if kind.endswith(".partial_image"):
                 place = event.get("partial_image_index")

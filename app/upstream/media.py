@@ -94,31 +94,30 @@ class Errand:
     ) -> Any:
         """The JSON that the platform answers with; long base64 texts in it are files."""
         answer = self.open(method, url, headers, body, content_type)
-        path = self.spool.new()
         try:
-            self.save(answer, path)
-        finally:
-            answer.close()
-        try:
-            return lifted(path, self.spool)
+            return lifted(self._arriving(answer), self.spool)
         except ValueError as error:
             raise BadReply("the platform sent an answer that is not JSON") from error
         finally:
-            path.unlink()
+            answer.close()
 
     def save(self, answer: Answer, path: Any) -> int:
         """The body of an answer, in a file; and how long it is."""
-        size = 0
         with open(path, "wb") as file:
-            while True:
-                data = answer.next(self.seconds)
-                if data is None:
-                    continue  # the answer itself knows when it has taken too long
-                if not data:
-                    return size
-                size += file.write(data)
-                if size > self.answer_bytes:
-                    raise BadReply("the platform's answer is too large")
+            return sum(map(file.write, self._arriving(answer)))
+
+    def _arriving(self, answer: Answer) -> Iterator[bytes]:
+        size = 0
+        while True:
+            data = answer.next(self.seconds)
+            if data is None:
+                continue  # the answer itself knows when it has taken too long
+            if not data:
+                return
+            size += len(data)
+            if size > self.answer_bytes:
+                raise BadReply("the platform's answer is too large")
+            yield data
 
 
 def _parsed(raw: bytes) -> Any:

@@ -25,6 +25,7 @@ CHINESE: dict[str, str] = {
     "the head of the request is too large": "请求头过大",
     "the body is too large": "请求体过大",
     "the body is larger than {most} MB": "请求体超过 {most} MB",
+    "the body holds more than {most} MB beside its files": "请求体除文件外超过 {most} MB",
     "the body is shorter than its declared length": "请求体比声明的长度短",
     "the body is not valid JSON: {why}": "请求体不是有效的 JSON：{why}",
     "the body must be a JSON object": "请求体必须是一个 JSON 对象",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from app.errors import BadRequest, BrokenTransfer, CallerGone, GatewayError, let
 from app.services.chat import Relayed
 from app.services.images import MediaCall, engine_of
 from app.services.material import Material
-from app.spool import Spool
+from app.spool import Base64, Spool, json_pieces
 from app.upstream.leash import Leash
 from app.upstream.names import Named, shown
 from app.upstream.opening import Opening
@@ -204,6 +203,6 @@ def _event(one: Partial | Pictures, name: str, created: int) -> Iterator[bytes]:
 
 
 def _frame(event: dict[str, Any], file: File) -> Iterator[bytes]:
-    with open(file.path, "rb") as picture:
-        event["b64_json"] = base64.b64encode(picture.read()).decode()
-    yield b"event: %s\ndata: %s\n\n" % (event["type"].encode(), orjson.dumps(event))
+    yield b"event: %s\ndata: " % event["type"].encode()
+    yield from json_pieces(event | {"b64_json": Base64(file.path)})
+    yield b"\n\n"
