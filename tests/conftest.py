@@ -73,7 +73,7 @@ def _noted(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     began = time.time()
     yield
-    used = request.node.funcargs.values()
+    used = [getattr(one, "stack", one) for one in request.node.funcargs.values()]
     logs = {one.access_log for one in used if isinstance(one, Stack)}
     matrix: Any = request.config.pluginmanager.get_plugin("matrix")
     matrix.note(request.node, logs, began, time.time())

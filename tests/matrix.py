@@ -32,7 +32,7 @@ cell that is red fails the build.
 yes = as the dialect documents it · no words = the model thinks, but its vendor tells no thoughts · left out = yes,
 without the fields named, which the answer's header `x-tokens-dropped` tells too · refused = the platform cannot, and
 a clear error says so, with the code named · not offered = the platform has nothing of the kind, and a 404 says so ·
-- = the dialect has no such thing
+- = there is nothing of the kind to try
 """
 
 

@@ -15,7 +15,7 @@ from app.simulators.pictures import picture
 from tests.sdk.conftest import Door, Refused
 from tests.sdk.pictures import DRAWING, PAINTERS, Painter, look, opened, shown
 from tests.sdk.test_openai_python import opened as client_of
-from tests.stack import Stack, key_settings, until
+from tests.stack import START_PATIENCE, Stack, key_settings, until
 
 GIVEN = picture(64, 48, "given")
 OTHER = picture(48, 48, "other", "jpeg")
@@ -186,7 +186,7 @@ def test_a_picture_that_nobody_waits_for_is_made(
         assert told.to_dict()["status"] != "failed", told
         return told if told.data else None
 
-    told = until(over)
+    told = until(over, START_PATIENCE)  # the worker may only just have been started
     assert told is not None and told.data is not None
     (image,) = told.data
     looked_at(image)

@@ -112,7 +112,6 @@ def test_a_film_from_a_picture_is_asked_for_in_a_form(house):
     assert any(int(one["headers"]["content-length"]) > 500 for one in begun)
 
 
-@pytest.mark.feature("videos.create, x-tokens-engine")
 def test_whoever_stands_in_is_named(client, house):
     """C-154: in the answer and whenever the film is looked at, and nowhere else."""
     engine = house.maker if house.maker != house.platform else None
