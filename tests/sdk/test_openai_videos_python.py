@@ -113,7 +113,7 @@ def test_a_film_from_a_picture_is_asked_for_in_a_form(house):
 
 
 def test_whoever_stands_in_is_named(client, house):
-    """C-154: in the answer and whenever the film is looked at, and nowhere else."""
+    """In the answer and whenever the film is looked at; nobody is named where nobody stands in."""
     engine = house.maker if house.maker != house.platform else None
     raw = client.videos.with_raw_response.create(model=house.model, prompt="A boat passes")
     assert raw.headers.get("x-tokens-engine") == engine
