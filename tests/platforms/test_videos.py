@@ -311,20 +311,6 @@ def test_a_brought_token_hears_the_platform_word_for_word(screen, studio):
     assert lonely.status_code == 401
 
 
-@pytest.mark.parametrize("engine", ["grok", "flow"])
-def test_films_of_another_engine_say_whose_they_are(own, engine):
-    """The names stay sora's; the header says who made it."""
-    screen = Screen(own(TOKENS_SORA_ENGINE=engine))
-    answer = screen.begin()
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["x-tokens-engine"] == engine
-    told = screen.ended(answer.json()["id"])
-    assert (told["status"], told["model"]) == ("completed", MODEL), told
-    shown = screen.call("GET", f"/{told['id']}")
-    assert shown.headers["x-tokens-engine"] == engine
-    assert screen.call("GET", f"/{told['id']}/content").content == MP4
-
-
 def test_the_vendor_that_has_no_films_any_more_is_not_asked(own):
     """A dead address answers nobody: what comes back is the gateway's own word."""
     screen = Screen(own(TOKENS_SORA_BASE_URL=PLATFORMS["sora"].base_url))
