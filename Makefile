@@ -6,7 +6,8 @@ PROGRAMS := .venv-programs
 PROGRAMS_NODE := tests/programs/node
 BIN := $(VENV)/bin
 CODE := app tests wsgi.py deploy
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes
+# The lock is whole, so nothing is resolved: a newer release of what an extra names must not stop us.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps
 # The one requirement that is compiled where it is installed; gunicorn does without it, more slowly.
 PARSER := /^gunicorn-h1c==/,/[^\\]$$/
 .DEFAULT_GOAL := help
