@@ -77,8 +77,12 @@ class Receiver:
             self._over.wait(60)
         return status
 
-    def stop(self) -> None:
+    def let_go(self) -> None:
+        """Of those who wait for an answer."""
         self._over.set()
+
+    def stop(self) -> None:
+        self.let_go()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

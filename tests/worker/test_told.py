@@ -5,16 +5,18 @@ it hears with standardwebhooks.com's own code.
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import STUDIO
 from tests.sdk.pictures import PAINTERS
-from tests.stack import Simulators, Stack, until
+from tests.stack import TOKENS, Simulators, Stack, until
 from tests.worker.receiver import NEVER, Message, Receiver
-from tests.worker.told import Client, hurry, row
+from tests.worker.told import Client, at_work, hurry, row, rows
 
 STANDING, REQUESTED = "/standing", "/requested"
 SCHEDULE = (5, 30)  # seconds after the first failure and after the second
@@ -208,3 +210,58 @@ def test_who_does_not_answer_holds_up_nobody(standing, on_request, receiver, sta
 
     assert time.monotonic() - began < 8
     assert all(row(stack, one).state == "completed" for one in silent)
+    receiver.let_go()
+
+
+@pytest.fixture(scope="module")
+def idle(
+    simulators: Simulators, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A gateway without a worker."""
+    allowed = {"TOKENS_FETCH_ALLOWED_HOSTS": receiver.host}
+    stack = Stack(simulators, tmp_path_factory.mktemp("idle"), **STUDIO, **allowed)
+    yield stack
+    stack.stop()
+
+
+@pytest.mark.parametrize("point", ["over", "claimed", "heard"])
+def test_a_worker_that_is_killed_between_the_end_and_the_telling_loses_no_word(
+    point, idle, receiver
+):
+    """kill -9 with the film completed: before the attempt is claimed, before it is made, and after it was
+    heard but not noted. The last one is told twice, by the same id.
+    """
+    path = f"/killed/{point}"
+    client = Client.new(idle, receiver, "--url", receiver.url(path))
+    name = client.begun("video")
+    with at_work(idle, sys.executable, "-m", "tests.worker.messenger", point) as mortal:
+        assert mortal.wait(60) == -signal.SIGKILL
+    left = row(idle, name)
+    assert (left.state, left.notices) == ("completed", 0 if point == "over" else 1)
+    assert len(receiver.heard(path)) == (1 if point == "heard" else 0)
+
+    assert left.notice_at is not None and left.notice_at < time.time() + 121
+    rows(idle).noticed(name, time.time())  # as if two minutes had gone by since it was claimed
+    with at_work(idle, TOKENS, "worker") as next_one:
+        messages = receiver.came(path, 2 if point == "heard" else 1)
+        assert until(lambda: row(idle, name).notice_at is None)
+        next_one.terminate()
+        assert next_one.wait(20) == 0
+
+    assert {one.id for one in messages} == {f"msg_{name}"}
+    for one in messages:
+        assert one.verified(client.secret)["data"]["status"] == "completed"
+    assert len({one.body for one in messages}) == 1
+
+
+def test_what_was_cancelled_before_anybody_began_it_is_told_too(idle, receiver):
+    path = "/cancelled-early"
+    client = Client.new(idle, receiver, "--url", receiver.url(path))
+    name = client.begun("image")
+    idle.tokens("task", "cancel", name)
+
+    with at_work(idle, TOKENS, "worker"):
+        (message,) = receiver.came(path)
+
+    told = message.verified(client.secret)
+    assert (told["type"], told["data"]["error"]["code"]) == ("image.cancelled", "cancelled")

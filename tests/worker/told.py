@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +15,7 @@ import requests
 from app.storage.database import Database
 from app.storage.tasks import Task, Tasks
 from tests.sdk.pictures import PAINTERS
-from tests.stack import PATIENCE, Json, Stack, until
+from tests.stack import PATIENCE, ROOT, Json, Stack, until
 from tests.worker.receiver import Receiver
 
 FILM = ("sora", "/v1/videos", {"model": "sora-2"})
@@ -63,6 +66,18 @@ class Client:
             "GET", f"/{platform}{route.removesuffix('/generations')}/{name}"
         ).json()
         return told
+
+
+@contextmanager
+def at_work(stack: Stack, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of this command beside the gateway, ended with the block at the latest."""
+    with (stack.folder / "worker.log").open("ab") as log:
+        process = subprocess.Popen(command, env=stack.environ, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def rows(stack: Stack) -> Tasks:
