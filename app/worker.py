@@ -101,7 +101,9 @@ class Worker:
     def _try(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception as error:  # noqa: B902  # what cannot be done now is done in the next round
+        except (
+            Exception
+        ) as error:  # noqa: B902  # what cannot be done now is done in the next round
             log.error("a worker could not do its round", exc_info=error)
 
 

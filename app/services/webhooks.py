@@ -123,10 +123,10 @@ class Webhooks:
         if hook.sealed not in self._opened:
             sealing = importlib.import_module("app.seal")  # slow, and many never need it
             try:
-                words = sealing.Seal.load(self._key_file).open(_name(owner), hook.sealed)
+                secret = opened(sealing.Seal.load(self._key_file), hook)
             except (sealing.BadKeyFile, sealing.CannotOpen) as error:
                 return Attempt(False, f"its secret cannot be opened: {error}")
-            self._opened[hook.sealed] = key_of(words["secret"])
+            self._opened[hook.sealed] = key_of(secret)
         return self._opened[hook.sealed]
 
     def tell(self, message: Message, now: float) -> Attempt:
@@ -211,6 +211,12 @@ def sealed(key_file: Path, owner: str, secret: str) -> str:
     seal = sealing.Seal.load(key_file) if key_file.exists() else sealing.Seal.make(key_file)
     closed: str = seal.close(_name(owner), {"secret": secret})
     return closed
+
+
+def opened(seal: Any, hook: Hook) -> str:
+    """The secret that was sealed with one of the seal's keys."""
+    secret: str = seal.open(_name(hook.owner), hook.sealed)["secret"]
+    return secret
 
 
 def signed(key: bytes, message: str, body: bytes, now: float) -> dict[str, str]:
