@@ -6,8 +6,9 @@ PROGRAMS := .venv-programs
 PROGRAMS_NODE := tests/programs/node
 BIN := $(VENV)/bin
 CODE := app tests wsgi.py deploy
-# The lock is whole, so nothing is resolved: a newer release of what an extra names must not stop us.
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps
+# The lock names everything, so nothing is resolved: pip takes a newer release than the locked one for a package
+# that another asks for with an extra, and then refuses it for having no hash.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes
 # The one requirement that is compiled where it is installed; gunicorn does without it, more slowly.
 PARSER := /^gunicorn-h1c==/,/[^\\]$$/
 .DEFAULT_GOAL := help
