@@ -18,6 +18,7 @@ from app.factory import create_app
 from app.platforms import PLATFORMS
 from app.storage.database import Database
 from app.storage.licences import Licences
+from app.storage.media import Kept
 from app.storage.schema import prepare
 from app.storage.tasks import Task, Tasks, new_id
 from app.web.gateway import KEY
@@ -46,7 +47,7 @@ class Answer:
 class House:
     """`owner` and `curious` are licences; what there is is the owner's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         url = f"sqlite:///{folder}/tokens.db"
         prepare(database := Database(url))
         licences = Licences(database)
@@ -62,7 +63,7 @@ class House:
         }
         settings = {f"TOKENS_{name}": str(folder / place) for name, place in places.items()}
         settings["TOKENS_DATABASE_URL"] = url
-        self.app: Flask = create_app(Settings.from_env(settings, list(PLATFORMS.values())))
+        self.app: Flask = create_app(Settings.from_env(settings | more, list(PLATFORMS.values())))
         self.hub = self.app.extensions[KEY]
         self.tasks = Tasks(database)
         self._given, self._name = folder / "given", owner.name
@@ -77,6 +78,13 @@ class House:
         """What opens the files that there are."""
         ids = (one["id"] for task in self.everything for one in task.result["media"])
         return [self.hub.media.link(self.hub.media.find(id)) for id in ids]
+
+    def kept(self, data: bytes, platform: str = "sora", task: str = "") -> Kept:
+        """A file of the owner's."""
+        self._given.write_bytes(data)
+        file = File(str(self._given), "", len(data))
+        kept: Kept = self.hub.media.keep(file, owner=self._name, platform=platform, task=task)
+        return kept
 
     def ask(self, method: str, path: str, licence: str, body: Any = None) -> Answer:
         """`path` as it is after its escapes are read."""
@@ -112,10 +120,9 @@ class House:
 
     def _made(self, kind: Any, platform: str, data: bytes) -> Task:
         """A task that is completed, with its file."""
-        self._given.write_bytes(data)
-        name, now, file = new_id(kind), time.time(), File(str(self._given), "", len(data))
+        name, now = new_id(kind), time.time()
+        kept = self.kept(data, platform, name)
         facts = {"owner": self._name, "platform": platform}
-        kept = self.hub.media.keep(file, task=name, **facts)
         times = {"created_at": now, "deadline": now + 900}
         job = {"prompt": "mine", "extras": {}}
         task = Task(id=name, kind=kind, engine=platform, model="m", job=job, **facts, **times)

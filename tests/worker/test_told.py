@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -30,15 +30,34 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def stack(
+def make_stack(
     simulators: Simulators, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """A gateway and a worker that may go to the receiver."""
-    allowed = {"TOKENS_FETCH_ALLOWED_HOSTS": receiver.host}
-    stack = Stack(simulators, tmp_path_factory.mktemp("told"), **STUDIO, **allowed)
+) -> Iterator[Callable[[], Stack]]:
+    """Starts gateways that may go to the receiver."""
+    started: list[Stack] = []
+
+    def make() -> Stack:
+        allowed = {"TOKENS_FETCH_ALLOWED_HOSTS": receiver.host}
+        started.append(Stack(simulators, tmp_path_factory.mktemp("told"), **STUDIO, **allowed))
+        return started[-1]
+
+    yield make
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: Callable[[], Stack]) -> Stack:
+    """One with a worker."""
+    stack = make_stack()
     stack.work()
-    yield stack
-    stack.stop()
+    return stack
+
+
+@pytest.fixture(scope="module")
+def idle(make_stack: Callable[[], Stack]) -> Stack:
+    """One without."""
+    return make_stack()
 
 
 @pytest.fixture(scope="module")
@@ -211,17 +230,6 @@ def test_who_does_not_answer_holds_up_nobody(standing, on_request, receiver, sta
     assert time.monotonic() - began < 8
     assert all(row(stack, one).state == "completed" for one in silent)
     receiver.let_go()
-
-
-@pytest.fixture(scope="module")
-def idle(
-    simulators: Simulators, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """A gateway without a worker."""
-    allowed = {"TOKENS_FETCH_ALLOWED_HOSTS": receiver.host}
-    stack = Stack(simulators, tmp_path_factory.mktemp("idle"), **STUDIO, **allowed)
-    yield stack
-    stack.stop()
 
 
 @pytest.mark.parametrize("point", ["over", "claimed", "heard"])
