@@ -24,7 +24,9 @@ from tests.storage.databases import KINDS, made
 
 OWNER = "0a1b2c3d"
 URL = "http://good.test/hook"
-NOW = 0.0  # when the test began: the verifier has no clock of ours, and is content with five minutes
+NOW = (
+    0.0  # when the test began: the verifier has no clock of ours, and is content with five minutes
+)
 OK, GONE, BUSY = 204, 410, 503
 
 
