@@ -139,7 +139,7 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
         raise BadSetting(f"TOKENS_LINK_FILE: {error}") from error
     places: dict[Where, Place] = {"local": Local(settings.media_folder, off_hub=True)}
     if settings.media_s3_bucket:
-        places["s3"] = _bucket(settings)
+        places["s3"] = make_bucket(settings)
     return Store(
         Media(database),
         places,
@@ -158,7 +158,8 @@ def make_webhooks(settings: Settings, database: Database) -> Webhooks:
     return Webhooks(Hooks(database), Path(settings.webhook_file), post)
 
 
-def _bucket(settings: Settings) -> S3:
+def make_bucket(settings: Settings) -> S3:
+    """The bucket of the settings."""
     if not is_installed():
         raise BadSetting("TOKENS_MEDIA_S3_BUCKET needs boto3: pip install 'tokens-gateway[s3]'")
     return S3(

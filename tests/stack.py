@@ -118,6 +118,10 @@ class Simulators:
         """How many streams of the platform were left by their reader, ever."""
         return int(self._control("GET", name, "hangups")["hangups"])
 
+    def forward(self, name: str, seconds: float) -> None:
+        """Lets so many seconds go by at the platform."""
+        self._control("POST", name, "clock", {"forward": seconds})
+
     def replay(self, name: str, entry: Json) -> requests.Response:
         """The platform's answer to what the journal says it was asked, byte for byte."""
         body = compact(entry["body"])
@@ -250,9 +254,25 @@ class Stack:
         if worked:
             self.work()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def crash(self) -> None:
+        """Kills every process at the same moment, as a power cut does."""
+        killed = [self._process, *([self._worker] if self._worker else [])]
+        below = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for pid in (*(one.pid for one in killed), *map(int, below)):
+            os.kill(pid, signal.SIGKILL)
+        for one in killed:
+            one.wait()
+
+    def revive(self) -> None:
+        """Begins again after a crash where clients knew it, with nothing but what is in files."""
+        self._process = self._started(self.environ["TOKENS_PORT"])
+        if self._worker is not None:
+            self._worker = None
+            self.work()
+
+    def _started(self, port: str = "") -> subprocess.Popen[bytes]:
         for _ in range(3):  # a port that was free may be taken by now
-            self.environ["TOKENS_PORT"] = str(free_port())
+            self.environ["TOKENS_PORT"] = port or str(free_port())
             with self._stderr.open("ab") as stderr:
                 process = subprocess.Popen(
                     [TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
