@@ -23,8 +23,8 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageJob:
-    """`images` are what is to be edited; none = a picture from nothing. An empty text is a wish that
-    nobody has. `sets` is what the parameters in the model's name ask for, which goes before all
+    """`images` are what is to be edited; none = a picture from nothing. A job that `varies` wants the
+    one picture once more, only otherwise, and has no prompt. An empty text is a wish that nobody has. `sets` is what the parameters in the model's name ask for, which goes before all
     else; `extras` are fields that only some platforms know.
     """
 
@@ -41,6 +41,7 @@ class ImageJob:
     output_format: str = ""
     output_compression: int | None = None
     partial_images: int = 0
+    varies: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
     extras: Mapping[str, Any] = field(default_factory=dict)
 

@@ -78,7 +78,7 @@ class GoogleImages:
     """`facts` tells what is known of a model, and `shape` which ratio a size stands for."""
 
     read_error: ReadError = staticmethod(gemini_generate.read_error)
-    streams = False
+    varies_with = ""
 
     def __init__(self, facts: Facts, shape: Shape = nearest) -> None:
         self._facts = facts

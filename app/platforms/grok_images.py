@@ -39,6 +39,7 @@ def read_error(status: int, body: Any) -> Trouble:
 
 class GrokImages:
     read_error = staticmethod(read_error)
+    varies_with = ""
 
     def __init__(self, follow: Callable[[str, Secret], Send], catalogue: Catalogue) -> None:
         self._follow = follow

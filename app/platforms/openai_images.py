@@ -2,6 +2,9 @@
 
 Sizes: the second generation takes any whose sides are multiples of 16, within a ratio of three to
 one; older ones take three. Everything else is OpenAI's to judge: whoever calls speaks its language.
+
+Variations are passed on for servers that have them. OpenAI's own went with the only model that made
+them, and it says so to whoever asks.
 """
 
 from __future__ import annotations
@@ -36,12 +39,14 @@ MOST_IMAGES = 16
 FRAME_BYTES = 64 << 20  # of an event: it holds a picture
 EXTRAS = ("moderation", "user")
 EDIT_EXTRAS = (*EXTRAS, "input_fidelity")
+VARIATION_EXTRAS = ("user",)
 
 
 class OpenAIImages:
     """`follow` signs; `shapes` keeps to the three classic sizes, by shape."""
 
     read_error = staticmethod(openai_chat.read_error)
+    varies_with = "dall-e-2"
 
     def __init__(
         self, follow: Callable[[str, Secret], Send], catalogue: Catalogue, *, shapes: bool = False
@@ -56,6 +61,8 @@ class OpenAIImages:
             raise WrongModel(
                 "the model {model} does not make pictures", param="model", model=job.model
             )
+        if job.varies:
+            return job
         if len(job.images) > MOST_IMAGES:
             raise BadRequest("{field} has too many entries", param="image", field="image")
         if job.background == "transparent" and job.output_format == "jpeg":
@@ -84,11 +91,14 @@ class OpenAIImages:
 
 
 def _url(errand: Errand, job: ImageJob) -> str:
-    return f"{errand.base_url}/images/{'edits' if job.images else 'generations'}"
+    kind = "variations" if job.varies else "edits" if job.images else "generations"
+    return f"{errand.base_url}/images/{kind}"
 
 
 def _body(job: ImageJob, spool: Spool, *, stream: bool) -> tuple[bytes | Pieces, str]:
     """The body, and what kind it is: a form where there are files to send."""
+    if job.varies:
+        return _form(_variation(job), job)
     fields: dict[str, Any] = {"model": job.model, "prompt": job.prompt}
     if job.count > 1:
         fields["n"] = job.count
@@ -104,6 +114,14 @@ def _body(job: ImageJob, spool: Spool, *, stream: bool) -> tuple[bytes | Pieces,
     if not job.images:
         return orjson.dumps(fields), "application/json"
     return _form(fields, job)
+
+
+def _variation(job: ImageJob) -> dict[str, Any]:
+    """It would come as a link that is good for an hour, if nobody said otherwise."""
+    fields: dict[str, Any] = {"model": job.model, "response_format": "b64_json", "n": job.count}
+    if job.size:
+        fields["size"] = job.size
+    return fields | {name: job.extras[name] for name in VARIATION_EXTRAS if name in job.extras}
 
 
 def _form(fields: Mapping[str, Any], job: ImageJob) -> tuple[Pieces, str]:

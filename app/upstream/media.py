@@ -130,11 +130,15 @@ def _parsed(raw: bytes) -> Any:
 
 class ImageEngine(Protocol):
     """Makes pictures. `fitted` is the job as the platform will do it, or a `BadRequest` that says
-    what it cannot do; nothing has been asked by then.
+    what it cannot do; nothing has been asked by then. `varies_with` is the model of variations for
+    callers who name none; empty where there are no variations.
     """
 
     @property
     def read_error(self) -> ReadError: ...
+
+    @property
+    def varies_with(self) -> str: ...
 
     def fitted(self, job: ImageJob) -> ImageJob: ...
 
