@@ -93,6 +93,15 @@ class Partial:
     place: int
 
 
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Somebody out of a film, under the platform's own `id`."""
+
+    id: str
+    name: str
+    created_at: int
+
+
 State = Literal["queued", "running", "done", "failed", "gone"]
 
 

@@ -34,6 +34,7 @@ def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | N
 
 
 CATALOGUE = Catalogue.load(Path(__file__).with_suffix(".json"))
+VIDEOS = SoraVideos(_follow, CATALOGUE, retired=BASE_URL)
 
 PLATFORM = Platform(
     name="sora",
@@ -43,7 +44,8 @@ PLATFORM = Platform(
     owner="openai",
     chat=Chat(dialect=openai_chat, address=_address, follow=_follow, probe="/models"),
     images=OpenAIImages(_follow, CATALOGUE, shapes=True),
-    videos=SoraVideos(_follow, CATALOGUE, retired=BASE_URL),
+    videos=VIDEOS,
+    stills=VIDEOS,
     catalogue=CATALOGUE,
     options=(
         Option("ENGINE", "", "platform whose films stand in for these, such as `flow` or `grok`"),

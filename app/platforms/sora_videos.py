@@ -46,6 +46,7 @@ class SoraVideos:
     """`retired` is the address whose own models are gone: they are not asked for there."""
 
     read_error = staticmethod(openai_chat.read_error)
+    variants = ("thumbnail", "spritesheet")
 
     def __init__(
         self, follow: Callable[[str, Secret], Send], catalogue: Catalogue, retired: str
@@ -154,6 +155,12 @@ class SoraVideos:
         if not _is_own(result, errand.base_url):
             raise BadReply("the platform sent a link that leads elsewhere")
         send = self._follow(result, errand.credential.token)
+        return errand.open("GET", send.url, send.headers)
+
+    def still(self, errand: Errand, name: str, variant: str) -> Answer:
+        """Servers that know no variants send the film itself."""
+        url = f"{errand.base_url}/videos/{quote(name, safe='')}/content?variant={variant}"
+        send = self._follow(url, errand.credential.token)
         return errand.open("GET", send.url, send.headers)
 
     def cancel(self, errand: Errand, name: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.access.caller import Caller
-from app.canonical.media import Progress, VideoJob
+from app.canonical.media import File, Progress, VideoJob
 from app.canonical.task import State
 from app.clock import Clock
 from app.credential import Credential
@@ -27,6 +27,7 @@ from app.errors import (
 )
 from app.media.job import Folders, written
 from app.services.attempts import until_one_works
+from app.services.films import still_of
 from app.services.images import Errands, MediaCall
 from app.services.sources import Brought, Pinned, Source, Sources
 from app.spool import Spool
@@ -108,6 +109,16 @@ class VideoDesk:
         """The film of a caller who brought the token, straight from the platform."""
         errand = self._errand(platform, caller, spool)
         return engine_of(platform).fetch(errand, str(task.result["result"]))
+
+    def fetch_still(
+        self, task: Task, platform: Platform, caller: Caller, spool: Spool, variant: str
+    ) -> File | None:
+        """The same for a picture of it; None where the platform has no such picture."""
+        source = platform.stills
+        if source is None or variant not in source.variants:
+            return None
+        errand = self._errand(platform, caller, spool)
+        return still_of(source.still(errand, task.upstream, variant), errand)
 
     # ------------------------------------------------------------ the pieces
 

@@ -57,7 +57,7 @@ VARIATION_SIZES = ("256x256", "512x512", "1024x1024")
 VARIATION_FIELDS = frozenset("model n response_format size user".split())
 VARIATION_BYTES = 4 << 20
 PNG_HEAD = b"\x89PNG"
-USUAL_VARIATION = {
+USUAL_VARIATION: dict[str, Any] = {
     "model": VARIATION_MODEL,
     "n": 1,
     "response_format": "url",

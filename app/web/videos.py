@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -42,6 +43,7 @@ SOON_SECONDS = 0.5
 REFERENCES = ("input_reference", "input_references", "reference_images", "image", "images")
 MOST_REFERENCES = 10
 LIST_LIMIT = 100
+VARIANTS = ("video", "thumbnail", "spritesheet")
 
 View = Callable[..., Response]
 
@@ -245,7 +247,7 @@ def _deleted(name: str, video: str) -> Response:
     hub = gateway()
     task = _found(hub, name, video)
     hub.tasks.remove(task.id, hub.clock.now())
-    for one in task.result.get("media", ()):
+    for one in (*task.result.get("media", ()), *task.result.get("stills", {}).values()):
         try:
             hub.media.remove(hub.media.find(one["id"]))
         except NotFound:
@@ -258,15 +260,28 @@ def _deleted(name: str, video: str) -> Response:
 def _content(name: str, video: str, spool: Spool) -> Response:
     hub = gateway()
     task = _found(hub, name, video)
-    if request.args.get("variant", "video") != "video":
-        raise NotFound("there is only the film itself here", param="variant")
+    variant = one_of(request.args, "variant", VARIANTS) or "video"
     if status(task) == "failed":
         raise MediaGone("there is no film: {why}", why=task.message or task.code)
     if status(task) != "completed":
         raise NotReady("the film is not ready")
+    if variant != "video":
+        return _still(hub, task, variant, spool)
     if task.credential == BROUGHT:
         return _passed(hub, task, spool)
     return served(_kept(hub, task), request)
+
+
+def _still(hub: Gateway, task: Task, variant: str, spool: Spool) -> Response:
+    """A picture of the film, where its platform has any."""
+    if task.credential == BROUGHT:
+        platform = hub.platforms[task.engine]
+        file = hub.videos.fetch_still(task, platform, g.caller, spool, variant)
+        if file is not None:
+            return Response(Path(file.path).read_bytes(), content_type=file.media_type)
+    elif (one := task.result.get("stills", {}).get(variant)) is not None:
+        return served(_there(hub, one), request)
+    raise NotFound("there is only the film itself here", param="variant")
 
 
 def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
@@ -289,8 +304,15 @@ def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
 
 def _kept(hub: Gateway, task: Task) -> Kept:
     try:
-        return hub.media.find(task.result["media"][0]["id"], g.caller.name)
-    except (NotFound, KeyError, IndexError) as error_:
+        return _there(hub, task.result["media"][0])
+    except (KeyError, IndexError) as error_:
+        raise MediaGone("the film is no longer kept here") from error_
+
+
+def _there(hub: Gateway, made: Mapping[str, Any]) -> Kept:
+    try:
+        return hub.media.find(made["id"], g.caller.name)
+    except NotFound as error_:
         raise MediaGone("the film is no longer kept here") from error_
 
 
