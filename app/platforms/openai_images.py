@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,8 +23,9 @@ from app.canonical.media_type import HEAD_BYTES, sniff
 from app.errors import BadReply, BadRequest, BrokenTransfer, WrongModel
 from app.lift import Lifted
 from app.secret import Secret
-from app.spool import Pieces, Spool, Whole
+from app.spool import Pieces, Spool
 from app.upstream.media import Errand
+from app.upstream.multipart import form
 from app.upstream.platform import Catalogue, Send
 from app.upstream.refusals import from_stream
 from app.upstream.transport import Answer
@@ -98,7 +98,7 @@ def _url(errand: Errand, job: ImageJob) -> str:
 def _body(job: ImageJob, spool: Spool, *, stream: bool) -> tuple[bytes | Pieces, str]:
     """The body, and what kind it is: a form where there are files to send."""
     if job.varies:
-        return _form(_variation(job), job)
+        return form(_variation(job), [("image", image) for image in job.images])
     fields: dict[str, Any] = {"model": job.model, "prompt": job.prompt}
     if job.count > 1:
         fields["n"] = job.count
@@ -113,7 +113,9 @@ def _body(job: ImageJob, spool: Spool, *, stream: bool) -> tuple[bytes | Pieces,
         fields |= {"stream": True, "partial_images": job.partial_images}
     if not job.images:
         return orjson.dumps(fields), "application/json"
-    return _form(fields, job)
+    many = "image[]" if len(job.images) > 1 else "image"
+    files = [(many, image) for image in job.images] + ([("mask", job.mask)] if job.mask else [])
+    return form(fields, files)
 
 
 def _variation(job: ImageJob) -> dict[str, Any]:
@@ -122,30 +124,6 @@ def _variation(job: ImageJob) -> dict[str, Any]:
     if job.size:
         fields["size"] = job.size
     return fields | {name: job.extras[name] for name in VARIATION_EXTRAS if name in job.extras}
-
-
-def _form(fields: Mapping[str, Any], job: ImageJob) -> tuple[Pieces, str]:
-    boundary = secrets.token_hex(16)
-    parts: list[bytes | Whole] = []
-    for name, value in fields.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        parts.append(_head(boundary, f'name="{name}"') + text.encode() + b"\r\n")
-    many = "image[]" if len(job.images) > 1 else "image"
-    files = [(many, image) for image in job.images] + ([("mask", job.mask)] if job.mask else [])
-    for place, (name, file) in enumerate(files):
-        ending = file.media_type.partition("/")[2]
-        parts += [
-            _head(boundary, f'name="{name}"; filename="{place}.{ending}"', file.media_type),
-            Whole(file.path),
-            b"\r\n",
-        ]
-    parts.append(f"--{boundary}--\r\n".encode())
-    return Pieces(*parts), f"multipart/form-data; boundary={boundary}"
-
-
-def _head(boundary: str, about: str, media_type: str = "") -> bytes:
-    kind = f"Content-Type: {media_type}\r\n" if media_type else ""
-    return f"--{boundary}\r\nContent-Disposition: form-data; {about}\r\n{kind}\r\n".encode()
 
 
 def _pictures(told: Any, spool: Spool) -> Pictures:

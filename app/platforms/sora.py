@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.platforms.openai_images import OpenAIImages
+from app.platforms.sora_characters import SoraCharacters
 from app.platforms.sora_videos import SoraVideos
 from app.secret import Secret
 from app.upstream.platform import Catalogue, Chat, Framing, Memory, Option, Platform, Send
@@ -46,6 +47,7 @@ PLATFORM = Platform(
     images=OpenAIImages(_follow, CATALOGUE, shapes=True),
     videos=VIDEOS,
     stills=VIDEOS,
+    characters=SoraCharacters(_follow, retired=BASE_URL),
     catalogue=CATALOGUE,
     options=(
         Option("ENGINE", "", "platform whose films stand in for these, such as `flow` or `grok`"),

@@ -7,7 +7,6 @@ have synonyms, progress may be a share or a text, and the film may be at a link 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,8 +17,9 @@ import orjson
 from app.canonical.media import Progress, State, VideoJob
 from app.errors import BadReply, BadRequest, RequestRefused, UnsupportedParameter, WrongModel
 from app.secret import Secret
-from app.spool import Pieces, Whole
+from app.spool import Pieces
 from app.upstream.media import Errand
+from app.upstream.multipart import form
 from app.upstream.platform import Catalogue, Send
 from app.upstream.transport import Answer
 from app.wire import openai_chat
@@ -106,13 +106,7 @@ class SoraVideos:
         return replace(job, model=model, seconds=seconds, size=size, resolution="", aspect_ratio="")
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
-        if errand.base_url == self._retired:
-            raise RequestRefused(
-                "the vendor has retired its films: choose another engine for them, or another server",
-                status=410,
-                code="model_not_found",
-                param="model",
-            )
+        require_living(errand, self._retired)
         url, fields = _create(errand.base_url, job)
         send = self._follow(url, errand.credential.token)
         body, kind = _body(fields, job)
@@ -167,6 +161,17 @@ class SoraVideos:
         """The protocol deletes what has ended; what runs cannot be stopped."""
 
 
+def require_living(errand: Errand, retired: str) -> None:
+    """Raises where the errand would go to the address whose films are gone."""
+    if errand.base_url == retired:
+        raise RequestRefused(
+            "the vendor has retired its films: choose another engine for them, or another server",
+            status=410,
+            code="model_not_found",
+            param="model",
+        )
+
+
 def _by_name(job: VideoJob) -> VideoJob:
     """A film that the server has made need not be sent: its name will do."""
     return replace(job, references=()) if job.shape != "create" and job.source else job
@@ -196,21 +201,8 @@ def _create(base_url: str, job: VideoJob) -> tuple[str, dict[str, Any]]:
 def _body(fields: Mapping[str, Any], job: VideoJob) -> tuple[bytes | Pieces, str]:
     if not job.references:
         return orjson.dumps(fields), "application/json"
-    boundary, file = secrets.token_hex(16), job.references[0]
     field = "input_reference" if job.shape == "create" else "video"
-    parts: list[bytes | Whole] = []
-    for name, value in fields.items():
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
-        parts.append(f"{head}{value}\r\n".encode())
-    ending = file.media_type.partition("/")[2]
-    parts += [
-        f"--{boundary}\r\nContent-Disposition: form-data; "
-        f'name="{field}"; filename="reference.{ending}"\r\n'
-        f"Content-Type: {file.media_type}\r\n\r\n".encode(),
-        Whole(file.path),
-        f"\r\n--{boundary}--\r\n".encode(),
-    ]
-    return Pieces(*parts), f"multipart/form-data; boundary={boundary}"
+    return form(fields, [(field, job.references[0])])
 
 
 def _shape(job: VideoJob) -> str:

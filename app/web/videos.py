@@ -156,6 +156,11 @@ def _source(hub: Gateway, name: str, fields: Mapping[str, Any], video: str) -> T
         video = given["id"]
     if not video:
         return None
+    return finished(hub, name, video)
+
+
+def finished(hub: Gateway, name: str, video: str) -> Task:
+    """A film of the caller's that is done."""
     task = _found(hub, name, video)
     if status(task) != "completed":
         raise NotReady("the film is not ready")
@@ -176,7 +181,7 @@ def _job(
     given = fields.get(field)
     references = material.all(given, field, PICTURES_AND_FILMS, MOST_REFERENCES)
     if shape != "create" and not references:
-        references = _film(hub, of, spool) or material.all(
+        references = film_of(hub, of, spool) or material.all(
             fields.get("video"), "video", PICTURES_AND_FILMS, 1
         )
     if shape != "create" and of is None and not references:
@@ -194,7 +199,7 @@ def _job(
     )
 
 
-def _film(hub: Gateway, of: Task | None, spool: Spool) -> tuple[File, ...]:
+def film_of(hub: Gateway, of: Task | None, spool: Spool) -> tuple[File, ...]:
     """What was made, for platforms that want it shown."""
     if of is None or of.credential == BROUGHT:
         return ()

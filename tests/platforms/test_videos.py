@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import requests
+import sqlalchemy as sa
 
 from app.platforms import PLATFORMS
 from app.simulators.films import film
+from app.simulators.image_sides import sides
+from app.storage.database import Database
 from tests.conftest import STUDIO
 from tests.stack import PATIENCE, Json, Simulators, Stack, until
 
@@ -129,6 +132,71 @@ def test_content_comes_whole_in_part_and_as_a_head(screen):
     assert head.headers["content-type"] == "video/mp4"
 
 
+@pytest.mark.parametrize("variant", ["thumbnail", "spritesheet"])
+def test_its_pictures_come_whole_in_part_and_as_a_head(screen, variant):
+    """C-202: kept with the film, so nobody is asked for them again."""
+    name = screen.made(size="1280x720")
+    path, wanted = f"/{name}/content", {"variant": variant}
+    screen.stack.simulators.clear("sora")
+    whole = screen.call("GET", path, params=wanted)
+    assert whole.status_code == 200, whole.text
+    assert whole.headers["content-type"] == "image/webp"
+    wide, high = sides(whole.content)
+    assert wide / high == pytest.approx(16 / 9) and len(whole.content) != len(MP4)
+    assert whole.headers["content-length"] == str(len(whole.content))
+
+    part = screen.call("GET", path, params=wanted, headers={"Range": "bytes=8-11"})
+    assert (part.status_code, part.content) == (206, b"WEBP")
+    head = screen.call("HEAD", path, params=wanted)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+    assert screen.call("GET", path, params={"variant": "video"}).content == MP4
+    assert screen.stack.simulators.journal("sora") == []
+
+    other = screen.stack.tokens("licence", "add", "--label", "somebody else").strip()
+    for stranger in (Screen(screen.stack, licence=other), Screen(screen.stack, "grok")):
+        assert stranger.call("GET", path, params=wanted).status_code == 404
+    assert screen.call("DELETE", f"/{name}").status_code == 200
+    assert screen.call("GET", path, params=wanted).status_code == 404
+    kept = Database(screen.stack.environ["TOKENS_DATABASE_URL"])
+    rows = sa.text("SELECT count(*) FROM media WHERE task = :task")
+    assert kept.read(lambda one: one.execute(rows, {"task": name}).scalar()) == 0
+
+
+def test_an_unknown_variant_and_one_that_is_not_there_yet(screen):
+    """C-202, C-203."""
+    slow = screen.begun("Slow\nsimulate: takes=60")
+    for variant, status, param in (("poster", 400, "variant"), ("thumbnail", 409, None)):
+        answer = screen.call("GET", f"/{slow}/content", params={"variant": variant})
+        assert (answer.status_code, error(answer)["param"]) == (status, param)
+    assert screen.call("GET", f"/{NOBODYS}/content?variant=poster").status_code == 404
+
+
+@pytest.mark.parametrize("variant", ["thumbnail", "spritesheet"])
+def test_a_server_that_knows_no_variants_has_none(screen, variant):
+    """It sends the film whatever is asked for, which is no picture."""
+    name = screen.made("Plain\nsimulate: bare")
+    answer = screen.call("GET", f"/{name}/content", params={"variant": variant})
+    assert (answer.status_code, error(answer)["param"]) == (404, "variant")
+    assert screen.call("GET", f"/{name}/content").content == MP4
+
+
+@pytest.mark.parametrize(
+    "platform, model",
+    [
+        ("grok", "grok-imagine-video"),
+        ("flow", "veo_3_1"),
+        ("gemini_official", "gemini-omni-1.1-flash"),
+    ],
+)
+def test_platforms_that_have_no_pictures_of_films_say_so(studio, platform, model):
+    screen = Screen(studio, platform)
+    name = screen.made(model=model)
+    for variant, status in (("thumbnail", 404), ("spritesheet", 404), ("poster", 400)):
+        answer = screen.call("GET", f"/{name}/content", params={"variant": variant})
+        assert (answer.status_code, error(answer)["param"]) == (status, "variant")
+
+
 def test_content_of_what_is_not_there(screen):
     """C-203: a client that repeats every 409 is told not to."""
     slow = screen.begun("Slow\nsimulate: takes=60")
@@ -204,6 +272,7 @@ def test_what_a_key_began_that_key_goes_on_with(own):
         ("style", "anime"),
         ("storyboard", [{"prompt": "one"}]),
         ("character_url", "https://example.com/cat.png"),
+        ("characters", [{"id": "char_1"}]),
         ("n", 2),
     ],
 )
@@ -278,6 +347,8 @@ def test_a_film_by_a_brought_token_is_made_and_its_token_is_nowhere(own):
     assert screen.ended(name)["status"] == "completed"
     assert screen.call("GET", f"/{name}/content").content == MP4
     assert screen.call("HEAD", f"/{name}/content").headers["content-type"] == "video/mp4"
+    small = screen.call("GET", f"/{name}/content", params={"variant": "thumbnail"})
+    assert (small.headers["content-type"], small.content[8:12]) == ("image/webp", b"WEBP")
     again = screen.call("POST", f"/{name}/remix", json={"prompt": "red"})
     assert again.status_code == 200 and again.json()["remixed_from_video_id"] == name
     assert screen.ended(again.json()["id"])["status"] == "completed"

@@ -79,6 +79,20 @@ def test_a_film_is_made_looked_at_listed_and_deleted(client, platform):
     assert video.id not in {one.id for one in client.videos.list(limit=5).data}
 
 
+@pytest.mark.parametrize("variant", ["thumbnail", "spritesheet"])
+def test_a_film_has_pictures_where_its_platform_makes_any(client, platform, variant):
+    """C-202."""
+    video = made(client, platform, f"A boat, for its {variant}")
+    if platform != "sora":
+        with pytest.raises(openai.NotFoundError) as refusal:
+            client.videos.download_content(video.id, variant=variant)
+        assert refusal.value.param == "variant"
+        return
+    content = client.videos.download_content(video.id, variant=variant)
+    assert content.response.headers["content-type"] == "image/webp"
+    assert content.read()[8:12] == b"WEBP"
+
+
 def test_a_film_from_a_picture_is_asked_for_in_a_form(client, platform, studio):
     """C-192, C-195: the picture is what the platform is shown."""
     reference = ("boat.png", io.BytesIO(picture(1280, 720, "a boat", "png")), "image/png")
