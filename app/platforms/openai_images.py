@@ -43,7 +43,9 @@ VARIATION_EXTRAS = ("user",)
 
 
 class OpenAIImages:
-    """`follow` signs; `shapes` keeps to the three classic sizes, by shape."""
+    """`follow` signs; with `shapes` a size says which of the three classic ones is meant, by shape
+    (C-180).
+    """
 
     read_error = staticmethod(openai_chat.read_error)
     varies_with = "dall-e-2"
@@ -72,8 +74,7 @@ class OpenAIImages:
                 field="output_format",
                 allowed="png, webp",
             )
-        free = facts.free_sizes and not self._shapes
-        return replace(job, size=_size(job, free=free))
+        return replace(job, size=_size(job, free=facts.free_sizes, shapes=self._shapes))
 
     def make(self, errand: Errand, job: ImageJob) -> Pictures:
         body, kind = _body(job, errand.spool, stream=False)
@@ -202,13 +203,17 @@ def _event(raw: bytes) -> dict[str, Any]:
     return event
 
 
-def _size(job: ImageJob, *, free: bool) -> str:
-    """The size that is meant, as the model takes it."""
-    ratio = _ratio(job.aspect_ratio or job.size.replace("x", ":"))
-    if not job.aspect_ratio and not job.resolution and (free or job.size in CLASSIC):
-        return job.size
+def _size(job: ImageJob, *, free: bool, shapes: bool) -> str:
+    """The size that is meant, as the model takes it. What the name says of the shape goes before the
+    field of that name (C-146), and that before the size.
+    """
+    size = _classic(_ratio(job.size.replace("x", ":"))) if shapes and job.size else job.size
+    shape = str(job.sets.get("aspect_ratio", "")) or job.aspect_ratio
+    ratio = _ratio(shape or size.replace("x", ":"))
+    if not shape and not job.resolution and (free or size in CLASSIC):
+        return size
     if not ratio and not job.resolution:
-        return job.size
+        return size
     if not free:
         return _classic(ratio) if ratio else ""
     if ratio and not 1 / 3 <= ratio <= 3:

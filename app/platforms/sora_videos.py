@@ -35,6 +35,7 @@ STATES: dict[State, frozenset[str]] = {
 }
 LANDSCAPE, PORTRAIT = "1280x720", "720x1280"
 LARGE = {LANDSCAPE: "1792x1024", PORTRAIT: "1024x1792"}
+RESOLUTIONS = ("720p", "1080p", "1k", "2k")
 SECONDS = (4, 8, 12)
 ADDED_SECONDS = (4, 8, 12, 16, 20)
 USUAL_SECONDS = 4
@@ -87,20 +88,17 @@ class SoraVideos:
                 field="seconds",
                 allowed=", ".join(map(str, allowed)),
             )
-        size = _shape(job)
-        large = job.extras.get("hd") in (True, "true", "1") or job.resolution in ("1080p", "2k")
-        if size and (large or job.sets.get("hd")):
-            size = LARGE[size]
-        if not known and job.size:
-            size = job.size  # another vendor's model, with sizes of its own
+        # Another vendor's model has sizes of its own.
+        size = job.size if job.size and not known else _size(job)
         model = job.model
         if job.sets.get("pro") and PRO not in model:
             model += PRO
         if known and size in LARGE.values() and not model.partition(PRO)[1]:
+            field = _large(job) or "size"
             raise BadRequest(
                 "{field}: this size is for the model {model} alone",
-                param="size",
-                field="size",
+                param=field,
+                field=field,
                 model=model + PRO,
             )
         return replace(job, model=model, seconds=seconds, size=size, resolution="", aspect_ratio="")
@@ -203,6 +201,31 @@ def _body(fields: Mapping[str, Any], job: VideoJob) -> tuple[bytes | Pieces, str
         return orjson.dumps(fields), "application/json"
     field = "input_reference" if job.shape == "create" else "video"
     return form(fields, [(field, job.references[0])])
+
+
+def _size(job: VideoJob) -> str:
+    """The one of the four that is meant; empty where nobody says."""
+    if job.resolution and job.resolution not in RESOLUTIONS:
+        raise BadRequest(
+            "{field} must be one of {allowed}",
+            param="resolution",
+            field="resolution",
+            allowed=", ".join(RESOLUTIONS),
+        )
+    size = _shape(job)
+    if not _large(job):
+        return size
+    size = size or PORTRAIT  # which is the vendor's own choice
+    return LARGE.get(size, size)
+
+
+def _large(job: VideoJob) -> str:
+    """What asks for one of the larger two, if anything does."""
+    if job.sets.get("hd"):
+        return "model"
+    if job.extras.get("hd") in (True, "true", "1"):
+        return "hd"
+    return "resolution" if job.resolution in ("1080p", "2k") else ""
 
 
 def _shape(job: VideoJob) -> str:
