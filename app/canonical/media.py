@@ -48,8 +48,9 @@ class ImageJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoJob:
-    """`references` are pictures (or films) to begin from. `source` is the platform's own name for an
-    earlier film, which all shapes but `create` work on, unless it is among the references.
+    """`references` are pictures (or films) to begin from. All shapes but `create` work on a film: it is
+    the first of the references, where we have it, and `source` is the platform's own name for it, if
+    it has made it. A platform needs one of the two.
     """
 
     model: str

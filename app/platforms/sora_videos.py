@@ -63,6 +63,7 @@ class SoraVideos:
             raise WrongModel(
                 "the model {model} does not make films", param="model", model=job.model
             )
+        job = _by_name(job)
         if len(job.references) > 1:
             raise BadRequest(
                 "{field} must be up to {most} pictures",
@@ -70,7 +71,6 @@ class SoraVideos:
                 field="input_reference",
                 most=1,
             )
-        job = _by_name(job)
         if job.shape in ("remix", "edit"):
             return replace(job, seconds=0, size="")
         seconds = job.seconds or USUAL_SECONDS
@@ -171,8 +171,19 @@ def require_living(errand: Errand, retired: str) -> None:
 
 
 def _by_name(job: VideoJob) -> VideoJob:
-    """A film that the server has made need not be sent: its name will do."""
-    return replace(job, references=()) if job.shape != "create" and job.source else job
+    """A film that the server has made need not be sent: its name will do. Nothing is there for pictures
+    that are to go into it.
+    """
+    if job.shape == "create":
+        return job
+    films = tuple(one for one in job.references if one.media_type.startswith("video/"))
+    if films != job.references:
+        raise BadRequest(
+            "the platform cannot do what {field} asks for",
+            param="input_reference",
+            field="input_reference",
+        )
+    return replace(job, references=() if job.source else films)
 
 
 def _is_own(link: str, base_url: str) -> bool:

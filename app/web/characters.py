@@ -15,7 +15,7 @@ from app.canonical.media import Character, File
 from app.errors import BadRequest, Lossy, MediaGone, NotOffered, NothingBehind, RequestRefused
 from app.services.characters import characters_of
 from app.services.images import MediaCall
-from app.services.material import Material
+from app.services.material import FILMS, Material
 from app.spool import Spool
 from app.upstream.leash import Leash
 from app.upstream.platform import Platform
@@ -28,7 +28,6 @@ from app.web.session import session_key, session_named
 from app.web.videos import film_of, finished, spooled
 from app.web.wishes import read_wishes
 
-FILMS = frozenset({"video/*"})
 LONGEST_NAME = 80
 USUAL_NAME = "character"  # the older route had none
 ABSENT = (404, 405, 410)  # what servers say that do not have the route

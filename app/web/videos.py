@@ -15,7 +15,7 @@ from app.canonical.media import File, Shape, VideoJob
 from app.errors import BadRequest, MediaGone, NotFound, NotReady
 from app.media.task import status
 from app.services.images import MediaCall
-from app.services.material import PICTURES_AND_FILMS, Material
+from app.services.material import FILMS, PICTURES_AND_FILMS, Material
 from app.services.videos import Order, engine_of, maker_of
 from app.spool import Spool
 from app.storage.media import Kept
@@ -180,10 +180,11 @@ def _job(
     field = next((one for one in REFERENCES if fields.get(one) not in (None, "", [])), "")
     given = fields.get(field)
     references = material.all(given, field, PICTURES_AND_FILMS, MOST_REFERENCES)
-    if shape != "create" and not references:
-        references = film_of(hub, of, spool) or material.all(
-            fields.get("video"), "video", PICTURES_AND_FILMS, 1
-        )
+    if shape != "create":
+        film = film_of(hub, of, spool)
+        if of is None:
+            film = material.all(fields.get("video"), "video", FILMS, 1)
+        references = (*film, *references)
     if shape != "create" and of is None and not references:
         raise BadRequest("{field} is required", param="video", field="video")
     source = of.upstream if of else ""

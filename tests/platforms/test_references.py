@@ -14,7 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from app.simulators.films import film
 from app.simulators.pictures import picture
+from tests.conftest import STUDIO
+from tests.platforms.test_videos import Screen
 from tests.stack import PATIENCE, Json, Stack
 
 FILMS = {
@@ -28,6 +31,7 @@ MARKS = (b"the-first-reference", b"the-second-reference")  # behind the end of e
 FIRST, SECOND = (picture(64, 64, "a boat", "png") + mark for mark in MARKS)
 TEXT, TEXT_2 = (base64.b64encode(one).decode() for one in (FIRST, SECOND))
 DATA_URL, DATA_URL_2 = (f"data:image/png;base64,{text}" for text in (TEXT, TEXT_2))
+MP4 = film(1280, 720, 4, "")
 LINK = "<link>"  # of the picture on this machine, whose port is known only then
 
 
@@ -174,6 +178,74 @@ def test_a_file_by_its_id_is_refused_in_a_form_too(trusting: Stack, platform: st
     assert (told.status_code, error["param"]) == (400, "input_reference")
     assert "send the file itself" in error["message"]
     assert trusting.simulators.journal(platform) == []
+
+
+# ---------------------------------------------------------------- of a film that was made here
+
+
+@pytest.fixture(scope="module")
+def films(studio: Stack) -> Callable[[str], str]:
+    """A film of each platform, made once."""
+    made: dict[str, str] = {}
+
+    def film_of(platform: str) -> str:
+        if platform not in made:
+            made[platform] = Screen(studio, platform).made(model=FILMS[platform])
+        studio.simulators.clear(platform)
+        return made[platform]
+
+    return film_of
+
+
+@pytest.mark.parametrize("name", sorted(FILMS))
+@pytest.mark.parametrize("path", ["remix", "edits"])
+def test_a_film_is_named_where_it_was_made_and_shown_where_it_has_no_name(
+    studio: Stack, films: Callable[[str], str], name: str, path: str
+) -> None:
+    """C-204."""
+    film, screen = films(name), Screen(studio, name)
+    wish: Json = {"prompt": "It is red", "model": FILMS[name]}
+    wish |= {"video": {"id": film}} if path == "edits" else {}
+    answer = screen.call("POST", f"/{film}/remix" if path == "remix" else "/edits", json=wish)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["remixed_from_video_id"] == film
+    (begun,) = [one for one in studio.simulators.journal(name) if one["method"] == "POST"]
+    is_shown = int(begun["headers"]["content-length"]) > len(MP4)
+    assert is_shown == (name == "grok")
+    assert screen.ended(answer.json()["id"])["status"] == "completed"
+
+
+@pytest.mark.parametrize("name", sorted(FILMS))
+def test_a_picture_goes_into_a_film_where_there_is_room_for_it(
+    studio: Stack, films: Callable[[str], str], name: str
+) -> None:
+    """C-204: a remix takes references in the same forms, or says that it cannot."""
+    film, screen = films(name), Screen(studio, name)
+    for given in (DATA_URL, [TEXT], {"image_url": DATA_URL}):
+        studio.simulators.clear(name)
+        wish = {"prompt": "With this boat", "model": FILMS[name], "input_reference": given}
+        answer = screen.call("POST", f"/{film}/remix", json=wish)
+        if name in ("sora", "grok"):
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["error"]["param"] == "input_reference"
+            assert studio.simulators.journal(name) == []
+        else:
+            assert answer.status_code == 200, answer.text
+            assert shown(studio, name) == [1, 0]
+
+
+def test_the_older_engine_goes_on_with_its_own_film(gateway: Callable[..., Stack]) -> None:
+    """C-204, C-209: a film of Veo's is made longer by its address; nothing of it is sent."""
+    stack = gateway(**STUDIO, TOKENS_FLOW_ENGINE="veo")
+    stack.work()
+    screen = Screen(stack, "flow")
+    film = screen.made(model="veo_3_1")
+    wish = {"prompt": "And returns", "model": "veo_3_1", "video": {"id": film}}
+    answer = screen.call("POST", "/extensions", json=wish)
+
+    assert answer.status_code == 200, answer.text
+    assert screen.ended(answer.json()["id"])["status"] == "completed"
 
 
 def _linked(given: Any, album: str) -> Any:
