@@ -8,6 +8,7 @@ a token has it kept nowhere: such a film is looked after whenever its owner asks
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,8 @@ from app.storage.tasks import BROUGHT, Task, Tasks, new_id
 from app.upstream.answer import Answering
 from app.upstream.media import Errand, VideoEngine
 from app.upstream.platform import Platform
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 900.0  # longer than any platform takes to accept
 
@@ -119,6 +122,17 @@ class VideoDesk:
             return None
         errand = self._errand(platform, caller, spool)
         return still_of(source.still(errand, task.upstream, variant), errand)
+
+    def stop(self, task: Task, platform: Platform, caller: Caller, spool: Spool) -> None:
+        """Stops the film of a caller who brought the token, where the platform can: nobody else has the
+        token. It is not wanted any more, whatever the platform says to that.
+        """
+        if task.credential != BROUGHT or task.state != "running" or caller.brought is None:
+            return
+        try:
+            engine_of(platform).cancel(self._errand(platform, caller, spool), task.upstream)
+        except GatewayError as error:
+            log.warning("a platform's job could not be stopped", extra={"why": str(error)})
 
     # ------------------------------------------------------------ the pieces
 

@@ -29,6 +29,7 @@ from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
 from app.web.media import served
 from app.web.naming import explain, read_name
+from app.web.removal import removed
 from app.web.session import session_key, session_named
 from app.web.task_object import described, told_video
 from app.web.webhook import webhook_of
@@ -249,17 +250,13 @@ def _listed(name: str) -> Response:
     return Response(orjson.dumps(told), content_type="application/json")
 
 
-def _deleted(name: str, video: str) -> Response:
+@spooled
+def _deleted(name: str, video: str, spool: Spool) -> Response:
     hub = gateway()
     task = _found(hub, name, video)
-    hub.tasks.remove(task.id, hub.clock.now())
-    for one in (*task.result.get("media", ()), *task.result.get("stills", {}).values()):
-        try:
-            hub.media.remove(hub.media.find(one["id"]))
-        except NotFound:
-            continue  # its time was up
-    told = {"id": task.id, "object": "video.deleted", "deleted": True}
-    return Response(orjson.dumps(told), content_type="application/json")
+    response = removed(hub, task, "video")
+    hub.videos.stop(task, hub.platforms[task.engine], g.caller, spool)
+    return response
 
 
 @spooled
