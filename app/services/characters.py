@@ -29,9 +29,7 @@ KEPT_SECONDS = 365 * 86400.0
 class CharacterDesk:
     """Has characters made, and finds them again. `memory` is what a platform keeps for licences."""
 
-    def __init__(
-        self, errands: Errands, sources: Sources, memory: Callable[[str], Memory]
-    ) -> None:
+    def __init__(self, errands: Errands, sources: Sources, memory: Callable[[str], Memory]) -> None:
         self._errands = errands
         self._sources = sources
         self._memory = memory

@@ -190,9 +190,7 @@ class Films:
                 bench.drop(one)
             raise
 
-    def _stills(
-        self, hand: Hand, engine: VideoEngine, credential: Credential
-    ) -> dict[str, Kept]:
+    def _stills(self, hand: Hand, engine: VideoEngine, credential: Credential) -> dict[str, Kept]:
         """The pictures of it that the platform has, by variant. They are fetched now because platforms
         keep them for an hour; a film does not fail for the sake of its pictures.
         """
@@ -212,7 +210,9 @@ class Films:
                     bench.drop(one)
                 raise
             except GatewayError as error:
-                log.warning("a picture of a film is not to be had", extra=hand.about(why=str(error)))
+                log.warning(
+                    "a picture of a film is not to be had", extra=hand.about(why=str(error))
+                )
         return found
 
 

@@ -112,9 +112,7 @@ class Images:
     def _vary(self, call: Call) -> Reply:
         body, image = _variation(call)
         wide, high = map(int, body["size"].split("x"))
-        drawn = [
-            picture(wide, high, f"{len(image)} {place}", "png") for place in range(body["n"])
-        ]
+        drawn = [picture(wide, high, f"{len(image)} {place}", "png") for place in range(body["n"])]
         if body["response_format"] == "b64_json":
             data = [{"b64_json": base64.b64encode(one).decode()} for one in drawn]
         else:

@@ -12,7 +12,7 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from app.canonical.media import Character, File
-from app.errors import BadRequest, Lossy, MediaGone, NotOffered, NothingBehind, RequestRefused
+from app.errors import BadRequest, Lossy, MediaGone, NothingBehind, NotOffered, RequestRefused
 from app.services.characters import characters_of
 from app.services.images import MediaCall
 from app.services.material import FILMS, Material
@@ -146,7 +146,10 @@ def _name(given: Any) -> str:
         raise BadRequest("{field} must be text", param="name", field="name")
     if len(given) > LONGEST_NAME:
         raise BadRequest(
-            "{field} is longer than {most} characters", param="name", field="name", most=LONGEST_NAME
+            "{field} is longer than {most} characters",
+            param="name",
+            field="name",
+            most=LONGEST_NAME,
         )
     return given
 

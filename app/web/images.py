@@ -159,9 +159,7 @@ def _job(
         if not images:
             raise BadRequest("{field} is required", param="image", field="image")
         mask = None if varies else material.one(fields.get("mask"), "mask")
-    return read_job(
-        fields, named.model, images=images, mask=mask, varies=varies, sets=named.sets
-    )
+    return read_job(fields, named.model, images=images, mask=mask, varies=varies, sets=named.sets)
 
 
 def _whole(

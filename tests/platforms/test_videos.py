@@ -211,6 +211,18 @@ def test_content_of_what_is_not_there(screen):
     assert late.headers.get("x-should-retry") != "true"
 
 
+def test_a_film_whose_time_is_up_is_gone(own):
+    """C-203, C-208: its task still says what it was."""
+    screen = Screen(own(TOKENS_MEDIA_SECONDS="1"))
+    name = screen.made()
+    until(lambda: screen.call("GET", f"/{name}/content").status_code == 410)
+    for variant in ("video", "thumbnail"):
+        answer = screen.call("GET", f"/{name}/content", params={"variant": variant})
+        assert (answer.status_code, error(answer)["code"]) == (410, "video_expired")
+        assert answer.headers.get("x-should-retry") != "true"
+    assert screen.show(name)["status"] == "completed"
+
+
 # ---------------------------------------------------------------- whose it is
 
 
@@ -284,6 +296,53 @@ def test_what_no_platform_could_honour_is_refused_unless_it_says_nothing(screen,
     asked = screen.stack.simulators.journal("sora")
     assert [one for one in asked if one["method"] == "POST"] == []
     assert screen.begin(**{field: 1 if field == "n" else None}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "platform, model",
+    [
+        ("flow", "veo_3_1"),
+        ("flow", "omni_flash"),
+        ("gemini_official", "gemini-omni-1.1-flash"),
+        ("grok", "grok-imagine-video"),
+    ],
+)
+def test_films_come_one_at_a_time(studio, platform, model):
+    """C-207."""
+    screen = Screen(studio, platform)
+    for value in (2, "2", 0):
+        studio.simulators.clear(platform)
+        answer = screen.begin(model=model, n=value)
+        assert (answer.status_code, error(answer)["param"]) == (400, "n"), answer.text
+        assert studio.simulators.journal(platform) == []
+    assert screen.begin(model=model, n=1).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields, query, size",
+    [
+        ({"aspect_ratio": "16:9"}, {}, "1280x720"),
+        ({"aspect_ratio": "16:9"}, {"aspect_ratio": "9:16"}, "720x1280"),
+        ({"size": "1920x1080", "resolution": "720p"}, {}, "1280x720"),
+        ({"model": "sora-2-pro", "aspect_ratio": "9:16"}, {"resolution": "1080p"}, "1024x1792"),
+        ({"model": "sora_video2-landscape-hd-pro"}, {}, "1792x1024"),
+    ],
+)
+def test_a_shape_and_a_resolution_become_a_size(screen, fields, query, size):
+    """C-118 to C-120, C-180: the query goes before the body; the answer repeats what was asked for."""
+    screen.stack.simulators.clear("sora")
+    body = {"model": MODEL, "prompt": "A boat", **fields}
+    answer = screen.call("POST", json=body, params=query)
+    assert answer.status_code == 200, answer.text
+    asked = screen.stack.simulators.journal("sora")[0]["body"]
+    assert asked["size"] == answer.json()["size"] == size
+    assert asked.keys() == {"prompt", "model", "seconds", "size"}
+
+
+@pytest.mark.parametrize("resolution", ["4k", "480p", "8K"])
+def test_a_resolution_that_films_have_not_is_refused(screen, resolution):
+    answer = screen.begin(resolution=resolution)
+    assert (answer.status_code, error(answer)["param"]) == (400, "resolution")
 
 
 def test_what_is_asked_for_must_be_said(screen):
