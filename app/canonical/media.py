@@ -24,8 +24,9 @@ class File:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageJob:
     """`images` are what is to be edited; none = a picture from nothing. A job that `varies` wants the
-    one picture once more, only otherwise, and has no prompt. An empty text is a wish that nobody has. `sets` is what the parameters in the model's name ask for, which goes before all
-    else; `extras` are fields that only some platforms know.
+    one picture once more, only otherwise, and has no prompt. An empty text is a wish that nobody has.
+    `sets` is what the parameters in the model's name ask for, which goes before all else; `extras`
+    are fields that only some platforms know.
     """
 
     model: str

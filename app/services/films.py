@@ -168,6 +168,13 @@ class Films:
             return self._stopped(hand, engine)
         except GatewayError as error:
             return bench.keep_again(hand, error)
+        self._complete(hand, engine, credential, kept)
+
+    def _complete(
+        self, hand: Hand, engine: VideoEngine, credential: Credential, kept: Kept
+    ) -> None:
+        """The film is here: now what goes with it, and the end."""
+        bench = self._bench
         made = {name: value for name, value in hand.task.result.items() if name != "fetch"}
         try:
             stills = self._stills(hand, engine, credential)

@@ -83,17 +83,7 @@ def _answered(name: str, wanted: Wanted) -> Response:
 
 
 def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> Response:
-    usual = engine_of(platform).varies_with
-    if wanted == "variations" and not usual:
-        raise NotOffered("{platform} does not offer this endpoint", platform=platform.name)
-    fields = read_fields(request, spool, hub.body_bytes)
-    if wanted == "variations":
-        _complete(fields, usual)
-    for one in ("resolution", "aspect_ratio", "async"):
-        if one in request.args:
-            fields[one] = request.args[one]  # the query wins (C-120)
-    if not isinstance(fields.get("model"), str) or not fields["model"]:
-        raise BadRequest("{field} is required", param="model", field="model")
+    fields = _fields(hub, platform, spool, wanted)
     named = read_name(platform, fields["model"])
     job = engine_of(platform).fitted(_job(hub, fields, named, spool, wanted))
     streams = flag(fields, "stream")
@@ -132,6 +122,21 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> R
         raise
     explain(named, (), response)
     return response
+
+
+def _fields(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> dict[str, Any]:
+    usual = engine_of(platform).varies_with
+    if wanted == "variations" and not usual:
+        raise NotOffered("{platform} does not offer this endpoint", platform=platform.name)
+    fields = read_fields(request, spool, hub.body_bytes)
+    if wanted == "variations":
+        _complete(fields, usual)
+    for one in ("resolution", "aspect_ratio", "async"):
+        if one in request.args:
+            fields[one] = request.args[one]  # the query wins (C-120)
+    if not isinstance(fields.get("model"), str) or not fields["model"]:
+        raise BadRequest("{field} is required", param="model", field="model")
+    return fields
 
 
 def _complete(fields: dict[str, Any], model: str) -> None:
