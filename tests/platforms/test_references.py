@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +15,7 @@ import requests
 from app.simulators.films import film
 from app.simulators.pictures import picture
 from tests.conftest import STUDIO
+from tests.platforms.album import shown_at
 from tests.platforms.test_videos import Screen
 from tests.stack import PATIENCE, Json, Stack
 
@@ -38,23 +37,8 @@ LINK = "<link>"  # of the picture on this machine, whose port is known only then
 @pytest.fixture(scope="module")
 def album() -> Iterator[str]:
     """The address of the first picture on this machine."""
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-type", "image/png")
-            self.send_header("content-length", str(len(FIRST)))
-            self.end_headers()
-            self.wfile.write(FIRST)
-
-        def log_message(self, *_: Any) -> None:
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/boat.png"
-    server.shutdown()
-    server.server_close()
+    with shown_at(FIRST) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
