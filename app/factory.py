@@ -8,6 +8,7 @@ standard library.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,6 +33,7 @@ from app.pool.pool import Pool
 from app.pool.rest import Rules
 from app.pool.slate import Slate
 from app.pool.vault import Vault
+from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
 from app.services.images import Errands, ImageDesk
 from app.services.media_chat import PictureChat
@@ -226,6 +228,7 @@ def _build(
             patience,
             ends_after_error=settings.end_after_error,
         ),
+        characters=CharacterDesk(errands, sources, partial(Memories, database, clock=clock)),
         fetcher=fetcher,
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,

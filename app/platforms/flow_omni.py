@@ -67,6 +67,7 @@ class Omni:
             raise _cannot("person_generation")
         if flag(job.extras, "generate_audio") is False:
             raise _cannot("generate_audio")
+        job = by_name(job)
         _require_references(job)
         return job
 
@@ -150,6 +151,14 @@ def require_frames(job: VideoJob, pictures: list[File], films: list[File]) -> No
             param="input_reference",
             field="input_reference",
         )
+
+
+def by_name(job: VideoJob) -> VideoJob:
+    """A film that the platform has made is not shown to it: its name will do."""
+    if job.shape == "create" or not job.source:
+        return job
+    pictures, _ = sorted_out(job.references)
+    return replace(job, references=tuple(pictures))
 
 
 def sorted_out(references: tuple[File, ...]) -> tuple[list[File], list[File]]:

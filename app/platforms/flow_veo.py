@@ -16,7 +16,7 @@ from app.canonical.model import ModelFacts
 from app.errors import BadReply, BadRequest, RequestRefused, Verbatim
 from app.lift import on_disk
 from app.platforms import google, google_films
-from app.platforms.flow_omni import require_frames, sorted_out
+from app.platforms.flow_omni import by_name, require_frames, sorted_out
 from app.platforms.google_film_wishes import flag, wished
 from app.spool import Base64, json_pieces
 from app.upstream.media import Errand, ReadError
@@ -50,6 +50,7 @@ class Veo:
         job = wished(job, self._facts(job.model))
         if flag(job.extras, "generate_audio") is False:
             raise _cannot("generate_audio")
+        job = by_name(job)
         _require_references(job)
         _require_long(job)
         return job

@@ -15,6 +15,7 @@ from app.canonical.events import Trouble
 from app.canonical.media import File, ImageJob, Partial, Picture, Pictures
 from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.platforms import grok_wire
+from app.platforms.drawn import format_of, size_of
 from app.platforms.openai_images import picture_file
 from app.secret import Secret
 from app.spool import Base64, Pieces
@@ -39,6 +40,7 @@ def read_error(status: int, body: Any) -> Trouble:
 
 class GrokImages:
     read_error = staticmethod(read_error)
+    varies_with = ""
 
     def __init__(self, follow: Callable[[str, Secret], Send], catalogue: Catalogue) -> None:
         self._follow = follow
@@ -78,8 +80,9 @@ class GrokImages:
     def make(self, errand: Errand, job: ImageJob) -> Pictures:
         path = "images/edits" if job.images else "images/generations"
         send = self._follow(f"{errand.base_url}/{path}", errand.credential.token)
-        told = errand.ask("POST", send.url, send.headers, _body(job, self._quality(job)))
-        return _pictures(told, errand)
+        quality = self._quality(job)
+        told = errand.ask("POST", send.url, send.headers, _body(job, quality))
+        return replace(_pictures(told, errand), quality=quality)
 
     def stream(self, errand: Errand, job: ImageJob) -> Iterator[Partial | Pictures]:
         """It shows nothing on the way."""
@@ -137,8 +140,12 @@ def _pictures(told: Any, errand: Errand) -> Pictures:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BadReply("the platform sent an answer that makes no sense") from error
-    kind = made[0].file.media_type.partition("/")[2] if made else ""
-    return Pictures(pictures=made, output_format=kind)
+    return Pictures(
+        pictures=made,
+        size=size_of(made),
+        background="opaque" if made else "",  # xAI knows no other
+        output_format=format_of(made),
+    )
 
 
 def nearest(size: str, ratios: list[str] | tuple[str, ...]) -> str:

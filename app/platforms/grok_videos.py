@@ -46,6 +46,8 @@ class GrokVideos:
             raise WrongModel(
                 "the model {model} does not make films", param="model", model=job.model
             )
+        if job.shape != "create":
+            job = _of_film(job)
         if job.shape == "extend" and job.references:
             return replace(job, seconds=_within(job.seconds or 6, *ADDED_SECONDS))
         if job.shape != "create":
@@ -138,6 +140,17 @@ class GrokVideos:
         short = min(map(int, job.size.split("x")))
         fits = next((name for side, name in SIDES if short <= side), "1080p")
         return fits if full or fits != "1080p" else "720p"
+
+
+def _of_film(job: VideoJob) -> VideoJob:
+    """The job with its film alone: there is no room for pictures beside it."""
+    if any(one.media_type.startswith("image/") for one in job.references):
+        raise BadRequest(
+            "the platform cannot do what {field} asks for",
+            param="input_reference",
+            field="input_reference",
+        )
+    return replace(job, references=job.references[:1])
 
 
 def _body(job: VideoJob) -> Pieces:

@@ -18,7 +18,9 @@ from app.media.inbound import MOST_PIXELS, Basket
 from app.spool import Spool
 
 PICTURES = frozenset({"image/*"})
-PICTURES_AND_FILMS = frozenset({"image/*", "video/*"})
+FILMS = frozenset({"video/*"})
+PICTURES_AND_FILMS = PICTURES | FILMS
+LONGEST_HEAD = 1 << 20  # bytes; a JPEG may keep its size behind as much metadata
 _LINKS = ("http://", "https://")
 _KEYS = ("image_url", "url", "image", "b64_json", "data")  # what callers call it inside an object
 

@@ -8,11 +8,12 @@ a token has it kept nowhere: such a film is looked after whenever its owner asks
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.access.caller import Caller
-from app.canonical.media import Progress, VideoJob
+from app.canonical.media import File, Progress, VideoJob
 from app.canonical.task import State
 from app.clock import Clock
 from app.credential import Credential
@@ -27,6 +28,7 @@ from app.errors import (
 )
 from app.media.job import Folders, written
 from app.services.attempts import until_one_works
+from app.services.films import still_of
 from app.services.images import Errands, MediaCall
 from app.services.sources import Brought, Pinned, Source, Sources
 from app.spool import Spool
@@ -34,6 +36,8 @@ from app.storage.tasks import BROUGHT, Task, Tasks, new_id
 from app.upstream.answer import Answering
 from app.upstream.media import Errand, VideoEngine
 from app.upstream.platform import Platform
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 900.0  # longer than any platform takes to accept
 
@@ -108,6 +112,27 @@ class VideoDesk:
         """The film of a caller who brought the token, straight from the platform."""
         errand = self._errand(platform, caller, spool)
         return engine_of(platform).fetch(errand, str(task.result["result"]))
+
+    def fetch_still(
+        self, task: Task, platform: Platform, caller: Caller, spool: Spool, variant: str
+    ) -> File | None:
+        """The same for a picture of it; None where the platform has no such picture."""
+        source = platform.stills
+        if source is None or variant not in source.variants:
+            return None
+        errand = self._errand(platform, caller, spool)
+        return still_of(source.still(errand, task.upstream, variant), errand)
+
+    def stop(self, task: Task, platform: Platform, caller: Caller, spool: Spool) -> None:
+        """Stops the film of a caller who brought the token, where the platform can: nobody else has the
+        token. It is not wanted any more, whatever the platform says to that.
+        """
+        if task.credential != BROUGHT or task.state != "running" or caller.brought is None:
+            return
+        try:
+            engine_of(platform).cancel(self._errand(platform, caller, spool), task.upstream)
+        except GatewayError as error:
+            log.warning("a platform's job could not be stopped", extra={"why": str(error)})
 
     # ------------------------------------------------------------ the pieces
 

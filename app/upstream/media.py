@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from app.canonical.events import Trouble
-from app.canonical.media import ImageJob, Partial, Pictures, Progress, VideoJob
+from app.canonical.media import Character, File, ImageJob, Partial, Pictures, Progress, VideoJob
 from app.credential import Credential
 from app.errors import BadReply, Verbatim
 from app.lift import lifted
@@ -129,11 +129,15 @@ def _parsed(raw: bytes) -> Any:
 
 class ImageEngine(Protocol):
     """Makes pictures. `fitted` is the job as the platform will do it, or a `BadRequest` that says
-    what it cannot do; nothing has been asked by then.
+    what it cannot do; nothing has been asked by then. `varies_with` is the model of variations for
+    callers who name none; empty where there are no variations.
     """
 
     @property
     def read_error(self) -> ReadError: ...
+
+    @property
+    def varies_with(self) -> str: ...
 
     def fitted(self, job: ImageJob) -> ImageJob: ...
 
@@ -162,3 +166,26 @@ class VideoEngine(Protocol):
 
     def cancel(self, errand: Errand, name: str) -> None:
         """Stops the job where the platform can; otherwise does nothing."""
+
+
+class StillSource(Protocol):
+    """Has pictures of a film that is done, beside it: one for each of its `variants`. `name` is the
+    platform's name for the job.
+    """
+
+    @property
+    def variants(self) -> tuple[str, ...]: ...
+
+    def still(self, errand: Errand, name: str, variant: str) -> Answer:
+        """Whatever the platform has for it; only what says that it is a picture is one."""
+
+
+class CharacterSource(Protocol):
+    """Keeps characters that films show again. Only the credential that made one knows it."""
+
+    @property
+    def read_error(self) -> ReadError: ...
+
+    def make(self, errand: Errand, film: File, name: str) -> Character: ...
+
+    def find(self, errand: Errand, id: str) -> Character: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from app.canonical.media import File, Shape, VideoJob
 from app.errors import BadRequest, MediaGone, NotFound, NotReady
 from app.media.task import status
 from app.services.images import MediaCall
-from app.services.material import PICTURES_AND_FILMS, Material
+from app.services.material import FILMS, PICTURES_AND_FILMS, Material
 from app.services.videos import Order, engine_of, maker_of
 from app.spool import Spool
 from app.storage.media import Kept
@@ -28,6 +29,7 @@ from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
 from app.web.media import served
 from app.web.naming import explain, read_name
+from app.web.removal import removed
 from app.web.session import session_key, session_named
 from app.web.task_object import described, told_video
 from app.web.webhook import webhook_of
@@ -42,6 +44,7 @@ SOON_SECONDS = 0.5
 REFERENCES = ("input_reference", "input_references", "reference_images", "image", "images")
 MOST_REFERENCES = 10
 LIST_LIMIT = 100
+VARIANTS = ("video", "thumbnail", "spritesheet")
 
 View = Callable[..., Response]
 
@@ -154,6 +157,11 @@ def _source(hub: Gateway, name: str, fields: Mapping[str, Any], video: str) -> T
         video = given["id"]
     if not video:
         return None
+    return finished(hub, name, video)
+
+
+def finished(hub: Gateway, name: str, video: str) -> Task:
+    """A film of the caller's that is done."""
     task = _found(hub, name, video)
     if status(task) != "completed":
         raise NotReady("the film is not ready")
@@ -173,10 +181,11 @@ def _job(
     field = next((one for one in REFERENCES if fields.get(one) not in (None, "", [])), "")
     given = fields.get(field)
     references = material.all(given, field, PICTURES_AND_FILMS, MOST_REFERENCES)
-    if shape != "create" and not references:
-        references = _film(hub, of, spool) or material.all(
-            fields.get("video"), "video", PICTURES_AND_FILMS, 1
-        )
+    if shape != "create":
+        film = film_of(hub, of, spool)
+        if of is None:
+            film = material.all(fields.get("video"), "video", FILMS, 1)
+        references = (*film, *references)
     if shape != "create" and of is None and not references:
         raise BadRequest("{field} is required", param="video", field="video")
     source = of.upstream if of else ""
@@ -192,7 +201,7 @@ def _job(
     )
 
 
-def _film(hub: Gateway, of: Task | None, spool: Spool) -> tuple[File, ...]:
+def film_of(hub: Gateway, of: Task | None, spool: Spool) -> tuple[File, ...]:
     """What was made, for platforms that want it shown."""
     if of is None or of.credential == BROUGHT:
         return ()
@@ -241,32 +250,41 @@ def _listed(name: str) -> Response:
     return Response(orjson.dumps(told), content_type="application/json")
 
 
-def _deleted(name: str, video: str) -> Response:
+@spooled
+def _deleted(name: str, video: str, spool: Spool) -> Response:
     hub = gateway()
     task = _found(hub, name, video)
-    hub.tasks.remove(task.id, hub.clock.now())
-    for one in task.result.get("media", ()):
-        try:
-            hub.media.remove(hub.media.find(one["id"]))
-        except NotFound:
-            continue  # its time was up
-    told = {"id": task.id, "object": "video.deleted", "deleted": True}
-    return Response(orjson.dumps(told), content_type="application/json")
+    response = removed(hub, task, "video")
+    hub.videos.stop(task, hub.platforms[task.engine], g.caller, spool)
+    return response
 
 
 @spooled
 def _content(name: str, video: str, spool: Spool) -> Response:
     hub = gateway()
     task = _found(hub, name, video)
-    if request.args.get("variant", "video") != "video":
-        raise NotFound("there is only the film itself here", param="variant")
+    variant = one_of(request.args, "variant", VARIANTS) or "video"
     if status(task) == "failed":
         raise MediaGone("there is no film: {why}", why=task.message or task.code)
     if status(task) != "completed":
         raise NotReady("the film is not ready")
+    if variant != "video":
+        return _still(hub, task, variant, spool)
     if task.credential == BROUGHT:
         return _passed(hub, task, spool)
     return served(_kept(hub, task), request)
+
+
+def _still(hub: Gateway, task: Task, variant: str, spool: Spool) -> Response:
+    """A picture of the film, where its platform has any."""
+    if task.credential == BROUGHT:
+        platform = hub.platforms[task.engine]
+        file = hub.videos.fetch_still(task, platform, g.caller, spool, variant)
+        if file is not None:
+            return Response(Path(file.path).read_bytes(), content_type=file.media_type)
+    elif (one := task.result.get("stills", {}).get(variant)) is not None:
+        return served(_there(hub, one), request)
+    raise NotFound("there is only the film itself here", param="variant")
 
 
 def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
@@ -289,8 +307,15 @@ def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
 
 def _kept(hub: Gateway, task: Task) -> Kept:
     try:
-        return hub.media.find(task.result["media"][0]["id"], g.caller.name)
-    except (NotFound, KeyError, IndexError) as error_:
+        return _there(hub, task.result["media"][0])
+    except (KeyError, IndexError) as error_:
+        raise MediaGone("the film is no longer kept here") from error_
+
+
+def _there(hub: Gateway, made: Mapping[str, Any]) -> Kept:
+    try:
+        return hub.media.find(made["id"], g.caller.name)
+    except NotFound as error_:
         raise MediaGone("the film is no longer kept here") from error_
 
 

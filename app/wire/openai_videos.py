@@ -14,7 +14,7 @@ EXTRAS = ("hd", "seed", "negative_prompt", "generate_audio", "person_generation"
 ORIENTATIONS = {"landscape": "16:9", "portrait": "9:16"}
 MOST_SECONDS = 60
 # What the product that our callers know could do, and no documented API can (C-206).
-NOWHERE = ("watermark", "private", "style", "storyboard")
+NOWHERE = ("watermark", "private", "style", "storyboard", "characters")
 _DEFAULTS: tuple[Any, ...] = (None, False, "", 0, "false", "0", [], {})
 
 

@@ -53,6 +53,8 @@ def test_pictures_come_as_base64_unless_told_otherwise(
         media_type, (wide, high) = looked_at(image)
         assert wide > high
         assert media_type == f"image/{told.output_format}"
+        assert told.size == f"{wide}x{high}"
+    assert told.background == "opaque"
     assert told.created > 1_700_000_000
     if painter.counts:
         assert told.usage is not None and told.usage.output_tokens > 0

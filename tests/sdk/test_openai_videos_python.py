@@ -98,6 +98,19 @@ def test_a_film_is_made(house):
     assert any(prompt in str(one["body"]) for one in house.stack.simulators.journal(house.maker))
 
 
+@pytest.mark.parametrize("variant", ["thumbnail", "spritesheet"])
+def test_a_film_has_pictures_where_its_platform_makes_any(client, house, ready, variant):
+    """C-202."""
+    if house.name != "sora":
+        with pytest.raises(openai.NotFoundError) as refusal:
+            client.videos.download_content(ready.id, variant=variant)
+        assert refusal.value.param == "variant"
+        return
+    content = client.videos.download_content(ready.id, variant=variant)
+    assert content.response.headers["content-type"] == "image/webp"
+    assert content.read()[8:12] == b"WEBP"
+
+
 @pytest.mark.feature("videos.create, input_reference")
 def test_a_film_from_a_picture_is_asked_for_in_a_form(house):
     """C-192, C-195: the picture is what the platform is shown."""
