@@ -220,11 +220,7 @@ class Stack:
 
     def tokens(self, *words: str) -> str:
         """What a command of `tokens` prints, run with the gateway's settings."""
-        done = subprocess.run(
-            [TOKENS, *words], env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return _called_here(self.environ, *words)
 
     @property
     def pid(self) -> int:

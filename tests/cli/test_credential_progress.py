@@ -107,9 +107,9 @@ def test_what_was_kept_before_it_broke_off_is_told(called, monkeypatch):
     assert [row["line"] for row in json.loads(done.stdout)] == list(range(2, 202))
 
 
-def test_where_nobody_watches_there_is_no_bar(tokens, tmp_path):
+def test_where_nobody_watches_there_is_no_bar(called, tmp_path):
     (tmp_path / "keys.csv").write_text(LINES)
-    done = tokens("credential", "import", "keys.csv", "--json")
+    done = called("credential", "import", "keys.csv", "--json")
 
     assert done.returncode == 0 and len(json.loads(done.stdout)) == 450
     assert "\r" not in done.stderr + done.stdout and " of 450" not in done.stderr
