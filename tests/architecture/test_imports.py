@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.architecture.source import APP, ROOT, modules, name_of
 
 BROAD = {
@@ -18,6 +20,7 @@ BROAD = {
 }
 
 
+@pytest.mark.slow
 def test_the_import_contracts_are_kept():
     linter = Path(sys.executable).parent / "lint-imports"
     done = subprocess.run(

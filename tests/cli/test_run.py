@@ -16,6 +16,8 @@ import requests
 from app.platforms import PLATFORMS
 from tests.stack import TOKENS, until
 
+pytestmark = pytest.mark.slow
+
 
 class Running:
     """`tokens run` in the background."""

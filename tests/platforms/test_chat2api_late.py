@@ -19,6 +19,8 @@ from tests.platforms.conftest import Pair, all_of, side_by_side
 from tests.platforms.test_chat2api_routes import TOKEN, Teapot, tokens
 from tests.stack import Stack, key_settings
 
+pytestmark = pytest.mark.slow
+
 OWN = {
     "message": "no tea here",
     "type": "teapot",
