@@ -66,8 +66,8 @@ def test_the_version_is_the_one_of_the_package(tokens):
     assert tokens("--version").stdout == f"tokens {package['metadata']['version']}\n"
 
 
-def test_a_misspelt_setting_is_refused_and_the_right_one_is_named(tokens):
-    done = tokens("settings", TOKENS_CHATGTP_KEYS="sk-1")
+def test_a_misspelt_setting_is_refused_and_the_right_one_is_named(called):
+    done = called("settings", TOKENS_CHATGTP_KEYS="sk-1")
 
     assert done.returncode == 1
     assert "there is no setting TOKENS_CHATGTP_KEYS" in done.stderr

@@ -16,7 +16,7 @@ import requests
 from tests.models import EVERY
 from tests.platforms.callers import CALLERS, Heard, hear
 from tests.platforms.conftest import Pair, all_of, side_by_side
-from tests.platforms.test_chat2api_routes import TOKEN, Teapot, tokens
+from tests.platforms.test_chat2api_routes import TOKEN, Teapot, tokens_in
 from tests.stack import Stack, key_settings
 
 pytestmark = pytest.mark.slow
@@ -110,5 +110,5 @@ def test_a_late_refusal_is_one_event_with_the_platforms_own_object(
         return one.status, _tells(pair, refusal, one), pair.caller.is_whole(one)
 
     assert {pair.name: judged(pair) for pair in pairs} == all_of(pairs, (200, True, False))
-    asked = Counter(token for _, _, headers in late.handler.asked for token in tokens(headers))
+    asked = Counter(token for _, _, headers in late.handler.asked for token in tokens_in(headers))
     assert asked == dict.fromkeys(map(_token, pairs), 1)
