@@ -36,7 +36,7 @@ test: $(VENV)/tests ## set up what is needed and run every test
 	@echo 'Left out: client programs such as Codex CLI and LangChain; "make programs" runs them.'
 
 .PHONY: quick
-quick: $(VENV)/tests ## run the tests that start no process: most of them, in under a minute
+quick: $(VENV)/tests ## run the tests that start no process: most of them, in a minute or two
 	$(BIN)/python -m pytest $(SHARED) -m 'not slow' $(ARGS)
 
 .PHONY: programs

@@ -1,4 +1,4 @@
-"""Which tests start processes. Those are slow: `make quick` leaves them out.
+"""Which tests start processes. Those are slow: `make quick` leaves them out, and what takes seconds too.
 
 Nobody has to keep a list. Who uses a fixture that starts some is slow by that; who starts one without
 such a fixture has to say so with `@pytest.mark.slow`, and is not let do it otherwise.
@@ -22,7 +22,9 @@ class Processes:
         self._quick = ""  # the test that runs, where it is none that may start a process
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.addinivalue_line("markers", "slow: starts processes without a fixture that does")
+        config.addinivalue_line(
+            "markers", "slow: takes seconds, or starts processes without a fixture that does"
+        )
         begin = subprocess.Popen.__init__
 
         def begun(process: Any, *words: Any, **more: Any) -> None:

@@ -268,6 +268,7 @@ def test_what_is_exported_with_tokens_is_taken_in_the_same(credential, tmp_path,
     assert (tmp_path / "again.jsonl").read_text() == file.read_text()
 
 
+@pytest.mark.slow
 def test_ten_thousand_lines_do_not_take_long(credential, tmp_path):
     lines = "".join(f'{{"platform": "chatgpt", "token": "sk-{i:06}"}}\n' for i in range(10_000))
     found = rows(credential("import", "-", "--json", given=lines))

@@ -149,6 +149,7 @@ def test_one_death_at_every_edge(shop, kind):
     assert "lost" not in ends[("keep", "after")] | ends[("lease", "after")]
 
 
+@pytest.mark.slow
 def test_many_deaths_of_many_workers(shop):
     """R-082: jobs of both kinds, some of them cancelled on the way, with up to six deaths each."""
     settled = watch_settling(shop.database)
