@@ -11,6 +11,8 @@ import pytest
 from tests.matrix import CLIENTS
 from tests.stack import clean_environ
 
+pytestmark = pytest.mark.slow
+
 # In every dialect, a call that leaves a field out on one platform and none on the other, one that cannot
 # be made, and one of which only the answer says that.
 DIALECT = """

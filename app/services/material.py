@@ -20,7 +20,6 @@ from app.spool import Spool
 PICTURES = frozenset({"image/*"})
 FILMS = frozenset({"video/*"})
 PICTURES_AND_FILMS = PICTURES | FILMS
-LONGEST_HEAD = 1 << 20  # bytes; a JPEG may keep its size behind as much metadata
 _LINKS = ("http://", "https://")
 _KEYS = ("image_url", "url", "image", "b64_json", "data")  # what callers call it inside an object
 

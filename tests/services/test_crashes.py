@@ -157,6 +157,7 @@ AROUND = {
 }
 
 
+@pytest.mark.slow
 def test_five_hundred_deaths_around_the_asking_ask_nobody_twice(shop):
     """R-081: each is lost, told as such and settled once, however many workers come after."""
     settled = watch_settling(shop.database)
@@ -185,6 +186,7 @@ def test_five_hundred_deaths_around_the_asking_ask_nobody_twice(shop):
     assert shop.tasks.counts() == {"lost": ASKINGS} and asked > ASKINGS // 3
 
 
+@pytest.mark.slow
 def test_many_deaths_of_many_workers(shop):
     """R-082: jobs of both kinds, some of them cancelled on the way, with up to six deaths each."""
     settled = watch_settling(shop.database)
