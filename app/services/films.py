@@ -9,8 +9,9 @@ from typing import Any
 from app.canonical.media import Progress
 from app.credential import Credential
 from app.errors import CallerGone, GatewayError, UpstreamError
-from app.media.fetched import judged
+from app.media.fetched import judged, measured
 from app.media.job import read_video_job
+from app.media.task import size_of
 from app.services.hand import CREDENTIAL_GONE, Hand, Taken
 from app.services.workbench import KEEP_SECONDS, Asking, Workbench, shown
 from app.upstream.leash import Leash
@@ -128,7 +129,7 @@ class Films:
     def _made(
         self, hand: Hand, engine: VideoEngine, credential: Credential, seen: Progress
     ) -> None:
-        result: dict[str, Any] = {"fetch": seen.result, "seconds": seen.seconds}
+        result = {"fetch": seen.result, "seconds": seen.seconds, "size": seen.size}
         if seen.usage is not None:
             result["usage"] = dict(seen.usage)
         deadline = max(hand.task.deadline, self._bench.clock.now() + KEEP_SECONDS)
@@ -158,7 +159,9 @@ class Films:
                     errand.save(answer, path)
                 finally:
                     answer.close()
-                kept = bench.keep(hand, judged(path, "video", answer.headers))
+                film = judged(path, "video", answer.headers)
+                size = size_of(hand.task) or measured(path)
+                kept = bench.keep(hand, film)
         except CallerGone:
             return self._stopped(hand, engine)
         except GatewayError as error:
@@ -167,7 +170,7 @@ class Films:
         try:
             hand.end(
                 "completed",
-                result={**made, "media": [shown(kept)]},
+                result={**made, "size": size, "media": [shown(kept)]},
                 expires_at=kept.expires_at,
                 progress=100,
                 code="",

@@ -14,6 +14,7 @@ from app.canonical.media import File, ImageJob, Partial, Pictures
 from app.errors import BadRequest, BrokenTransfer, CallerGone, GatewayError, let_go
 from app.services.chat import Relayed
 from app.services.images import MediaCall, engine_of
+from app.services.losses import neglected, note
 from app.services.material import Material
 from app.spool import Spool
 from app.upstream.leash import Leash
@@ -30,7 +31,7 @@ from app.web.naming import explain, read_name
 from app.web.pictures import with_files, with_links
 from app.web.session import session_key, session_named
 from app.web.webhook import webhook_of
-from app.web.wishes import read_wishes
+from app.web.wishes import read_wishes, without_wishes
 from app.wire import openai_chat
 from app.wire.openai_images import flag, one_of, read_job
 
@@ -76,17 +77,20 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> R
     if not isinstance(fields.get("model"), str) or not fields["model"]:
         raise BadRequest("{field} is required", param="model", field="model")
     named = read_name(platform, fields["model"])
-    job = engine_of(platform).fitted(_job(hub, fields, named, spool, edits=edits))
+    engine, asked = engine_of(platform), _job(hub, fields, named, spool, edits=edits)
+    job = engine.fitted(asked)
     streams = flag(fields, "stream")
     in_background = flag(fields, "async")
     as_links = one_of(fields, "response_format", ("b64_json", "url")) == "url"
-    leash = Leash()
-    ear = listen(leash, probing=False)
     wishes = read_wishes(request.args, fields, hub.defaults)
     g.record.update(platform=platform.name, spoken="openai_images", model=job.model)
     g.record.update(stream=streams, licence=g.caller.name)
+    dropped = neglected(without_wishes(fields), asked, job, engine.takes(asked))
+    note(g.record, dropped, strict=wishes.strict or g.caller.is_strict)
     if g.caller.brought is not None:
         g.record["mode"] = "chat2api"
+    leash = Leash()
+    ear = listen(leash, probing=False)
     call = MediaCall(
         caller=g.caller,
         model=shown(named.asked),
@@ -111,7 +115,7 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> R
     except BaseException:
         stop(ear)
         raise
-    explain(named, (), response)
+    explain(named, g.record, response)
     return response
 
 
