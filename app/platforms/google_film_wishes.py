@@ -15,6 +15,7 @@ from app.errors import BadRequest, UnsupportedParameter
 from app.platforms import google
 from app.platforms.google_images import read_size
 from app.upstream.names import unsupported
+from app.wire import openai_images
 
 LINES = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}  # the short side
 IN_KS = {"1k": "720p", "2k": "1080p"}
@@ -99,7 +100,7 @@ def _resolution(sides: tuple[int, int] | None, offered: tuple[str, ...]) -> str:
 
 def _of_hd(job: VideoJob) -> str:
     """Another platform's word for it, in its names and in requests that do not say it closer."""
-    if job.sets.get("hd") or (flag(job.extras, "hd") and not job.resolution):
+    if job.sets.get("hd") or (openai_images.flag(job.extras, "hd") and not job.resolution):
         return HD
     return ""
 

@@ -109,7 +109,8 @@ def neglected(
     found = {
         name for name, value in given.items() if name not in apart and not _is_nothing(name, value)
     } - takes
-    found.update(_spelt(name, given) for name in _reshaped(asked, fitted, takes))
+    shaped = {_spelt(name, given) for name in _reshaped(asked, fitted, takes)}
+    found |= shaped & given.keys()  # the model's name may ask for a shape as well
     return _told(found | ({_EARLIER} if earlier else set()))
 
 

@@ -102,6 +102,8 @@ def test_of_a_film_that_is_made_of_another() -> None:
     fields = {"duration": 8, "orientation": "portrait", "resolution": "720p"}
     lost = filmed("sora", "sora-2", fields, shape="remix", source="video_x")
     assert lost == ("duration", "orientation", "resolution")
+    named = {"seconds": 8, "aspect_ratio": "16:9"}
+    assert filmed("sora", "sora-2", {}, shape="remix", source="video_x", sets=named) == ()
 
 
 def test_of_a_chat_the_words_before_the_last_and_whatever_chats_have_besides() -> None:
