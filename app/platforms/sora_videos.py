@@ -66,8 +66,8 @@ class SoraVideos:
             raise WrongModel(
                 "the model {model} does not make films", param="model", model=job.model
             )
-        _require_possible(job)
         job = _by_name(job)
+        _require_possible(job)
         if job.shape in ("remix", "edit"):
             return replace(job, seconds=0, size="", aspect_ratio="", resolution="")
         seconds = job.seconds or USUAL_SECONDS
