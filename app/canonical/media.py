@@ -111,7 +111,7 @@ State = Literal["queued", "running", "done", "failed", "gone"]
 class Progress:
     """What a platform says of a job. `result` is where the film is, in words that only its engine
     understands; `gone` = the platform has never heard of the job. `after` is how many seconds to
-    wait before asking again, if it says.
+    wait before asking again, if it says; `seconds` and `size` are those of the film, if it says.
     """
 
     state: State
@@ -120,5 +120,6 @@ class Progress:
     code: str = ""
     message: str = ""
     seconds: int = 0
+    size: str = ""
     after: float | None = None
     usage: Mapping[str, Any] | None = None

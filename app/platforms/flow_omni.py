@@ -9,7 +9,7 @@ knows is a 400.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from app.platforms.google_film_wishes import flag, wished
 from app.platforms.google_images import TAKEN as PICTURES
 from app.spool import Base64, json_pieces
 from app.upstream.media import Errand, ReadError
+from app.upstream.names import unsupported
 from app.upstream.transport import Answer
 
 Json = dict[str, Any]
@@ -60,8 +61,11 @@ class Omni:
         self._facts = facts
 
     def fitted(self, job: VideoJob) -> VideoJob:
-        if job.sets.get("tier") == "lite":  # there is no lighter model here, but a smaller film
+        tier = job.sets.get("tier")
+        if tier == "lite":  # there is no lighter model here, but a smaller film
             job = replace(job, sets={"resolution": LITE_RESOLUTION, **job.sets})
+        elif tier:
+            raise unsupported(tier)
         job = wished(job, self._facts(job.model))
         if job.extras.get("person_generation"):
             raise _cannot("person_generation")
@@ -70,6 +74,9 @@ class Omni:
         job = by_name(job)
         _require_references(job)
         return job
+
+    def takes(self, job: VideoJob) -> Set[str]:
+        return frozenset(("hd", "resolution", "generate_audio", "seed", "negative_prompt"))
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
         url, headers = google_films.signed(errand, "interactions")

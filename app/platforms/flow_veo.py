@@ -7,7 +7,7 @@ its language. Nothing can be made of an earlier film but more of it, and nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,7 @@ MOST_REFERENCES = 3
 LONG = 8  # seconds, without which some things cannot be had
 PICTURES = frozenset(("image/png", "image/jpeg", "image/webp"))
 LARGEST_PICTURE = 20 << 20
+PERSON = "person_generation"
 
 
 class Veo:
@@ -54,6 +55,9 @@ class Veo:
         _require_references(job)
         _require_long(job)
         return job
+
+    def takes(self, job: VideoJob) -> Set[str]:
+        return frozenset(("hd", "resolution", "generate_audio", "seed", "negative_prompt", PERSON))
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
         source = self._source(errand, job.source) if job.shape == "extend" else ""
@@ -173,7 +177,7 @@ def _body(job: VideoJob, source: str) -> Json:
     }
     for ours, theirs in (
         ("negative_prompt", "negativePrompt"),
-        ("person_generation", "personGeneration"),
+        (PERSON, "personGeneration"),
     ):
         if value := job.extras.get(ours):
             parameters[theirs] = value

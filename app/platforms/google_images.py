@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,6 +99,13 @@ class GoogleImages:
             resolution=_resolution(job, facts, quality) or otherwise.get("resolution", ""),
             sets={"thinking": _level(level, facts)},
         )
+
+    def takes(self, job: ImageJob) -> Set[str]:
+        """Of formats the model takes the one it likes, and nothing is opaque but everything."""
+        facts = self._facts(job.model)
+        known = {"resolution", "background", "output_compression", "seed", "negative_prompt"}
+        has_choice = len(facts.efforts) > 1 or len(facts.resolutions) > 1
+        return known | {"quality"} if has_choice or job.quality == "medium" else known
 
     def _ratio(self, job: ImageJob, facts: ModelFacts) -> str:
         if (wanted := job.sets.get("aspect_ratio", "")) and wanted not in (facts.ratios or wanted):

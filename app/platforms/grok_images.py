@@ -5,7 +5,7 @@ link that is good for hours: so it is always asked for as base64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +26,10 @@ RATIOS = "1:1 3:4 4:3 9:16 16:9 2:3 3:2 9:19.5 19.5:9 9:20 20:9 1:2 2:1".split()
 OLD_HD = {"1792x1024": "16:9", "1024x1792": "9:16"}  # of these sizes nobody means two kilopixels
 LARGE_SIDE = 1536
 MOST_IMAGES = 3
+MADE, FOREIGN = "jpeg", "webp"  # what it makes, and what nobody takes for it
 MODERATED = ("imagine:content-moderated", "content-moderated")
 BLOCKED = "moderation_blocked"
+USUAL_QUALITY = ("medium",)
 
 
 def read_error(status: int, body: Any) -> Trouble:
@@ -56,6 +58,10 @@ class GrokImages:
             raise _cannot("mask")
         if job.background == "transparent":
             raise _cannot("background")
+        if job.output_format == FOREIGN:
+            raise _cannot("output_format")
+        if job.output_compression not in (None, 100):
+            raise _cannot("output_compression")
         if len(job.images) > MOST_IMAGES:
             raise BadRequest("{field} has too many entries", param="image", field="image")
         ratio = job.aspect_ratio
@@ -75,7 +81,18 @@ class GrokImages:
             )
         large = job.size and max(map(int, job.size.split("x"))) > LARGE_SIDE
         resolution = job.resolution or ("2K" if large and job.size not in OLD_HD else "")
-        return replace(job, aspect_ratio=ratio or nearest(job.size, RATIOS), resolution=resolution)
+        ratio = ratio or nearest(job.size, RATIOS)
+        if len(job.images) == 1:
+            ratio = ""  # one picture keeps its own shape
+        return replace(job, aspect_ratio=ratio, size="", resolution=resolution)
+
+    def takes(self, job: ImageJob) -> Set[str]:
+        known = {"resolution", "user", "background", "output_compression"}
+        if job.output_format == MADE:
+            known.add("output_format")
+        if job.quality in (self._catalogue.facts(job.model).efforts or USUAL_QUALITY):
+            known.add("quality")
+        return known
 
     def make(self, errand: Errand, job: ImageJob) -> Pictures:
         path = "images/edits" if job.images else "images/generations"
@@ -102,7 +119,7 @@ def _body(job: ImageJob, quality: str) -> Pieces:
         "n": job.count,
         "response_format": "b64_json",
     }
-    if job.aspect_ratio and len(job.images) != 1:  # one picture keeps its own shape
+    if job.aspect_ratio:
         fields["aspect_ratio"] = job.aspect_ratio
     if job.resolution:
         fields["resolution"] = job.resolution.lower()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,7 @@ CLASSIC = ("1024x1024", "1536x1024", "1024x1536")
 PIXELS = {"1K": 1024 * 1024, "2K": 2048 * 2048, "4K": 3840 * 2160}
 LONGEST_SIDE = 3840
 MOST_IMAGES = 16
+FIELDS = ("size", "quality", "background", "output_format", "output_compression")
 EXTRAS = ("moderation", "user")
 EDIT_EXTRAS = (*EXTRAS, "input_fidelity")
 VARIATION_EXTRAS = ("user",)
@@ -73,7 +74,17 @@ class OpenAIImages:
                 field="output_format",
                 allowed="png, webp",
             )
-        return replace(job, size=_size(job, free=facts.free_sizes, shapes=self._shapes))
+        size = _size(job, free=self._is_free(job.model), shapes=self._shapes)
+        return replace(job, size=size, aspect_ratio="", resolution="")
+
+    def takes(self, job: ImageJob) -> Set[str]:
+        if job.varies:
+            return {"size", *VARIATION_EXTRAS}
+        known = {*FIELDS, *(EDIT_EXTRAS if job.images else EXTRAS), "partial_images"}
+        return known | {"resolution"} if self._is_free(job.model) else known
+
+    def _is_free(self, model: str) -> bool:
+        return self._catalogue.facts(model).free_sizes
 
     def make(self, errand: Errand, job: ImageJob) -> Pictures:
         body, kind = _body(job, errand.spool, stream=False)
@@ -102,11 +113,9 @@ def _body(job: ImageJob, spool: Spool, *, stream: bool) -> tuple[bytes | Pieces,
     fields: dict[str, Any] = {"model": job.model, "prompt": job.prompt}
     if job.count > 1:
         fields["n"] = job.count
-    for name in ("size", "quality", "background", "output_format"):
-        if value := getattr(job, name):
+    for name in FIELDS:
+        if (value := getattr(job, name)) not in ("", None):
             fields[name] = value
-    if job.output_compression is not None:
-        fields["output_compression"] = job.output_compression
     known = EDIT_EXTRAS if job.images else EXTRAS  # whatever else there is, is refused there
     fields |= {name: job.extras[name] for name in known if name in job.extras}
     if stream:

@@ -31,7 +31,11 @@ def _address(base_url: str, token: Secret, model: str, framing: Framing) -> Send
 
 
 def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | None) -> Platform:
-    return replace(platform, engine=options["ENGINE"])
+    """Where another's engine makes the films, no server may have films of a name we have not heard of."""
+    if not (engine := options["ENGINE"]):
+        return platform
+    closed = {"closed": ["sora*"]}
+    return replace(platform, engine=engine, catalogue=platform.catalogue.changed(closed))
 
 
 CATALOGUE = Catalogue.load(Path(__file__).with_suffix(".json"))

@@ -7,7 +7,8 @@ have synonyms, progress may be a share or a text, and the film may be at a link 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,14 +16,16 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from app.canonical.media import Progress, State, VideoJob
-from app.errors import BadReply, BadRequest, RequestRefused, UnsupportedParameter, WrongModel
+from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.secret import Secret
 from app.spool import Pieces
 from app.upstream.media import Errand
 from app.upstream.multipart import form
+from app.upstream.names import unsupported
 from app.upstream.platform import Catalogue, Send
 from app.upstream.transport import Answer
 from app.wire import openai_chat
+from app.wire.openai_images import flag
 
 STATES: dict[State, frozenset[str]] = {
     "queued": frozenset(
@@ -36,10 +39,12 @@ STATES: dict[State, frozenset[str]] = {
 LANDSCAPE, PORTRAIT = "1280x720", "720x1280"
 LARGE = {LANDSCAPE: "1792x1024", PORTRAIT: "1024x1792"}
 RESOLUTIONS = ("720p", "1080p", "1k", "2k")
+RATIOS = ("16:9", "9:16", "7:4", "4:7")  # of these four sizes
 SECONDS = (4, 8, 12)
 ADDED_SECONDS = (4, 8, 12, 16, 20)
 USUAL_SECONDS = 4
 PRO = "-pro"
+SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}", re.ASCII)
 ANSWER_BYTES = 1 << 20
 
 
@@ -64,30 +69,12 @@ class SoraVideos:
                 "the model {model} does not make films", param="model", model=job.model
             )
         job = _by_name(job)
-        if len(job.references) > 1:
-            raise BadRequest(
-                "{field} must be up to {most} pictures",
-                param="input_reference",
-                field="input_reference",
-                most=1,
-            )
+        _require_possible(job)
         if job.shape in ("remix", "edit"):
-            return replace(job, seconds=0, size="")
+            return replace(job, seconds=0, size="", aspect_ratio="", resolution="")
         seconds = job.seconds or USUAL_SECONDS
-        allowed = ADDED_SECONDS if job.shape == "extend" else SECONDS
-        if known and "seconds" in job.sets and seconds not in allowed:
-            raise UnsupportedParameter(
-                "the platform's documented API has nothing that the model parameter {name} could mean",
-                param="model",
-                name=f"{seconds}s",
-            )
-        if known and seconds not in allowed:
-            raise BadRequest(
-                "{field} must be one of {allowed}",
-                param="seconds",
-                field="seconds",
-                allowed=", ".join(map(str, allowed)),
-            )
+        if known:
+            _require_known(job, seconds)
         # Another vendor's model has sizes of its own.
         size = job.size if job.size and not known else _size(job)
         model = job.model
@@ -102,6 +89,10 @@ class SoraVideos:
                 model=model + PRO,
             )
         return replace(job, model=model, seconds=seconds, size=size, resolution="", aspect_ratio="")
+
+    def takes(self, job: VideoJob) -> Set[str]:
+        """Every film has sound. What is made of another takes nothing but words."""
+        return frozenset(("hd", "resolution", "generate_audio") if job.shape == "create" else ())
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
         require_living(errand, self._retired)
@@ -170,6 +161,41 @@ def require_living(errand: Errand, retired: str) -> None:
         )
 
 
+def _require_possible(job: VideoJob) -> None:
+    if len(job.references) > 1:
+        raise BadRequest(
+            "{field} must be up to {most} pictures",
+            param="input_reference",
+            field="input_reference",
+            most=1,
+        )
+    if "generate_audio" in job.extras and not flag(job.extras, "generate_audio"):
+        raise BadRequest(
+            "the platform cannot do what {field} asks for",
+            param="generate_audio",
+            field="generate_audio",
+        )
+
+
+def _require_known(job: VideoJob, seconds: int) -> None:
+    """Raises where the vendor's own models make no such film; others may have lengths and shapes of
+    their own.
+    """
+    allowed = ADDED_SECONDS if job.shape == "extend" else SECONDS
+    if "seconds" in job.sets and seconds not in allowed:
+        raise unsupported(f"{seconds}s")
+    if seconds not in allowed:
+        raise _not_among("seconds", map(str, allowed))
+    if job.aspect_ratio and _by_ratio(job.aspect_ratio) and job.aspect_ratio not in RATIOS:
+        raise _not_among("aspect_ratio", RATIOS)
+
+
+def _not_among(field: str, allowed: Iterable[str]) -> BadRequest:
+    return BadRequest(
+        "{field} must be one of {allowed}", param=field, field=field, allowed=", ".join(allowed)
+    )
+
+
 def _by_name(job: VideoJob) -> VideoJob:
     """A film that the server has made need not be sent: its name will do. Nothing is there for pictures
     that are to go into it.
@@ -234,7 +260,7 @@ def _large(job: VideoJob) -> str:
     """What asks for one of the larger two, if anything does."""
     if job.sets.get("hd"):
         return "model"
-    if job.extras.get("hd") in (True, "true", "1"):
+    if flag(job.extras, "hd"):
         return "hd"
     return "resolution" if job.resolution in ("1080p", "2k") else ""
 
@@ -271,12 +297,13 @@ def _progress(told: Mapping[str, Any], name: str) -> Progress:
             message=str(error.get("message") or ""),
         )
     if state == "done":
-        seconds = str(told.get("seconds") or "")
+        seconds, size = str(told.get("seconds") or ""), told.get("size")
         return Progress(
             state="done",
             percent=100,
             result=_result(told) or name,
             seconds=int(seconds) if seconds.isdecimal() else 0,
+            size=size if isinstance(size, str) and SIZE.fullmatch(size) else "",
         )
     # A word nobody knows says nothing: it goes on as it did.
     return Progress(state=state or "running", percent=percent)

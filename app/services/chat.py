@@ -23,7 +23,6 @@ from app.errors import (
     CallerGone,
     EmptyReply,
     GatewayError,
-    Lossy,
     RequestRefused,
     TimedOut,
     UpstreamError,
@@ -33,6 +32,7 @@ from app.errors import (
 from app.media.inbound import Fetcher
 from app.services.call import ChatCall
 from app.services.flows import Flow
+from app.services.losses import note
 from app.services.roads import Road, choose
 from app.services.sources import Lent, Source, Sources
 from app.upstream.answer import Answering
@@ -112,14 +112,7 @@ class ChatRelay:
     def serve(self, platform: Platform, call: ChatCall) -> Relayed:
         road = choose(platform, call, self._fetcher.basket)
         call.record["road"] = road.name
-        if road.dropped:
-            call.record["dropped"] = road.dropped
-            if call.strict:
-                raise Lossy(
-                    "the platform has no room for {fields}: leave that out, or call without strict",
-                    param=road.dropped[0],
-                    fields=", ".join(road.dropped),
-                )
+        note(call.record, road.dropped, strict=call.strict)
         source = self._sources.for_call(
             call.caller,
             platform.name,

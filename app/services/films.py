@@ -10,8 +10,9 @@ from typing import Any
 from app.canonical.media import File, Progress
 from app.credential import Credential
 from app.errors import CallerGone, GatewayError, UpstreamError
-from app.media.fetched import judged
+from app.media.fetched import judged, measured
 from app.media.job import read_video_job
+from app.media.task import size_of
 from app.services.hand import CREDENTIAL_GONE, Hand, Taken
 from app.services.workbench import KEEP_SECONDS, Asking, Workbench, shown
 from app.storage.media import Kept
@@ -133,7 +134,7 @@ class Films:
     def _made(
         self, hand: Hand, engine: VideoEngine, credential: Credential, seen: Progress
     ) -> None:
-        result: dict[str, Any] = {"fetch": seen.result, "seconds": seen.seconds}
+        result = {"fetch": seen.result, "seconds": seen.seconds, "size": seen.size}
         if seen.usage is not None:
             result["usage"] = dict(seen.usage)
         deadline = max(hand.task.deadline, self._bench.clock.now() + KEEP_SECONDS)
@@ -163,15 +164,17 @@ class Films:
                     errand.save(answer, path)
                 finally:
                     answer.close()
-                kept = bench.keep(hand, judged(path, "video", answer.headers))
+                film = judged(path, "video", answer.headers)
+                size = size_of(hand.task) or measured(path)
+                kept = bench.keep(hand, film)
         except CallerGone:
             return self._stopped(hand, engine)
         except GatewayError as error:
             return bench.keep_again(hand, error)
-        self._complete(hand, engine, credential, kept)
+        self._complete(hand, engine, credential, kept, size)
 
     def _complete(
-        self, hand: Hand, engine: VideoEngine, credential: Credential, kept: Kept
+        self, hand: Hand, engine: VideoEngine, credential: Credential, kept: Kept, size: str
     ) -> None:
         """The film is here: now what goes with it, and the end."""
         bench = self._bench
@@ -186,7 +189,7 @@ class Films:
         try:
             hand.end(
                 "completed",
-                result={**made, "media": [shown(kept)]},
+                result={**made, "size": size, "media": [shown(kept)]},
                 expires_at=kept.expires_at,
                 progress=100,
                 code="",

@@ -20,6 +20,7 @@ from app.credential import Credential
 from app.errors import (
     BadReply,
     GatewayError,
+    ModelNotFound,
     NotFound,
     NotOffered,
     TimedOut,
@@ -27,6 +28,7 @@ from app.errors import (
     Verbatim,
 )
 from app.media.job import Folders, written
+from app.media.task import length_of, size_of
 from app.services.attempts import until_one_works
 from app.services.films import still_of
 from app.services.images import Errands, MediaCall
@@ -156,7 +158,7 @@ class VideoDesk:
         job = order.job
         brought = call.caller.brought is not None
         # A film of ours is sent along once; the worker has no use for it.
-        kept = replace(job, references=())
+        kept = replace(_as_it_will_be(job, order), references=())
         task = Task(
             id=name,
             kind="video",
@@ -242,7 +244,7 @@ class VideoDesk:
         match found.state:
             case "done":
                 stored = self._moved(held, "storing", progress=99)
-                result = {"result": found.result, "seconds": found.seconds}
+                result = {"result": found.result, "seconds": found.seconds, "size": found.size}
                 moved = self._tasks.move(stored, "completed", now, result=result)
             case "failed":
                 words = {"code": found.code, "message": found.message}
@@ -254,6 +256,18 @@ class VideoDesk:
                 changes = {"progress": found.percent, "lease_until": 0.0, "looks": looks}
                 moved = self._tasks.move(held, held.state, now, **changes)
         return moved or self._tasks.find(held.id) or held
+
+
+def _as_it_will_be(job: VideoJob, order: Order) -> VideoJob:
+    """What is told of the film until the platform says otherwise: one that is made of another is as
+    long and as large.
+    """
+    of = order.of
+    if job.shape == "create":
+        return replace(job, size=job.size or order.maker.catalogue.facts(job.model).usual_size)
+    if of is None or job.shape == "extend":
+        return job
+    return replace(job, seconds=job.seconds or length_of(of), size=job.size or size_of(of))
 
 
 def _is_refusal(error: BaseException) -> bool:
@@ -275,13 +289,32 @@ def maker_of(
     platforms: Mapping[str, Platform], platform: Platform, model: str
 ) -> tuple[Platform, str]:
     """Who makes the films of this platform, and what it calls the model: the operator may have chosen
-    another's engine.
+    another's engine, which stands in for the platform's own models and for no others.
     """
-    if not platform.engine or platform.catalogue.facts(model).makes != "video":
+    catalogue = platform.catalogue
+    if not platform.engine or catalogue.facts(model).makes != "video":
         return platform, model
     other = platforms[platform.engine]
-    facts = other.catalogue.facts
-    if facts(model).makes == "video":
+    if other.catalogue.facts(model).makes == "video":
         return other, model
-    films = (one.id for one in other.catalogue.models if facts(one.id).makes == "video")
-    return other, next(films)
+    if not catalogue.names.knows(model):
+        raise ModelNotFound("there is no model {model} here", param="model", model=model[:200])
+    return other, usual_film(other)
+
+
+def usual_film(platform: Platform) -> str:
+    """The model for films of who names none."""
+    catalogue = platform.catalogue
+    films = (one.id for one in catalogue.models if catalogue.facts(one.id).makes == "video")
+    if (found := next(films, None)) is None:
+        raise NotOffered("{platform} does not offer this endpoint", platform=platform.name)
+    return found
+
+
+def as_promised(job: VideoJob, platform: Platform, model: str) -> VideoJob:
+    """A job for `model` of this platform, wherever it is made: as long as the model's own films are
+    where nobody says how long.
+    """
+    if job.shape != "create" or job.seconds:
+        return job
+    return replace(job, seconds=platform.catalogue.facts(model).usual_length)

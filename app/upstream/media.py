@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -129,8 +129,9 @@ def _parsed(raw: bytes) -> Any:
 
 class ImageEngine(Protocol):
     """Makes pictures. `fitted` is the job as the platform will do it, or a `BadRequest` that says
-    what it cannot do; nothing has been asked by then. `varies_with` is the model of variations for
-    callers who name none; empty where there are no variations.
+    what it cannot do; nothing has been asked by then. A job `takes` the caller's fields of these names
+    as far as the platform hears of them; sides and ratios need not be among them. `varies_with` is the
+    model of variations for callers who name none; empty where there are no variations.
     """
 
     @property
@@ -140,6 +141,8 @@ class ImageEngine(Protocol):
     def varies_with(self) -> str: ...
 
     def fitted(self, job: ImageJob) -> ImageJob: ...
+
+    def takes(self, job: ImageJob) -> Set[str]: ...
 
     def make(self, errand: Errand, job: ImageJob) -> Pictures: ...
 
@@ -156,6 +159,8 @@ class VideoEngine(Protocol):
     def read_error(self) -> ReadError: ...
 
     def fitted(self, job: VideoJob) -> VideoJob: ...
+
+    def takes(self, job: VideoJob) -> Set[str]: ...
 
     def begin(self, errand: Errand, job: VideoJob) -> str: ...
 

@@ -58,7 +58,7 @@ class Catalogue:
         aliases: tuple[Alias, ...] = (),
         suffixes: tuple[Suffix, ...] = (),
         *,
-        closed: bool = False,
+        closed: tuple[str, ...] = (),
     ) -> None:
         self.models = models
         ids = tuple(model.id for model in models)
@@ -93,7 +93,7 @@ class Catalogue:
             rules + self._rules,
             tuple(aliases.values()),
             tuple(suffixes.values()),
-            closed=given.get("closed", self.names.closed),
+            closed=tuple(given.get("closed", self.names.closed)),
         )
 
 

@@ -20,6 +20,7 @@ from app.errors import (
 )
 from app.services.chat import Relayed
 from app.services.images import MediaCall, engine_of
+from app.services.losses import neglected, note
 from app.services.material import Material
 from app.spool import Base64, Spool, json_pieces
 from app.upstream.leash import Leash
@@ -36,7 +37,7 @@ from app.web.naming import explain, read_name
 from app.web.pictures import with_files, with_links
 from app.web.session import session_key, session_named
 from app.web.webhook import webhook_of
-from app.web.wishes import read_wishes
+from app.web.wishes import read_wishes, without_wishes
 from app.wire import openai_chat
 from app.wire.openai_images import flag, one_of, read_job
 
@@ -84,17 +85,20 @@ def _answered(name: str, wanted: Wanted) -> Response:
 def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> Response:
     fields = _fields(hub, platform, spool, wanted)
     named = read_name(platform, fields["model"])
-    job = engine_of(platform).fitted(_job(hub, fields, named, spool, wanted))
+    engine, asked = engine_of(platform), _job(hub, fields, named, spool, wanted)
+    job = engine.fitted(asked)
     streams = flag(fields, "stream")
     in_background = flag(fields, "async")
     as_links = one_of(fields, "response_format", ("b64_json", "url")) == "url"
-    leash = Leash()
-    ear = listen(leash, probing=False)
     wishes = read_wishes(request.args, fields, hub.defaults)
     g.record.update(platform=platform.name, spoken="openai_images", model=job.model)
     g.record.update(stream=streams, licence=g.caller.name)
+    dropped = neglected(without_wishes(fields), asked, job, engine.takes(asked))
+    note(g.record, dropped, strict=wishes.strict or g.caller.is_strict)
     if g.caller.brought is not None:
         g.record["mode"] = "chat2api"
+    leash = Leash()
+    ear = listen(leash, probing=False)
     call = MediaCall(
         caller=g.caller,
         model=shown(named.asked),
@@ -119,7 +123,7 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> R
     except BaseException:
         stop(ear)
         raise
-    explain(named, (), response)
+    explain(named, g.record, response)
     return response
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from app.canonical.media import File, Shape, VideoJob
 from app.errors import BadRequest, MediaGone, NotFound, NotReady
 from app.media.task import status
 from app.services.images import MediaCall
+from app.services.losses import neglected, note
 from app.services.material import FILMS, PICTURES_AND_FILMS, Material
-from app.services.videos import Order, engine_of, maker_of
+from app.services.videos import Order, as_promised, engine_of, maker_of, usual_film
 from app.spool import Spool
 from app.storage.media import Kept
 from app.storage.tasks import BROUGHT, Task
@@ -33,7 +33,7 @@ from app.web.removal import removed
 from app.web.session import session_key, session_named
 from app.web.task_object import described, told_video
 from app.web.webhook import webhook_of
-from app.web.wishes import SHAPE, read_wishes
+from app.web.wishes import SHAPE, read_wishes, without_wishes
 from app.wire.openai_images import flag, one_of, whole
 from app.wire.openai_videos import read_job
 
@@ -115,22 +115,22 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
     fields = read_fields(request, spool, hub.body_bytes)
     fields |= {one: request.args[one] for one in SHAPE & request.args.keys()}
     of = _source(hub, name, fields, video)
-    asked = fields.get("model") or (of.model if of else None)
-    if not isinstance(asked, str):
-        raise BadRequest("{field} is required", param="model", field="model")
-    named = read_name(platform, asked)
+    named = read_name(platform, _model(platform, fields, shape, of))
     maker, model = maker_of(hub.platforms, platform, named.model)
     if of is not None and of.engine != maker.name:
         maker = hub.platforms[of.engine]
-    job = engine_of(maker).fitted(_job(hub, fields, named, model, shape, of, spool))
+    asked = _job(hub, fields, named, model, shape, of, spool)
+    job = engine_of(maker).fitted(as_promised(asked, platform, named.model))
     webhook = webhook_of(hub, fields)
     hub.media.check_room()
     wishes = read_wishes(request.args, fields, hub.defaults)
-    leash = Leash()
-    ear = listen(leash, probing=False)
     g.record.update(platform=name, spoken="openai_videos", model=job.model, licence=g.caller.name)
     if g.caller.brought is not None:
         g.record["mode"] = "chat2api"
+    dropped = neglected(without_wishes(fields), asked, job, engine_of(maker).takes(asked))
+    note(g.record, dropped, strict=wishes.strict or g.caller.is_strict)
+    leash = Leash()
+    ear = listen(leash, probing=False)
     call = MediaCall(
         caller=g.caller,
         model=shown(named.asked),
@@ -146,8 +146,19 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
         stop(ear)
     g.record["task"] = task.id
     response = _as_json(hub, task)
-    explain(named if model == named.model else replace(named, model=model), (), response)
+    explain(named, g.record, response)
     return response
+
+
+def _model(platform: Platform, fields: Mapping[str, Any], shape: Shape, of: Task | None) -> str:
+    """The one that is named, or that of the film to be changed. OpenAI's clients have no field for it
+    where they send a film of their own.
+    """
+    usual = usual_film(platform) if shape in ("edit", "extend") else ""
+    asked = fields.get("model") or (of.model if of else usual)
+    if not isinstance(asked, str) or not asked:
+        raise BadRequest("{field} is required", param="model", field="model")
+    return asked
 
 
 def _source(hub: Gateway, name: str, fields: Mapping[str, Any], video: str) -> Task | None:
@@ -189,15 +200,8 @@ def _job(
     if shape != "create" and of is None and not references:
         raise BadRequest("{field} is required", param="video", field="video")
     source = of.upstream if of else ""
-    job = read_job(
+    return read_job(
         fields, model, shape=shape, references=references, source=source, sets=named.sets
-    )
-    sets = named.sets  # what the name says goes before what the body says (C-146)
-    return replace(
-        job,
-        seconds=sets.get("seconds", job.seconds),
-        aspect_ratio=sets.get("aspect_ratio", job.aspect_ratio),
-        resolution=sets.get("resolution", job.resolution),
     )
 
 

@@ -27,12 +27,13 @@ BY_VIDEO = {
     "/v1/videos/<video>/content": ("GET", "HEAD"),
     "/v1/videos/<video>/remix": ("POST",),
 }
-BY_TASK = {"/v1/images/<task>": ("GET", "HEAD")}
+BY_TASK = {"/v1/images/<task>": ("GET", "HEAD", "DELETE")}
 IN_BODIES = ("/v1/videos/edits", "/v1/videos/extensions")
 OTHERS = {
     "wanted": "a model, which is nobody's",
     "model": "a model, which is nobody's",
     "response": "the platform's own id, judged by the platform",
+    "character": "a character, asked for by its owner alone: see the tests of characters",
     "seal": "a link, whose seal is its own licence",
     "name": "a link, whose seal is its own licence",
     "path": "where no route leads",
