@@ -35,6 +35,10 @@ test: $(VENV)/tests ## set up what is needed and run every test
 	$(BIN)/python -m pytest $(SHARED) $(ARGS)
 	@echo 'Left out: client programs such as Codex CLI and LangChain; "make programs" runs them.'
 
+.PHONY: quick
+quick: $(VENV)/tests ## run the tests that start no process: most of them, in a minute or two
+	$(BIN)/python -m pytest $(SHARED) -m 'not slow' $(ARGS)
+
 .PHONY: programs
 programs: $(VENV)/tests $(PROGRAMS)/ready $(PROGRAMS_NODE)/node_modules/ready ## install real client programs (1.2 GB) and run them against the gateway
 	TESTS_NEED_EVERYTHING=1 $(BIN)/python -m pytest tests/programs $(ARGS)

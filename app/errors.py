@@ -19,6 +19,7 @@
     │   │   └── QuotaGone           all the money there was is spent
     │   ├── NotFound                no such path, model or object
     │   │   └── NotOffered          the platform has no such endpoint
+    │   │       └── NothingBehind   ... and no server of its protocol has it behind that address
     │   ├── WrongMethod             the path exists, the method does not
     │   ├── TooLarge                the body is over the limit
     │   ├── WrongMedia              the body has a coding or type we do not read
@@ -216,6 +217,12 @@ class NotOffered(NotFound):
     """The path is one of ours, but this platform has nothing behind it."""
 
     code = "endpoint_not_supported"
+
+
+class NothingBehind(NotOffered):
+    """An endpoint of ours that no server we know has anything for (C-021)."""
+
+    status = 501
 
 
 class NotReady(CallerError):

@@ -8,6 +8,7 @@ standard library.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -38,6 +39,7 @@ from app.pool.pool import Pool
 from app.pool.rest import Rules
 from app.pool.slate import Slate
 from app.pool.vault import Vault
+from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
 from app.services.images import Errands, ImageDesk
 from app.services.media_chat import PictureChat
@@ -147,7 +149,7 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
         raise BadSetting(f"TOKENS_LINK_FILE: {error}") from error
     places: dict[Where, Place] = {"local": Local(settings.media_folder, off_hub=True)}
     if settings.media_s3_bucket:
-        places["s3"] = _bucket(settings)
+        places["s3"] = make_bucket(settings)
     return Store(
         Media(database),
         places,
@@ -187,7 +189,8 @@ def make_webhooks(settings: Settings, database: Database) -> Webhooks:
     return Webhooks(Hooks(database), Path(settings.webhook_file), post)
 
 
-def _bucket(settings: Settings) -> S3:
+def make_bucket(settings: Settings) -> S3:
+    """The bucket of the settings."""
     if not is_installed():
         raise BadSetting("TOKENS_MEDIA_S3_BUCKET needs boto3: pip install 'tokens-gateway[s3]'")
     return S3(
@@ -257,6 +260,7 @@ def _build(
             patience,
             ends_after_error=settings.end_after_error,
         ),
+        characters=CharacterDesk(errands, sources, partial(Memories, database, clock=clock)),
         fetcher=fetcher,
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import orjson
 
+from app.turn import give_way
+
 PIECE = 3 << 16  # a multiple of three, so that pieces of base64 can be strung together
 
 
@@ -51,7 +53,7 @@ class Spool:
 
 
 class Whole:
-    """A file as it is, inside a body."""
+    """A file as it is, inside a body. Whoever reads it gives way to others after each piece (R-048)."""
 
     def __init__(self, path: Path | str) -> None:
         self._path = path
@@ -64,6 +66,7 @@ class Whole:
         with open(self._path, "rb") as file:
             while piece := file.read(PIECE):
                 yield piece
+                give_way()
 
 
 class Base64:

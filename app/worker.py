@@ -20,6 +20,7 @@ from collections.abc import Callable  # noqa: E402
 
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
+from gevent.pool import Pool  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 NOTICE_SECONDS = 2.0
+NOTICE_ROUNDS = 8  # at a time; each takes ten seconds at most
 NOTE_SECONDS = 10.0
 TIDY_SECONDS = 60.0
 END_SECONDS = 10.0
@@ -56,6 +58,7 @@ class Worker:
             settings.job_kept_seconds,
         )
         self._notices = Notices(gateway.tasks, gateway.webhooks, told)
+        self._telling = Pool(NOTICE_ROUNDS)
         self._hands = settings.job_hands
         self._ended = Event()
 
@@ -76,10 +79,15 @@ class Worker:
         consumer.run()
         # Not killed: a database driver in the middle of a call may not take that for an end.
         self._ended.set()
-        gevent.joinall(rounds, timeout=END_SECONDS)
+        gevent.joinall([*rounds, *self._telling], timeout=END_SECONDS)
         self._workers.leave(self._name)
 
     def _tell(self) -> None:
+        """Begins a round, whatever has become of the last: who does not answer holds up nobody else."""
+        if not self._telling.full():
+            self._telling.spawn(self._try, self._deliver)
+
+    def _deliver(self) -> None:
         self._notices.deliver_due(self._gateway.clock.now())
 
     def _note(self) -> None:
@@ -87,13 +95,16 @@ class Worker:
 
     def _over_and_over(self, seconds: float, work: Callable[[], object]) -> None:
         while not self._ended.is_set():
-            try:
-                work()
-            except (
-                Exception
-            ) as error:  # noqa: B902  # what cannot be done now is done in the next round
-                log.error("a worker could not do its round", exc_info=error)
+            self._try(work)
             self._ended.wait(seconds)
+
+    def _try(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (
+            Exception
+        ) as error:  # noqa: B902  # what cannot be done now is done in the next round
+            log.error("a worker could not do its round", exc_info=error)
 
 
 def main() -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.matrix import Matrix
+from tests.processes import Processes
 from tests.stack import Simulators, Stack
 
 # A busy machine is slow, and being slow is not a fault of the code.
@@ -18,6 +21,7 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 STUDIO = {"TOKENS_LOOK_SECONDS": "0.01"}
+Start = Callable[..., Stack]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "feature(name): a cell of docs/conformance.md")
     config.pluginmanager.register(Matrix(config), "matrix")
+    config.pluginmanager.register(Processes(), "processes")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay for good; looking through them for garbage takes a fifth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -39,28 +50,42 @@ def simulators() -> Iterator[Simulators]:
         running.stop()
 
 
-@pytest.fixture(scope="session")
-def gateway(
-    simulators: Simulators, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Stack]]:
+@contextmanager
+def _starting(simulators: Simulators, folders: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a gateway with settings of its own, or gives the one that has the same already."""
     started: dict[frozenset[tuple[str, str]], Stack] = {}
 
     def start(**settings: str) -> Stack:
         wanted = frozenset(settings.items())
         if wanted not in started:
-            started[wanted] = Stack(simulators, tmp_path_factory.mktemp("gateway"), **settings)
+            started[wanted] = Stack(simulators, folders.mktemp("gateway"), **settings)
         return started[wanted]
 
     yield start
-    with ThreadPoolExecutor() as threads:  # a moment each, and there may be thirty
+    with ThreadPoolExecutor() as threads:  # a moment each, and there may be many
         list(threads.map(Stack.stop, started.values()))
 
 
 @pytest.fixture(scope="session")
-def studio(gateway: Callable[..., Stack]) -> Stack:
+def shared(simulators: Simulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts gateways for all tests there are."""
+    with _starting(simulators, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def gateway(simulators: Simulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts gateways for the tests of a module: even one that nobody calls takes its share of the
+    processor, and its settings are wanted nowhere else.
+    """
+    with _starting(simulators, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def studio(shared: Start) -> Stack:
     """A gateway with a worker beside it, both quick to look how far a film is."""
-    stack = gateway(**STUDIO)
+    stack = shared(**STUDIO)
     stack.work()
     return stack
 
@@ -71,14 +96,15 @@ def _noted(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("feature") is None:
         yield
         return
-    stack: Stack = request.getfixturevalue("stack")
     began = time.time()
     yield
+    used = [getattr(one, "stack", one) for one in request.node.funcargs.values()]
+    logs = {one.access_log for one in used if isinstance(one, Stack)}
     matrix: Any = request.config.pluginmanager.get_plugin("matrix")
-    matrix.note(request.node, stack.access_log, began, time.time())
+    matrix.note(request.node, logs, began, time.time())
 
 
 @pytest.fixture(scope="session")
-def stack(gateway: Callable[..., Stack]) -> Stack:
+def stack(shared: Start) -> Stack:
     """The gateway as it comes, with two workers."""
-    return gateway(TOKENS_WORKERS="2")
+    return shared(TOKENS_WORKERS="2")

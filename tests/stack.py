@@ -118,6 +118,10 @@ class Simulators:
         """How many streams of the platform were left by their reader, ever."""
         return int(self._control("GET", name, "hangups")["hangups"])
 
+    def forward(self, name: str, seconds: float) -> None:
+        """Lets so many seconds go by at the platform."""
+        self._control("POST", name, "clock", {"forward": seconds})
+
     def replay(self, name: str, entry: Json) -> requests.Response:
         """The platform's answer to what the journal says it was asked, byte for byte."""
         body = compact(entry["body"])
@@ -150,6 +154,38 @@ class Simulators:
         return json.loads(told)
 
 
+class AccessLog:
+    """The access log of a gateway, to which thousands of tests add: each line is read once, however
+    often somebody looks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read = path, 0
+        self._lines: list[Json] = []
+        self._by_request: dict[str, Json] = {}
+
+    def lines(self) -> list[Json]:
+        """All lines there are, oldest first."""
+        self._catch_up()
+        return self._lines.copy()
+
+    def line(self, request_id: str) -> Json | None:
+        """The newest line of this request, if there is one yet."""
+        self._catch_up()
+        return self._by_request.get(request_id)
+
+    def _catch_up(self) -> None:
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            whole = file.read().rpartition(b"\n")[0]  # the last line may be half written
+        if not whole:
+            return
+        self._read += len(whole) + 1
+        new = [json.loads(line) for line in whole.split(b"\n")]
+        self._lines += new
+        self._by_request |= {line["request"]: line for line in new}
+
+
 class Stack:
     """A gateway on the simulators. `settings` are environment variables."""
 
@@ -157,6 +193,7 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         self.simulators, self.folder = simulators, folder
         self.access_log, self._stderr = folder / "access.log", folder / "stderr.log"
+        self._log = AccessLog(self.access_log)
         self.environ = clean_environ() | {
             "TOKENS_DATABASE_URL": f"sqlite:///{folder / 'tokens.db'}",
             "TOKENS_LOG_FILE": str(self.access_log),
@@ -189,11 +226,7 @@ class Stack:
 
     def tokens(self, *words: str) -> str:
         """What a command of `tokens` prints, run with the gateway's settings."""
-        done = subprocess.run(
-            [TOKENS, *words], env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return _called_here(self.environ, *words)
 
     @property
     def pid(self) -> int:
@@ -201,9 +234,15 @@ class Stack:
         return self._process.pid
 
     @property
+    def worker_pid(self) -> int:
+        """The process that works in the background, once `work` was called."""
+        assert self._worker is not None
+        return self._worker.pid
+
+    @property
     def log(self) -> list[Json]:
         """The access log: a line a request, written when its answer is over."""
-        return [json.loads(line) for line in self.access_log.read_text().splitlines()]
+        return self._log.lines()
 
     @property
     def noise(self) -> str:
@@ -212,14 +251,9 @@ class Stack:
 
     def line(self, request_id: str) -> Json:
         """The access line of this request; waits for it."""
-        found = until(lambda: self._line_with(request_id))
+        found = until(lambda: self._log.line(request_id))
         assert found, f"no access line for {request_id}"
-        line: Json = json.loads(found)
-        return line
-
-    def _line_with(self, words: str) -> str:
-        lines = self.access_log.read_text().splitlines()
-        return next((line for line in reversed(lines) if words in line), "")
+        return found
 
     def stop(self) -> None:
         """Ends it at once: asked politely, gunicorn would wait for every connection that a client
@@ -246,9 +280,25 @@ class Stack:
         if worked:
             self.work()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def crash(self) -> None:
+        """Kills every process at the same moment, as a power cut does."""
+        killed = [self._process, *([self._worker] if self._worker else [])]
+        below = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for pid in (*(one.pid for one in killed), *map(int, below)):
+            os.kill(pid, signal.SIGKILL)
+        for one in killed:
+            one.wait()
+
+    def revive(self) -> None:
+        """Begins again after a crash where clients knew it, with nothing but what is in files."""
+        self._process = self._started(self.environ["TOKENS_PORT"])
+        if self._worker is not None:
+            self._worker = None
+            self.work()
+
+    def _started(self, port: str = "") -> subprocess.Popen[bytes]:
         for _ in range(3):  # a port that was free may be taken by now
-            self.environ["TOKENS_PORT"] = str(free_port())
+            self.environ["TOKENS_PORT"] = port or str(free_port())
             with self._stderr.open("ab") as stderr:
                 process = subprocess.Popen(
                     [TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr

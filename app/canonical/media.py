@@ -23,9 +23,10 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageJob:
-    """`images` are what is to be edited; none = a picture from nothing. An empty text is a wish that
-    nobody has. `sets` is what the parameters in the model's name ask for, which goes before all
-    else; `extras` are fields that only some platforms know.
+    """`images` are what is to be edited; none = a picture from nothing. A job that `varies` wants the
+    one picture once more, only otherwise, and has no prompt. An empty text is a wish that nobody has.
+    `sets` is what the parameters in the model's name ask for, which goes before all else; `extras`
+    are fields that only some platforms know.
     """
 
     model: str
@@ -41,14 +42,16 @@ class ImageJob:
     output_format: str = ""
     output_compression: int | None = None
     partial_images: int = 0
+    varies: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
     extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoJob:
-    """`references` are pictures (or films) to begin from. `source` is the platform's own name for an
-    earlier film, which all shapes but `create` work on, unless it is among the references.
+    """`references` are pictures (or films) to begin from. All shapes but `create` work on a film: it is
+    the first of the references, where we have it, and `source` is the platform's own name for it, if
+    it has made it. A platform needs one of the two.
     """
 
     model: str
@@ -92,6 +95,15 @@ class Partial:
     place: int
 
 
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Somebody out of a film, under the platform's own `id`."""
+
+    id: str
+    name: str
+    created_at: int
+
+
 State = Literal["queued", "running", "done", "failed", "gone"]
 
 
@@ -99,7 +111,7 @@ State = Literal["queued", "running", "done", "failed", "gone"]
 class Progress:
     """What a platform says of a job. `result` is where the film is, in words that only its engine
     understands; `gone` = the platform has never heard of the job. `after` is how many seconds to
-    wait before asking again, if it says.
+    wait before asking again, if it says; `seconds` and `size` are those of the film, if it says.
     """
 
     state: State
@@ -108,5 +120,6 @@ class Progress:
     code: str = ""
     message: str = ""
     seconds: int = 0
+    size: str = ""
     after: float | None = None
     usage: Mapping[str, Any] | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 HEAD_BYTES = 4096  # `sniff` never needs more
+LONGEST_HEAD = 1 << 20  # bytes; a JPEG may keep its size behind as much metadata
 
 _PREFIXES = {
     b"\x89PNG\r\n\x1a\n": "image/png",

@@ -24,7 +24,8 @@ class ModelFacts:
     what an answer has to be asked for; `max_whole_output` is the most output of an answer that is
     not streamed. `makes` is set where the model does not talk but make pictures or films: in these
     `ratios` and `resolutions`, small ones first, of so many `lengths` in seconds, and from no more than
-    `most_images`. Nothing said = anything goes.
+    `most_images`. Nothing said = anything goes. `usual_length` is how long a film is where nobody
+    says, also when another's engine makes it, and `usual_size` how large.
     """
 
     name: str = ""
@@ -56,4 +57,6 @@ class ModelFacts:
     ratios: tuple[str, ...] = ()
     resolutions: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
+    usual_length: int = 0
+    usual_size: str = ""
     most_images: int = 0

@@ -7,11 +7,14 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from app.canonical.task import LIVE
+from app.cli import places
 from app.cli.database import check_version, named, why
+from app.cli.finding import Finding
 from app.cli.price_rows import unknown
 from app.cli.probe import make_transport, tried
 from app.cli.serve import check_log, check_port
@@ -24,22 +27,14 @@ from app.seal import BadKeyFile, CannotOpen, Seal
 from app.storage.credentials import Credentials, Kept
 from app.storage.database import HEAD, Database, DatabaseTrouble
 from app.storage.tasks import Tasks
+from app.storage.webhooks import Hooks
 from app.storage.workers import Workers
 
+T = TypeVar("T")
+
 CLOCK_SECONDS = 60
-LEAST_MEGABYTES = 200
 MOST_NAMED = 6  # models in one finding
 WORKER_SECONDS = 60  # without a word from it
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`state` is ok, note or wrong; only wrong makes the command fail."""
-
-    check: str
-    state: str
-    what: str
-    do: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +61,13 @@ def examine(chosen: Settings, *, offline: bool = False) -> Iterator[Finding]:
     yield from _database(chosen)
     yield _log(chosen)
     yield _port(chosen)
+    yield places.folder("media folder", Path(chosen.media_folder), "TOKENS_MEDIA_FOLDER")
+    yield places.folder("spool folder", Path(chosen.spool_folder), "TOKENS_SPOOL_FOLDER")
+    yield from places.bucket(chosen, offline=offline)
+    yield places.links(chosen)
+    yield places.webhooks(chosen, _read(chosen, lambda database: Hooks(database).all()) or [])
     yield from _jobs(chosen)
-    kept = _kept(chosen)
+    kept = _read(chosen, lambda database: Credentials(database).all()) or []
     opened: list[tuple[str, Credential]] = []
     yield from _sealed(chosen, kept, opened.append)
     stored = {one.platform for one in kept if one.enabled}
@@ -114,27 +114,8 @@ def _version(database: Database) -> Finding:
 def _place(file: Path | None) -> Finding:
     if file is None:
         return Finding("write access", "ok", "nothing is kept on this machine")
-    folder = file.resolve().parent
-    there = next(one for one in (folder, *folder.parents) if os.path.exists(one))
-    if not there.is_dir():
-        return Finding(
-            "write access", "wrong", f"{there} is not a folder", "correct TOKENS_DATABASE_URL"
-        )
-    for place in (there, file.resolve()):
-        if os.path.exists(place) and not os.access(place, os.W_OK):
-            return Finding(
-                "write access", "wrong", f"{place} cannot be written", f"chown it to {_user()}"
-            )
-    room = os.statvfs(there)
-    free = room.f_bavail * room.f_frsize >> 20
-    if free < LEAST_MEGABYTES:
-        return Finding("write access", "wrong", f"{free} MB free in {there}", "make room")
-    can = "" if there == folder else f"{folder} can be made, "
-    return Finding("write access", "ok", f"{can}{free} MB free in {there}")
-
-
-def _user() -> str:
-    return os.environ.get("USER", str(os.getuid()))
+    file = file.resolve()
+    return places.folder("write access", file.parent, "TOKENS_DATABASE_URL", [file])
 
 
 def _log(chosen: Settings) -> Finding:
@@ -158,20 +139,27 @@ def _port(chosen: Settings) -> Finding:
     return Finding("port", "ok", f"{chosen.host}:{chosen.port} is free")
 
 
-def _jobs(chosen: Settings) -> Iterator[Finding]:
-    """Whether anybody works on what is to be done in the background, and what was lost of it."""
+def _read(chosen: Settings, look: Callable[[Database], T]) -> T | None:
+    """What is to be seen in the database; None where it cannot be read, which has been told by then."""
     database: Database | None = None
     try:
         database = named(chosen, read_only=True)
         if database.file and not os.path.exists(database.file) or database.version() != HEAD:
-            return
-        counts, seen = Tasks(database).counts(), Workers(database).seen()
+            return None
+        return look(database)
     except (Complaint, DatabaseTrouble):
-        return
+        return None
     finally:
         if database is not None:
             database.close()
-    now = time.time()
+
+
+def _jobs(chosen: Settings) -> Iterator[Finding]:
+    """Whether anybody works on what is to be done in the background, and what was lost of it."""
+    found = _read(chosen, lambda one: (Tasks(one).counts(), Workers(one).seen()))
+    if found is None:
+        return
+    (counts, seen), now = found, time.time()
     at_work = sum(now - last < WORKER_SECONDS for last in seen.values())
     waiting = sum(counts.get(state, 0) for state in LIVE)
     if at_work:
@@ -188,26 +176,12 @@ def _jobs(chosen: Settings) -> Iterator[Finding]:
 # ---------------------------------------------------------------- platforms
 
 
-def _kept(chosen: Settings) -> list[Kept]:
-    """The credentials in the database; none where it cannot be read, which has been told by then."""
-    database: Database | None = None
-    try:
-        database = named(chosen, read_only=True)
-        if database.file and not os.path.exists(database.file) or database.version() != HEAD:
-            return []
-        return Credentials(database).all()
-    except (Complaint, DatabaseTrouble):
-        return []
-    finally:
-        if database is not None:
-            database.close()
-
-
 def _sealed(
     chosen: Settings, kept: Sequence[Kept], take: Callable[[tuple[str, Credential]], None]
 ) -> Iterator[Finding]:
     """Whether the key file opens them; those that are on and can be opened are taken."""
     if not kept:
+        yield places.seals(chosen)
         return
     file = Path(chosen.seal_file)
     try:

@@ -17,12 +17,15 @@ map our network. Why it really failed is the cause of the exception.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
+from typing import BinaryIO
 
 import certifi
 from urllib3.connection import HTTPConnection
@@ -30,9 +33,10 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 from urllib3.util.ssltransport import SSLTransport
 
-from app.canonical.media_type import HEAD_BYTES, MEASURED, pixels, sniff
+from app.canonical.media import File
+from app.canonical.media_type import HEAD_BYTES, LONGEST_HEAD, MEASURED, pixels, sniff
 from app.clock import Clock, SystemClock
-from app.errors import BadAttachment
+from app.errors import BadAttachment, StorageTrouble
 from app.media.addresses import Resolver, is_own, is_public, system_resolver
 from app.media.destination import PORTS, Destination, Refusal, read_destination, read_redirect
 from app.media.line import Connector, Deadline, Line, system_connect, tls_context
@@ -89,7 +93,7 @@ class Fetcher:
         allowed_hosts: Collection[str] = (),
         allow_http: bool = True,
         file_megabytes: int = 20,
-        request_megabytes: int = 60,
+        request_megabytes: int = 100,
         request_urls: int = 10,
         seconds: float = 20.0,
         redirects: int = 3,
@@ -116,17 +120,17 @@ class Fetcher:
         """An empty basket, for one request of a caller."""
         return Basket(self, urls=self._request_urls, size=self._request_bytes)
 
-    def follow(self, url: str, reader: _Reader) -> Fetched:
-        """Fetch `url` through its redirects. Call `Basket.fetch`: it counts, and tells no tales."""
+    def follow(self, url: str, reader: _Reader) -> None:
+        """Fetch `url` through its redirects. Call the basket: it counts, and tells no tales."""
         deadline = Deadline(self._clock, self._seconds)
         place = read_destination(url)
         for _ in range(self._redirects + 1):
             self._check_way(place)
             with self._seats.taken(place.name, deadline):
-                found = self._visit(place, reader, deadline)
-            if isinstance(found, Fetched):
-                return found
-            place = read_redirect(place, found)
+                elsewhere = self._visit(place, reader, deadline)
+            if not elsewhere:
+                return
+            place = read_redirect(place, elsewhere)
         raise Refusal("too many redirects")
 
     def check(self, url: str) -> None:
@@ -161,11 +165,14 @@ class Fetcher:
     def _is_trusted(self, place: Destination) -> bool:
         return self._names_port(place) or _bracketed(place.name) in self._allowed
 
-    def _visit(self, place: Destination, reader: _Reader, deadline: Deadline) -> Fetched | str:
-        """The file, or where the server says it is instead."""
+    def _visit(self, place: Destination, reader: _Reader, deadline: Deadline) -> str:
+        """Reads the file; if it is not there, where the server says it is instead."""
         with self._asked("GET", place, deadline, _HEADERS) as (line, response):
             line.allow(self.file_bytes + _OVERHEAD)
-            return _redirect(response) or _body(response, reader)
+            elsewhere = _redirect(response)
+            if not elsewhere:
+                _read_body(response, reader)
+            return elsewhere
 
     @contextmanager
     def _asked(
@@ -253,6 +260,17 @@ class Basket:
 
     def fetch(self, url: str, *, kinds: Collection[str] | None = None) -> Fetched:
         """The file at `url`, of one of `kinds` ("image/*", "video/mp4"), or `BadAttachment`."""
+        into = io.BytesIO()
+        media_type = self._read(url, _Reader(self, self._fetcher.file_bytes, kinds, into))
+        return Fetched(into.getvalue(), media_type)
+
+    def save(self, url: str, path: Path, *, kinds: Collection[str] | None = None) -> File:
+        """The same, in a file and never in memory."""
+        with open(path, "w+b") as into:
+            reader = _Reader(self, self._fetcher.file_bytes, kinds, into, LONGEST_HEAD)
+            return File(str(path), self._read(url, reader), reader.size)
+
+    def _read(self, url: str, reader: _Reader) -> str:
         with self._lock:
             self._urls -= 1
             if self._urls < 0:
@@ -260,7 +278,8 @@ class Basket:
                     "a request may name at most {most} addresses", most=self._most_urls
                 )
         try:
-            return self._fetcher.follow(url, _Reader(self, self._fetcher.file_bytes, kinds))
+            self._fetcher.follow(url, reader)
+            return reader.media_type
         except _TROUBLE as error:
             raise BadAttachment(NEUTRAL) from error
 
@@ -280,14 +299,25 @@ class Basket:
 
 
 class _Reader:
-    """Takes a body slice by slice and gives up as soon as it can know better."""
+    """Takes a body slice by slice and gives up as soon as it can know better. `head` is how much is
+    looked at to know how many pixels there are; -1 is all.
+    """
 
-    def __init__(self, basket: Basket, most: int, kinds: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        basket: Basket,
+        most: int,
+        kinds: Collection[str] | None,
+        into: BinaryIO,
+        head: int = -1,
+    ) -> None:
+        self.media_type = ""  # not known yet
+        self.size = 0
         self._basket = basket
         self._most = most
         self._kinds = kinds
-        self._data = bytearray()
-        self._known: str | None = None
+        self._into = into
+        self._head = head
         self._pieces = 0
 
     def expect(self, size: int) -> None:
@@ -296,22 +326,30 @@ class _Reader:
 
     def take(self, piece: bytes) -> None:
         self._basket.count(len(piece))
-        self._data += piece
+        try:
+            self._into.write(piece)
+        except OSError as error:
+            raise StorageTrouble("files cannot be kept just now") from error
+        self.size += len(piece)
         self._pieces += 1
-        if self._pieces > _FREE_PIECES + len(self._data) // _SMALLEST_PIECE:
+        if self._pieces > _FREE_PIECES + self.size // _SMALLEST_PIECE:
             raise Refusal("a file in crumbs")
-        self._check_size(len(self._data))
-        if self._known is None and len(self._data) >= HEAD_BYTES:
-            self._known = self._recognised()
+        self._check_size(self.size)
+        if not self.media_type and self.size >= HEAD_BYTES:
+            self.media_type = self._recognised()
 
-    def finish(self) -> Fetched:
-        media_type = self._known or self._recognised()
-        data = bytes(self._data)
-        _check_pixels(data, media_type)
-        return Fetched(data, media_type)
+    def finish(self) -> None:
+        self.media_type = self.media_type or self._recognised()
+        _check_pixels(self._start(self._head), self.media_type)
+
+    def _start(self, size: int) -> bytes:
+        self._into.seek(0)
+        start = self._into.read(size)
+        self._into.seek(0, io.SEEK_END)
+        return start
 
     def _recognised(self) -> str:
-        media_type = sniff(bytes(self._data[:HEAD_BYTES]))
+        media_type = sniff(self._start(HEAD_BYTES))
         if media_type is None or not _is_wanted(media_type, self._kinds):
             raise BadAttachment("the file at the address is not of a type that can be used here")
         return media_type
@@ -360,7 +398,7 @@ def _redirect(response: HTTPResponse) -> str:
     return response.headers.get("location", "") if response.status in _REDIRECTS else ""
 
 
-def _body(response: HTTPResponse, reader: _Reader) -> Fetched:
+def _read_body(response: HTTPResponse, reader: _Reader) -> None:
     if response.status != 200:
         raise Refusal("no file there")
     if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
@@ -371,7 +409,7 @@ def _body(response: HTTPResponse, reader: _Reader) -> Fetched:
         reader.expect(response.length_remaining)
     while piece := response.read1(_SLICE):
         reader.take(piece)
-    return reader.finish()
+    reader.finish()
 
 
 def _check_pixels(data: bytes, media_type: str) -> None:

@@ -82,6 +82,19 @@ class S3:
     def free(self) -> int | None:
         return None
 
+    def trouble(self) -> str:
+        """Why the bucket cannot be used, in its service's own word; empty if it can. It is asked what is
+        on its way there, which changes nothing and needs no right that we do not need anyhow.
+        """
+        exceptions = importlib.import_module("botocore.exceptions")
+        try:
+            self._client().list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix)
+        except exceptions.ClientError as error:
+            return str(error.response.get("Error", {}).get("Code") or "no answer of S3's")
+        except (exceptions.BotoCoreError, exceptions.HTTPClientError, ValueError) as error:
+            return type(error).__name__
+        return ""
+
     def _put_parts(self, place: dict[str, str], file: IO[bytes], digest: Any) -> None:
         client = self._client()
         upload = {**place, "UploadId": client.create_multipart_upload(**place)["UploadId"]}

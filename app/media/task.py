@@ -35,3 +35,13 @@ def error(task: Task) -> dict[str, Any] | None:
     if status(task) != "failed":
         return None
     return {"code": task.code, "message": task.message}
+
+
+def length_of(task: Task) -> int:
+    """Of a film, in seconds: as it was made, or as it will be; 0 where nobody knows."""
+    return task.result.get("seconds") or task.job.get("seconds") or 0
+
+
+def size_of(task: Task) -> str:
+    """WIDTHxHEIGHT of a film, told the same way; nothing where nobody knows."""
+    return str(task.result.get("size") or task.job.get("size") or "")

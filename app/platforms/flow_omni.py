@@ -9,7 +9,7 @@ knows is a 400.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from app.platforms.google_film_wishes import flag, wished
 from app.platforms.google_images import TAKEN as PICTURES
 from app.spool import Base64, json_pieces
 from app.upstream.media import Errand, ReadError
+from app.upstream.names import unsupported
 from app.upstream.transport import Answer
 
 Json = dict[str, Any]
@@ -60,15 +61,22 @@ class Omni:
         self._facts = facts
 
     def fitted(self, job: VideoJob) -> VideoJob:
-        if job.sets.get("tier") == "lite":  # there is no lighter model here, but a smaller film
+        tier = job.sets.get("tier")
+        if tier == "lite":  # there is no lighter model here, but a smaller film
             job = replace(job, sets={"resolution": LITE_RESOLUTION, **job.sets})
+        elif tier:
+            raise unsupported(tier)
         job = wished(job, self._facts(job.model))
         if job.extras.get("person_generation"):
             raise _cannot("person_generation")
         if flag(job.extras, "generate_audio") is False:
             raise _cannot("generate_audio")
+        job = by_name(job)
         _require_references(job)
         return job
+
+    def takes(self, job: VideoJob) -> Set[str]:
+        return frozenset(("hd", "resolution", "generate_audio", "seed", "negative_prompt"))
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
         url, headers = google_films.signed(errand, "interactions")
@@ -150,6 +158,14 @@ def require_frames(job: VideoJob, pictures: list[File], films: list[File]) -> No
             param="input_reference",
             field="input_reference",
         )
+
+
+def by_name(job: VideoJob) -> VideoJob:
+    """A film that the platform has made is not shown to it: its name will do."""
+    if job.shape == "create" or not job.source:
+        return job
+    pictures, _ = sorted_out(job.references)
+    return replace(job, references=tuple(pictures))
 
 
 def sorted_out(references: tuple[File, ...]) -> tuple[list[File], list[File]]:

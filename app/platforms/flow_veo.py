@@ -7,7 +7,7 @@ its language. Nothing can be made of an earlier film but more of it, and nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.canonical.model import ModelFacts
 from app.errors import BadReply, BadRequest, RequestRefused, Verbatim
 from app.lift import on_disk
 from app.platforms import google, google_films
-from app.platforms.flow_omni import require_frames, sorted_out
+from app.platforms.flow_omni import by_name, require_frames, sorted_out
 from app.platforms.google_film_wishes import flag, wished
 from app.spool import Base64, json_pieces
 from app.upstream.media import Errand, ReadError
@@ -32,6 +32,7 @@ MOST_REFERENCES = 3
 LONG = 8  # seconds, without which some things cannot be had
 PICTURES = frozenset(("image/png", "image/jpeg", "image/webp"))
 LARGEST_PICTURE = 20 << 20
+PERSON = "person_generation"
 
 
 class Veo:
@@ -50,9 +51,13 @@ class Veo:
         job = wished(job, self._facts(job.model))
         if flag(job.extras, "generate_audio") is False:
             raise _cannot("generate_audio")
+        job = by_name(job)
         _require_references(job)
         _require_long(job)
         return job
+
+    def takes(self, job: VideoJob) -> Set[str]:
+        return frozenset(("hd", "resolution", "generate_audio", "seed", "negative_prompt", PERSON))
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
         source = self._source(errand, job.source) if job.shape == "extend" else ""
@@ -172,7 +177,7 @@ def _body(job: VideoJob, source: str) -> Json:
     }
     for ours, theirs in (
         ("negative_prompt", "negativePrompt"),
-        ("person_generation", "personGeneration"),
+        (PERSON, "personGeneration"),
     ):
         if value := job.extras.get(ours):
             parameters[theirs] = value

@@ -14,9 +14,15 @@ from app.canonical.model import ModelFacts
 from app.errors import BadRequest, UnsupportedParameter
 from app.platforms import google
 from app.platforms.google_images import read_size
+from app.upstream.names import unsupported
+from app.wire import openai_images
 
 LINES = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}  # the short side
 IN_KS = {"1k": "720p", "2k": "1080p"}
+HD = "1080p"
+NAMED = frozenset(
+    {"otherwise", "aspect_ratio", "resolution", "seconds", "hd", "tier", "frames", "shape"}
+)
 USUAL_RATIO, USUAL_RESOLUTION, USUAL_SECONDS = "16:9", "720p", 8
 
 
@@ -25,6 +31,8 @@ def wished(job: VideoJob, facts: ModelFacts) -> VideoJob:
     name asks for.
     """
     _require_one(job.extras)
+    if strange := sorted(job.sets.keys() - NAMED):
+        raise unsupported(strange[0])
     google.seed(job.extras)
     otherwise: Mapping[str, Any] = job.sets.get("otherwise", {})
     sides = _sides(job.size)
@@ -36,6 +44,7 @@ def wished(job: VideoJob, facts: ModelFacts) -> VideoJob:
     )
     resolution = (
         _of_name("resolution", job, facts.resolutions)
+        or _of_hd(job)
         or _of_body("resolution", _lines(job.resolution), facts.resolutions)
         or _resolution(sides, facts.resolutions)
         or otherwise.get("resolution", USUAL_RESOLUTION)
@@ -87,6 +96,13 @@ def _resolution(sides: tuple[int, int] | None, offered: tuple[str, ...]) -> str:
         return ""
     names = [name for name in LINES if name in (offered or LINES)]
     return next((name for name in names if LINES[name] >= min(sides)), names[-1])
+
+
+def _of_hd(job: VideoJob) -> str:
+    """Another platform's word for it, in its names and in requests that do not say it closer."""
+    if job.sets.get("hd") or (openai_images.flag(job.extras, "hd") and not job.resolution):
+        return HD
+    return ""
 
 
 def _lines(resolution: str) -> str:

@@ -8,7 +8,6 @@ own, and is called without the key. So no answer makes us call an address of its
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote, urljoin, urlsplit
@@ -18,7 +17,7 @@ from app.canonical.media import Progress
 from app.errors import BadReply, RequestRefused, UpstreamError, Verbatim
 from app.lift import Lifted
 from app.platforms import google
-from app.spool import PIECE
+from app.spool import Whole
 from app.upstream.media import Errand
 from app.upstream.transport import Answer
 from app.wire import gemini_generate
@@ -256,12 +255,7 @@ class _Kept:
     complete_by = "length"
 
     def __init__(self, found: Lifted) -> None:
-        self._pieces = self._read(found)
-
-    def _read(self, found: Lifted) -> Iterator[bytes]:
-        with open(found.path, "rb") as file:
-            while piece := file.read(PIECE):
-                yield piece
+        self._pieces = iter(Whole(found.path))
 
     def next(self, seconds: float) -> bytes | None:
         return next(self._pieces, b"")

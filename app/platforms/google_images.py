@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ import gevent
 from gevent.pool import Pool
 
 from app.canonical.media import File, ImageJob, Partial, Picture, Pictures
-from app.canonical.media_type import HEAD_BYTES, sides, sniff
+from app.canonical.media_type import HEAD_BYTES, sniff
 from app.canonical.model import ModelFacts
 from app.errors import (
     BadReply,
@@ -33,6 +33,7 @@ from app.errors import (
 )
 from app.lift import on_disk
 from app.platforms import google
+from app.platforms.drawn import format_of, size_of
 from app.spool import Base64, Spool, json_pieces
 from app.upstream.leash import Leash
 from app.upstream.media import Errand, ReadError
@@ -78,7 +79,7 @@ class GoogleImages:
     """`facts` tells what is known of a model, and `shape` which ratio a size stands for."""
 
     read_error: ReadError = staticmethod(gemini_generate.read_error)
-    streams = False
+    varies_with = ""
 
     def __init__(self, facts: Facts, shape: Shape = nearest) -> None:
         self._facts = facts
@@ -98,6 +99,13 @@ class GoogleImages:
             resolution=_resolution(job, facts, quality) or otherwise.get("resolution", ""),
             sets={"thinking": _level(level, facts)},
         )
+
+    def takes(self, job: ImageJob) -> Set[str]:
+        """Of formats the model takes the one it likes, and nothing is opaque but everything."""
+        facts = self._facts(job.model)
+        known = {"resolution", "background", "output_compression", "seed", "negative_prompt"}
+        has_choice = len(facts.efforts) > 1 or len(facts.resolutions) > 1
+        return known | {"quality"} if has_choice or job.quality == "medium" else known
 
     def _ratio(self, job: ImageJob, facts: ModelFacts) -> str:
         if (wanted := job.sets.get("aspect_ratio", "")) and wanted not in (facts.ratios or wanted):
@@ -128,12 +136,10 @@ class GoogleImages:
         return Pictures(
             pictures=pictures,
             usage=_sum([one.usage for one in drawn]),
-            size=_same([_size(picture.file) for picture in pictures]),
+            size=size_of(pictures),
             quality=job.quality if job.quality != "auto" else "",
             background="opaque",
-            output_format=_same(
-                [picture.file.media_type.removeprefix("image/") for picture in pictures]
-            ),
+            output_format=format_of(pictures),
         )
 
     def stream(self, errand: Errand, job: ImageJob) -> Iterator[Partial | Pictures]:
@@ -422,14 +428,3 @@ def _sum(counts: list[Mapping[str, Any]]) -> Json | None:
             else:
                 total[name] = total.get(name, 0) + value
     return total or None
-
-
-def _size(file: File) -> str:
-    with open(file.path, "rb") as opened:
-        found = sides(opened.read(1 << 20), file.media_type)
-    return f"{found[0]}x{found[1]}" if found else ""
-
-
-def _same(values: list[str]) -> str:
-    """What they all are; nothing where they differ."""
-    return values[0] if len(set(values)) == 1 else ""

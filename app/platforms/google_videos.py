@@ -4,7 +4,7 @@ own name which one began it. So jobs outlive a change of the settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from app.canonical.media import Progress, VideoJob
 from app.canonical.model import ModelFacts
@@ -27,6 +27,9 @@ class GoogleVideos:
     def fitted(self, job: VideoJob) -> VideoJob:
         require_kind(self._facts(job.model), "video")
         return self._for(job.model).fitted(job)
+
+    def takes(self, job: VideoJob) -> Set[str]:
+        return self._for(job.model).takes(job)
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
         return self._for(job.model).begin(errand, job)

@@ -5,7 +5,7 @@ link that is good for hours: so it is always asked for as base64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from app.canonical.events import Trouble
 from app.canonical.media import File, ImageJob, Partial, Picture, Pictures
 from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.platforms import grok_wire
+from app.platforms.drawn import format_of, size_of
 from app.platforms.openai_images import picture_file
 from app.secret import Secret
 from app.spool import Base64, Pieces
@@ -25,8 +26,10 @@ RATIOS = "1:1 3:4 4:3 9:16 16:9 2:3 3:2 9:19.5 19.5:9 9:20 20:9 1:2 2:1".split()
 OLD_HD = {"1792x1024": "16:9", "1024x1792": "9:16"}  # of these sizes nobody means two kilopixels
 LARGE_SIDE = 1536
 MOST_IMAGES = 3
+MADE, FOREIGN = "jpeg", "webp"  # what it makes, and what nobody takes for it
 MODERATED = ("imagine:content-moderated", "content-moderated")
 BLOCKED = "moderation_blocked"
+USUAL_QUALITY = ("medium",)
 
 
 def read_error(status: int, body: Any) -> Trouble:
@@ -39,6 +42,7 @@ def read_error(status: int, body: Any) -> Trouble:
 
 class GrokImages:
     read_error = staticmethod(read_error)
+    varies_with = ""
 
     def __init__(self, follow: Callable[[str, Secret], Send], catalogue: Catalogue) -> None:
         self._follow = follow
@@ -54,6 +58,10 @@ class GrokImages:
             raise _cannot("mask")
         if job.background == "transparent":
             raise _cannot("background")
+        if job.output_format == FOREIGN:
+            raise _cannot("output_format")
+        if job.output_compression not in (None, 100):
+            raise _cannot("output_compression")
         if len(job.images) > MOST_IMAGES:
             raise BadRequest("{field} has too many entries", param="image", field="image")
         ratio = job.aspect_ratio
@@ -73,13 +81,25 @@ class GrokImages:
             )
         large = job.size and max(map(int, job.size.split("x"))) > LARGE_SIDE
         resolution = job.resolution or ("2K" if large and job.size not in OLD_HD else "")
-        return replace(job, aspect_ratio=ratio or nearest(job.size, RATIOS), resolution=resolution)
+        ratio = ratio or nearest(job.size, RATIOS)
+        if len(job.images) == 1:
+            ratio = ""  # one picture keeps its own shape
+        return replace(job, aspect_ratio=ratio, size="", resolution=resolution)
+
+    def takes(self, job: ImageJob) -> Set[str]:
+        known = {"resolution", "user", "background", "output_compression"}
+        if job.output_format == MADE:
+            known.add("output_format")
+        if job.quality in (self._catalogue.facts(job.model).efforts or USUAL_QUALITY):
+            known.add("quality")
+        return known
 
     def make(self, errand: Errand, job: ImageJob) -> Pictures:
         path = "images/edits" if job.images else "images/generations"
         send = self._follow(f"{errand.base_url}/{path}", errand.credential.token)
-        told = errand.ask("POST", send.url, send.headers, _body(job, self._quality(job)))
-        return _pictures(told, errand)
+        quality = self._quality(job)
+        told = errand.ask("POST", send.url, send.headers, _body(job, quality))
+        return replace(_pictures(told, errand), quality=quality)
 
     def stream(self, errand: Errand, job: ImageJob) -> Iterator[Partial | Pictures]:
         """It shows nothing on the way."""
@@ -99,7 +119,7 @@ def _body(job: ImageJob, quality: str) -> Pieces:
         "n": job.count,
         "response_format": "b64_json",
     }
-    if job.aspect_ratio and len(job.images) != 1:  # one picture keeps its own shape
+    if job.aspect_ratio:
         fields["aspect_ratio"] = job.aspect_ratio
     if job.resolution:
         fields["resolution"] = job.resolution.lower()
@@ -137,8 +157,12 @@ def _pictures(told: Any, errand: Errand) -> Pictures:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BadReply("the platform sent an answer that makes no sense") from error
-    kind = made[0].file.media_type.partition("/")[2] if made else ""
-    return Pictures(pictures=made, output_format=kind)
+    return Pictures(
+        pictures=made,
+        size=size_of(made),
+        background="opaque" if made else "",  # xAI knows no other
+        output_format=format_of(made),
+    )
 
 
 def nearest(size: str, ratios: list[str] | tuple[str, ...]) -> str:

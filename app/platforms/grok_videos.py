@@ -4,7 +4,7 @@ hours. The link leads to a host of xAI's own and needs no key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +17,10 @@ from app.platforms.grok_images import BLOCKED, as_number, data_url, nearest, rea
 from app.secret import Secret
 from app.spool import Base64, Pieces
 from app.upstream.media import Errand
+from app.upstream.names import unsupported
 from app.upstream.platform import Catalogue, Send
 from app.upstream.transport import Answer
+from app.wire.openai_images import flag
 
 RATIOS = "16:9 9:16 1:1 4:3 3:4 3:2 2:3".split()
 RESOLUTIONS = ("480p", "720p", "1080p")
@@ -26,7 +28,8 @@ MOST_SECONDS = 15
 MOST_REFERENCES = 7
 SECONDS_WITH_REFERENCES = 10
 ADDED_SECONDS = (2, 10)
-USUAL_SECONDS = 8
+USUAL_SECONDS, USUAL_RATIO = 8, "16:9"
+NAMED = frozenset({"seconds", "aspect_ratio", "resolution", "hd"})  # what a name may ask for
 SIDES = ((540, "480p"), (900, "720p"))  # the short side, up to which it is enough
 HEIGHTS = {"480p": 480, "720p": 720, "1080p": 1080}
 HOST = ".x.ai"  # where films are fetched from, besides the platform's own address
@@ -46,8 +49,13 @@ class GrokVideos:
             raise WrongModel(
                 "the model {model} does not make films", param="model", model=job.model
             )
+        if strange := sorted(job.sets.keys() - NAMED):
+            raise unsupported(strange[0])
+        if job.shape != "create":
+            job = _of_film(job)
         if job.shape == "extend" and job.references:
-            return replace(job, seconds=_within(job.seconds or 6, *ADDED_SECONDS))
+            seconds = _within(job.seconds or 6, *ADDED_SECONDS)
+            return replace(job, seconds=seconds, size="", aspect_ratio="", resolution="")
         if job.shape != "create":
             if not job.references:
                 raise BadRequest(
@@ -79,8 +87,13 @@ class GrokVideos:
             seconds=seconds,
             aspect_ratio=ratio,
             resolution=resolution,
-            size=job.size or _size(ratio, resolution),
+            size=_size(ratio or USUAL_RATIO, resolution) if ratio or not job.references else "",
         )
+
+    def takes(self, job: VideoJob) -> Set[str]:
+        if job.shape != "create":
+            return frozenset()
+        return frozenset(("hd", "resolution", "generate_audio"))
 
     def begin(self, errand: Errand, job: VideoJob) -> str:
         url = f"{errand.base_url}/videos/{PATHS[job.shape]}"
@@ -124,6 +137,8 @@ class GrokVideos:
     def _resolution(self, job: VideoJob, many: bool) -> str:
         """What was asked for, as far as the model goes."""
         full = "1080p" in self._catalogue.facts(job.model).resolutions and not many
+        if job.sets.get("hd") or (flag(job.extras, "hd") and not job.resolution):
+            return "1080p" if full else "720p"
         asked = {"1k": "720p", "2k": "1080p", "360p": "480p"}.get(job.resolution, job.resolution)
         if asked and (asked not in RESOLUTIONS or (asked == "1080p" and not full)):
             allowed = RESOLUTIONS if full else RESOLUTIONS[:2]
@@ -140,6 +155,17 @@ class GrokVideos:
         return fits if full or fits != "1080p" else "720p"
 
 
+def _of_film(job: VideoJob) -> VideoJob:
+    """The job with its film alone: there is no room for pictures beside it."""
+    if any(one.media_type.startswith("image/") for one in job.references):
+        raise BadRequest(
+            "the platform cannot do what {field} asks for",
+            param="input_reference",
+            field="input_reference",
+        )
+    return replace(job, references=job.references[:1])
+
+
 def _body(job: VideoJob) -> Pieces:
     fields: dict[str, Any] = {"model": job.model, "prompt": job.prompt}
     if job.shape in ("create", "extend"):
@@ -148,8 +174,8 @@ def _body(job: VideoJob) -> Pieces:
         fields["aspect_ratio"] = job.aspect_ratio
     if job.resolution:
         fields["resolution"] = job.resolution
-    if isinstance(job.extras.get("generate_audio"), bool):
-        fields["generate_audio"] = job.extras["generate_audio"]
+    if job.shape == "create" and "generate_audio" in job.extras:
+        fields["generate_audio"] = flag(job.extras, "generate_audio")
     head = orjson.dumps(fields)[:-1]
     if not job.references:
         return Pieces(head + b"}")
@@ -203,8 +229,6 @@ def _within(seconds: int, least: int, most: int) -> int:
 
 def _size(ratio: str, resolution: str) -> str:
     """What comes of a shape and a resolution, in pixels."""
-    if not ratio:
-        return ""
     short, shape = HEIGHTS[resolution or "480p"], as_number(ratio)
     wide, high = (short * shape, short) if shape >= 1 else (short, short / shape)
     return f"{round(wide / 2) * 2}x{round(high / 2) * 2}"

@@ -2,6 +2,9 @@
 
 Sizes: the second generation takes any whose sides are multiples of 16, within a ratio of three to
 one; older ones take three. Everything else is OpenAI's to judge: whoever calls speaks its language.
+
+Variations are passed on for servers that have them. OpenAI's own went with the only model that made
+them, and it says so to whoever asks.
 """
 
 from __future__ import annotations
@@ -9,8 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +21,11 @@ import orjson
 from app.canonical.media import File, ImageJob, Partial, Picture, Pictures
 from app.canonical.media_type import HEAD_BYTES, sniff
 from app.errors import BadReply, BadRequest, BrokenTransfer, WrongModel
-from app.lift import Lifted
+from app.lift import MOST_LEFT, Lifted, Lifter
 from app.secret import Secret
-from app.spool import Pieces, Spool, Whole
+from app.spool import Pieces, Spool
 from app.upstream.media import Errand
+from app.upstream.multipart import form
 from app.upstream.platform import Catalogue, Send
 from app.upstream.refusals import from_stream
 from app.upstream.transport import Answer
@@ -33,15 +36,19 @@ CLASSIC = ("1024x1024", "1536x1024", "1024x1536")
 PIXELS = {"1K": 1024 * 1024, "2K": 2048 * 2048, "4K": 3840 * 2160}
 LONGEST_SIDE = 3840
 MOST_IMAGES = 16
-FRAME_BYTES = 64 << 20  # of an event: it holds a picture
+FIELDS = ("size", "quality", "background", "output_format", "output_compression")
 EXTRAS = ("moderation", "user")
 EDIT_EXTRAS = (*EXTRAS, "input_fidelity")
+VARIATION_EXTRAS = ("user",)
 
 
 class OpenAIImages:
-    """`follow` signs; `shapes` keeps to the three classic sizes, by shape."""
+    """`follow` signs; with `shapes` a size says which of the three classic ones is meant, by shape
+    (C-180).
+    """
 
     read_error = staticmethod(openai_chat.read_error)
+    varies_with = "dall-e-2"
 
     def __init__(
         self, follow: Callable[[str, Secret], Send], catalogue: Catalogue, *, shapes: bool = False
@@ -56,6 +63,8 @@ class OpenAIImages:
             raise WrongModel(
                 "the model {model} does not make pictures", param="model", model=job.model
             )
+        if job.varies:
+            return job
         if len(job.images) > MOST_IMAGES:
             raise BadRequest("{field} has too many entries", param="image", field="image")
         if job.background == "transparent" and job.output_format == "jpeg":
@@ -65,8 +74,17 @@ class OpenAIImages:
                 field="output_format",
                 allowed="png, webp",
             )
-        free = facts.free_sizes and not self._shapes
-        return replace(job, size=_size(job, free=free))
+        size = _size(job, free=self._is_free(job.model), shapes=self._shapes)
+        return replace(job, size=size, aspect_ratio="", resolution="")
+
+    def takes(self, job: ImageJob) -> Set[str]:
+        if job.varies:
+            return {"size", *VARIATION_EXTRAS}
+        known = {*FIELDS, *(EDIT_EXTRAS if job.images else EXTRAS), "partial_images"}
+        return known | {"resolution"} if self._is_free(job.model) else known
+
+    def _is_free(self, model: str) -> bool:
+        return self._catalogue.facts(model).free_sizes
 
     def make(self, errand: Errand, job: ImageJob) -> Pictures:
         body, kind = _body(job, errand.spool, stream=False)
@@ -84,50 +102,37 @@ class OpenAIImages:
 
 
 def _url(errand: Errand, job: ImageJob) -> str:
-    return f"{errand.base_url}/images/{'edits' if job.images else 'generations'}"
+    kind = "variations" if job.varies else "edits" if job.images else "generations"
+    return f"{errand.base_url}/images/{kind}"
 
 
 def _body(job: ImageJob, spool: Spool, *, stream: bool) -> tuple[bytes | Pieces, str]:
     """The body, and what kind it is: a form where there are files to send."""
+    if job.varies:
+        return form(_variation(job), [("image", image) for image in job.images])
     fields: dict[str, Any] = {"model": job.model, "prompt": job.prompt}
     if job.count > 1:
         fields["n"] = job.count
-    for name in ("size", "quality", "background", "output_format"):
-        if value := getattr(job, name):
+    for name in FIELDS:
+        if (value := getattr(job, name)) not in ("", None):
             fields[name] = value
-    if job.output_compression is not None:
-        fields["output_compression"] = job.output_compression
     known = EDIT_EXTRAS if job.images else EXTRAS  # whatever else there is, is refused there
     fields |= {name: job.extras[name] for name in known if name in job.extras}
     if stream:
         fields |= {"stream": True, "partial_images": job.partial_images}
     if not job.images:
         return orjson.dumps(fields), "application/json"
-    return _form(fields, job)
-
-
-def _form(fields: Mapping[str, Any], job: ImageJob) -> tuple[Pieces, str]:
-    boundary = secrets.token_hex(16)
-    parts: list[bytes | Whole] = []
-    for name, value in fields.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        parts.append(_head(boundary, f'name="{name}"') + text.encode() + b"\r\n")
     many = "image[]" if len(job.images) > 1 else "image"
     files = [(many, image) for image in job.images] + ([("mask", job.mask)] if job.mask else [])
-    for place, (name, file) in enumerate(files):
-        ending = file.media_type.partition("/")[2]
-        parts += [
-            _head(boundary, f'name="{name}"; filename="{place}.{ending}"', file.media_type),
-            Whole(file.path),
-            b"\r\n",
-        ]
-    parts.append(f"--{boundary}--\r\n".encode())
-    return Pieces(*parts), f"multipart/form-data; boundary={boundary}"
+    return form(fields, files)
 
 
-def _head(boundary: str, about: str, media_type: str = "") -> bytes:
-    kind = f"Content-Type: {media_type}\r\n" if media_type else ""
-    return f"--{boundary}\r\nContent-Disposition: form-data; {about}\r\n{kind}\r\n".encode()
+def _variation(job: ImageJob) -> dict[str, Any]:
+    """It would come as a link that is good for an hour, if nobody said otherwise."""
+    fields: dict[str, Any] = {"model": job.model, "response_format": "b64_json", "n": job.count}
+    if job.size:
+        fields["size"] = job.size
+    return fields | {name: job.extras[name] for name in VARIATION_EXTRAS if name in job.extras}
 
 
 def _pictures(told: Any, spool: Spool) -> Pictures:
@@ -168,12 +173,12 @@ def picture_file(held: Any, spool: Spool) -> File:
 
 
 def _told(answer: Answer, errand: Errand) -> Iterator[Partial | Pictures]:
-    frames = Frames(FRAME_BYTES)
+    lifter, frames = Lifter(errand.spool), Frames(MOST_LEFT)
     made: list[Picture] = []
     last: Mapping[str, Any] = {}
     while data := _next(answer, errand.seconds):
-        for name, raw in frames.feed(data):
-            event = _event(raw)
+        for name, raw in frames.feed(lifter.feed(data)):
+            event = lifter.put_back(_event(raw))
             kind = str(event.get("type") or name.decode("ascii", "replace"))
             if kind.endswith(".partial_image"):
                 place = event.get("partial_image_index")
@@ -206,13 +211,17 @@ def _event(raw: bytes) -> dict[str, Any]:
     return event
 
 
-def _size(job: ImageJob, *, free: bool) -> str:
-    """The size that is meant, as the model takes it."""
-    ratio = _ratio(job.aspect_ratio or job.size.replace("x", ":"))
-    if not job.aspect_ratio and not job.resolution and (free or job.size in CLASSIC):
-        return job.size
+def _size(job: ImageJob, *, free: bool, shapes: bool) -> str:
+    """The size that is meant, as the model takes it. What the name says of the shape goes before the
+    field of that name (C-146), and that before the size.
+    """
+    size = _classic(_ratio(job.size.replace("x", ":"))) if shapes and job.size else job.size
+    shape = str(job.sets.get("aspect_ratio", "")) or job.aspect_ratio
+    ratio = _ratio(shape or size.replace("x", ":"))
+    if not shape and not job.resolution and (free or size in CLASSIC):
+        return size
     if not ratio and not job.resolution:
-        return job.size
+        return size
     if not free:
         return _classic(ratio) if ratio else ""
     if ratio and not 1 / 3 <= ratio <= 3:

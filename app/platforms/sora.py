@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.platforms.openai_images import OpenAIImages
+from app.platforms.sora_characters import SoraCharacters
 from app.platforms.sora_videos import SoraVideos
 from app.secret import Secret
 from app.upstream.platform import Catalogue, Chat, Framing, Memory, Option, Platform, Send
@@ -30,10 +31,15 @@ def _address(base_url: str, token: Secret, model: str, framing: Framing) -> Send
 
 
 def _equipped(platform: Platform, options: Mapping[str, Any], memory: Memory | None) -> Platform:
-    return replace(platform, engine=options["ENGINE"])
+    """Where another's engine makes the films, no server may have films of a name we have not heard of."""
+    if not (engine := options["ENGINE"]):
+        return platform
+    closed = {"closed": ["sora*"]}
+    return replace(platform, engine=engine, catalogue=platform.catalogue.changed(closed))
 
 
 CATALOGUE = Catalogue.load(Path(__file__).with_suffix(".json"))
+VIDEOS = SoraVideos(_follow, CATALOGUE, retired=BASE_URL)
 
 PLATFORM = Platform(
     name="sora",
@@ -43,7 +49,9 @@ PLATFORM = Platform(
     owner="openai",
     chat=Chat(dialect=openai_chat, address=_address, follow=_follow, probe="/models"),
     images=OpenAIImages(_follow, CATALOGUE, shapes=True),
-    videos=SoraVideos(_follow, CATALOGUE, retired=BASE_URL),
+    videos=VIDEOS,
+    stills=VIDEOS,
+    characters=SoraCharacters(_follow, retired=BASE_URL),
     catalogue=CATALOGUE,
     options=(
         Option("ENGINE", "", "platform whose films stand in for these, such as `flow` or `grok`"),

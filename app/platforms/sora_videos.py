@@ -7,8 +7,8 @@ have synonyms, progress may be a share or a text, and the film may be at a link 
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,13 +16,16 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from app.canonical.media import Progress, State, VideoJob
-from app.errors import BadReply, BadRequest, RequestRefused, UnsupportedParameter, WrongModel
+from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.secret import Secret
-from app.spool import Pieces, Whole
+from app.spool import Pieces
 from app.upstream.media import Errand
+from app.upstream.multipart import form
+from app.upstream.names import unsupported
 from app.upstream.platform import Catalogue, Send
 from app.upstream.transport import Answer
 from app.wire import openai_chat
+from app.wire.openai_images import flag
 
 STATES: dict[State, frozenset[str]] = {
     "queued": frozenset(
@@ -35,10 +38,13 @@ STATES: dict[State, frozenset[str]] = {
 }
 LANDSCAPE, PORTRAIT = "1280x720", "720x1280"
 LARGE = {LANDSCAPE: "1792x1024", PORTRAIT: "1024x1792"}
+RESOLUTIONS = ("720p", "1080p", "1k", "2k")
+RATIOS = ("16:9", "9:16", "7:4", "4:7")  # of these four sizes
 SECONDS = (4, 8, 12)
 ADDED_SECONDS = (4, 8, 12, 16, 20)
 USUAL_SECONDS = 4
 PRO = "-pro"
+SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}", re.ASCII)
 ANSWER_BYTES = 1 << 20
 
 
@@ -46,6 +52,7 @@ class SoraVideos:
     """`retired` is the address whose own models are gone: they are not asked for there."""
 
     read_error = staticmethod(openai_chat.read_error)
+    variants = ("thumbnail", "spritesheet")
 
     def __init__(
         self, follow: Callable[[str, Secret], Send], catalogue: Catalogue, retired: str
@@ -61,57 +68,34 @@ class SoraVideos:
             raise WrongModel(
                 "the model {model} does not make films", param="model", model=job.model
             )
-        if len(job.references) > 1:
-            raise BadRequest(
-                "{field} must be up to {most} pictures",
-                param="input_reference",
-                field="input_reference",
-                most=1,
-            )
         job = _by_name(job)
+        _require_possible(job)
         if job.shape in ("remix", "edit"):
-            return replace(job, seconds=0, size="")
+            return replace(job, seconds=0, size="", aspect_ratio="", resolution="")
         seconds = job.seconds or USUAL_SECONDS
-        allowed = ADDED_SECONDS if job.shape == "extend" else SECONDS
-        if known and "seconds" in job.sets and seconds not in allowed:
-            raise UnsupportedParameter(
-                "the platform's documented API has nothing that the model parameter {name} could mean",
-                param="model",
-                name=f"{seconds}s",
-            )
-        if known and seconds not in allowed:
-            raise BadRequest(
-                "{field} must be one of {allowed}",
-                param="seconds",
-                field="seconds",
-                allowed=", ".join(map(str, allowed)),
-            )
-        size = _shape(job)
-        large = job.extras.get("hd") in (True, "true", "1") or job.resolution in ("1080p", "2k")
-        if size and (large or job.sets.get("hd")):
-            size = LARGE[size]
-        if not known and job.size:
-            size = job.size  # another vendor's model, with sizes of its own
+        if known:
+            _require_known(job, seconds)
+        # Another vendor's model has sizes of its own.
+        size = job.size if job.size and not known else _size(job)
         model = job.model
         if job.sets.get("pro") and PRO not in model:
             model += PRO
         if known and size in LARGE.values() and not model.partition(PRO)[1]:
+            field = _large(job) or "size"
             raise BadRequest(
                 "{field}: this size is for the model {model} alone",
-                param="size",
-                field="size",
+                param=field,
+                field=field,
                 model=model + PRO,
             )
         return replace(job, model=model, seconds=seconds, size=size, resolution="", aspect_ratio="")
 
+    def takes(self, job: VideoJob) -> Set[str]:
+        """Every film has sound. What is made of another takes nothing but words."""
+        return frozenset(("hd", "resolution", "generate_audio") if job.shape == "create" else ())
+
     def begin(self, errand: Errand, job: VideoJob) -> str:
-        if errand.base_url == self._retired:
-            raise RequestRefused(
-                "the vendor has retired its films: choose another engine for them, or another server",
-                status=410,
-                code="model_not_found",
-                param="model",
-            )
+        require_living(errand, self._retired)
         url, fields = _create(errand.base_url, job)
         send = self._follow(url, errand.credential.token)
         body, kind = _body(fields, job)
@@ -156,13 +140,76 @@ class SoraVideos:
         send = self._follow(result, errand.credential.token)
         return errand.open("GET", send.url, send.headers)
 
+    def still(self, errand: Errand, name: str, variant: str) -> Answer:
+        """Servers that know no variants send the film itself."""
+        url = f"{errand.base_url}/videos/{quote(name, safe='')}/content?variant={variant}"
+        send = self._follow(url, errand.credential.token)
+        return errand.open("GET", send.url, send.headers)
+
     def cancel(self, errand: Errand, name: str) -> None:
         """The protocol deletes what has ended; what runs cannot be stopped."""
 
 
+def require_living(errand: Errand, retired: str) -> None:
+    """Raises where the errand would go to the address whose films are gone."""
+    if errand.base_url == retired:
+        raise RequestRefused(
+            "the vendor has retired its films: choose another engine for them, or another server",
+            status=410,
+            code="model_not_found",
+            param="model",
+        )
+
+
+def _require_possible(job: VideoJob) -> None:
+    if len(job.references) > 1:
+        raise BadRequest(
+            "{field} must be up to {most} pictures",
+            param="input_reference",
+            field="input_reference",
+            most=1,
+        )
+    if "generate_audio" in job.extras and not flag(job.extras, "generate_audio"):
+        raise BadRequest(
+            "the platform cannot do what {field} asks for",
+            param="generate_audio",
+            field="generate_audio",
+        )
+
+
+def _require_known(job: VideoJob, seconds: int) -> None:
+    """Raises where the vendor's own models make no such film; others may have lengths and shapes of
+    their own.
+    """
+    allowed = ADDED_SECONDS if job.shape == "extend" else SECONDS
+    if "seconds" in job.sets and seconds not in allowed:
+        raise unsupported(f"{seconds}s")
+    if seconds not in allowed:
+        raise _not_among("seconds", map(str, allowed))
+    if job.aspect_ratio and _by_ratio(job.aspect_ratio) and job.aspect_ratio not in RATIOS:
+        raise _not_among("aspect_ratio", RATIOS)
+
+
+def _not_among(field: str, allowed: Iterable[str]) -> BadRequest:
+    return BadRequest(
+        "{field} must be one of {allowed}", param=field, field=field, allowed=", ".join(allowed)
+    )
+
+
 def _by_name(job: VideoJob) -> VideoJob:
-    """A film that the server has made need not be sent: its name will do."""
-    return replace(job, references=()) if job.shape != "create" and job.source else job
+    """A film that the server has made need not be sent: its name will do. Nothing is there for pictures
+    that are to go into it.
+    """
+    if job.shape == "create":
+        return job
+    films = tuple(one for one in job.references if one.media_type.startswith("video/"))
+    if films != job.references:
+        raise BadRequest(
+            "the platform cannot do what {field} asks for",
+            param="input_reference",
+            field="input_reference",
+        )
+    return replace(job, references=() if job.source else films)
 
 
 def _is_own(link: str, base_url: str) -> bool:
@@ -189,21 +236,33 @@ def _create(base_url: str, job: VideoJob) -> tuple[str, dict[str, Any]]:
 def _body(fields: Mapping[str, Any], job: VideoJob) -> tuple[bytes | Pieces, str]:
     if not job.references:
         return orjson.dumps(fields), "application/json"
-    boundary, file = secrets.token_hex(16), job.references[0]
     field = "input_reference" if job.shape == "create" else "video"
-    parts: list[bytes | Whole] = []
-    for name, value in fields.items():
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
-        parts.append(f"{head}{value}\r\n".encode())
-    ending = file.media_type.partition("/")[2]
-    parts += [
-        f"--{boundary}\r\nContent-Disposition: form-data; "
-        f'name="{field}"; filename="reference.{ending}"\r\n'
-        f"Content-Type: {file.media_type}\r\n\r\n".encode(),
-        Whole(file.path),
-        f"\r\n--{boundary}--\r\n".encode(),
-    ]
-    return Pieces(*parts), f"multipart/form-data; boundary={boundary}"
+    return form(fields, [(field, job.references[0])])
+
+
+def _size(job: VideoJob) -> str:
+    """The one of the four that is meant; empty where nobody says."""
+    if job.resolution and job.resolution not in RESOLUTIONS:
+        raise BadRequest(
+            "{field} must be one of {allowed}",
+            param="resolution",
+            field="resolution",
+            allowed=", ".join(RESOLUTIONS),
+        )
+    size = _shape(job)
+    if not _large(job):
+        return size
+    size = size or PORTRAIT  # which is the vendor's own choice
+    return LARGE.get(size, size)
+
+
+def _large(job: VideoJob) -> str:
+    """What asks for one of the larger two, if anything does."""
+    if job.sets.get("hd"):
+        return "model"
+    if flag(job.extras, "hd"):
+        return "hd"
+    return "resolution" if job.resolution in ("1080p", "2k") else ""
 
 
 def _shape(job: VideoJob) -> str:
@@ -238,12 +297,13 @@ def _progress(told: Mapping[str, Any], name: str) -> Progress:
             message=str(error.get("message") or ""),
         )
     if state == "done":
-        seconds = str(told.get("seconds") or "")
+        seconds, size = str(told.get("seconds") or ""), told.get("size")
         return Progress(
             state="done",
             percent=100,
             result=_result(told) or name,
             seconds=int(seconds) if seconds.isdecimal() else 0,
+            size=size if isinstance(size, str) and SIZE.fullmatch(size) else "",
         )
     # A word nobody knows says nothing: it goes on as it did.
     return Progress(state=state or "running", percent=percent)

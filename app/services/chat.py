@@ -23,7 +23,6 @@ from app.errors import (
     CallerGone,
     EmptyReply,
     GatewayError,
-    Lossy,
     RequestRefused,
     TimedOut,
     UpstreamError,
@@ -35,6 +34,7 @@ from app.ledger.ledger import Entry, Ledger, Purchase
 from app.media.inbound import Fetcher
 from app.services.call import ChatCall
 from app.services.flows import Flow
+from app.services.losses import note
 from app.services.meter import estimated
 from app.services.roads import Road, choose
 from app.services.sources import Lent, Source, Sources
@@ -136,14 +136,7 @@ class ChatRelay:
     def _road(self, platform: Platform, call: ChatCall) -> Road:
         road = choose(platform, call, self._fetcher.basket)
         call.record["road"] = road.name
-        if road.dropped:
-            call.record["dropped"] = road.dropped
-            if call.strict:
-                raise Lossy(
-                    "the platform has no room for {fields}: leave that out, or call without strict",
-                    param=road.dropped[0],
-                    fields=", ".join(road.dropped),
-                )
+        note(call.record, road.dropped, strict=call.strict)
         return road
 
     def open(self, exchange: Exchange, credential: Credential) -> Answering:

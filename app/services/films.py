@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.canonical.media import Progress
+from app.canonical.media import File, Progress
 from app.credential import Credential
 from app.errors import CallerGone, GatewayError, UpstreamError
-from app.media.fetched import judged
+from app.media.fetched import judged, measured
 from app.media.job import read_video_job
+from app.media.task import size_of
 from app.services.hand import CREDENTIAL_GONE, Hand, Taken
 from app.services.workbench import KEEP_SECONDS, Asking, Workbench, shown
+from app.storage.media import Kept
 from app.upstream.leash import Leash
-from app.upstream.media import VideoEngine
+from app.upstream.media import Errand, VideoEngine
+from app.upstream.platform import Platform
+from app.upstream.transport import Answer
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +32,9 @@ FAILED = "the platform could not make it"
 class Films:
     """Goes one step on with a task that is a film."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: Workbench, platforms: Mapping[str, Platform]) -> None:
         self._bench = bench
+        self._platforms = platforms
 
     def step(self, hand: Hand, engine: VideoEngine) -> None:
         if hand.task.state == "queued":
@@ -128,7 +134,7 @@ class Films:
     def _made(
         self, hand: Hand, engine: VideoEngine, credential: Credential, seen: Progress
     ) -> None:
-        result: dict[str, Any] = {"fetch": seen.result, "seconds": seen.seconds}
+        result = {"fetch": seen.result, "seconds": seen.seconds, "size": seen.size}
         if seen.usage is not None:
             result["usage"] = dict(seen.usage)
         deadline = max(hand.task.deadline, self._bench.clock.now() + KEEP_SECONDS)
@@ -158,21 +164,75 @@ class Films:
                     errand.save(answer, path)
                 finally:
                     answer.close()
-                kept = bench.keep(hand, judged(path, "video", answer.headers))
+                film = judged(path, "video", answer.headers)
+                size = size_of(hand.task) or measured(path)
+                kept = bench.keep(hand, film)
         except CallerGone:
             return self._stopped(hand, engine)
         except GatewayError as error:
             return bench.keep_again(hand, error)
+        self._complete(hand, engine, credential, kept, size)
+
+    def _complete(
+        self, hand: Hand, engine: VideoEngine, credential: Credential, kept: Kept, size: str
+    ) -> None:
+        """The film is here: now what goes with it, and the end."""
+        bench = self._bench
         made = {name: value for name, value in hand.task.result.items() if name != "fetch"}
+        try:
+            stills = self._stills(hand, engine, credential)
+        except CallerGone:
+            bench.drop(kept)
+            return self._stopped(hand, engine)
+        if stills:
+            made["stills"] = {variant: shown(one) for variant, one in stills.items()}
         try:
             hand.end(
                 "completed",
-                result={**made, "media": [shown(kept)]},
+                result={**made, "size": size, "media": [shown(kept)]},
                 expires_at=kept.expires_at,
                 progress=100,
                 code="",
                 message="",
             )
         except Taken:
-            bench.drop(kept)
+            for one in (kept, *stills.values()):
+                bench.drop(one)
             raise
+
+    def _stills(self, hand: Hand, engine: VideoEngine, credential: Credential) -> dict[str, Kept]:
+        """The pictures of it that the platform has, by variant. They are fetched now because platforms
+        keep them for an hour; a film does not fail for the sake of its pictures.
+        """
+        bench, found = self._bench, dict[str, Kept]()
+        source = self._platforms[hand.task.engine].stills
+        if source is None:
+            return found
+        seconds = bench.patience.look
+        for variant in source.variants:
+            try:
+                with bench.errand(hand, credential, engine.read_error, seconds) as errand:
+                    answer = source.still(errand, hand.task.upstream, variant)
+                    if (file := still_of(answer, errand)) is not None:
+                        found[variant] = bench.keep(hand, file)
+            except CallerGone:
+                for one in found.values():
+                    bench.drop(one)
+                raise
+            except GatewayError as error:
+                log.warning(
+                    "a picture of a film is not to be had", extra=hand.about(why=str(error))
+                )
+        return found
+
+
+def still_of(answer: Answer, errand: Errand) -> File | None:
+    """The picture that came; None where something else did, of which no more is read."""
+    try:
+        if not answer.headers.get("content-type", "").startswith("image/"):
+            return None
+        path = errand.spool.new()
+        errand.save(answer, path)
+    finally:
+        answer.close()
+    return judged(path, "image", answer.headers)

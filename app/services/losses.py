@@ -3,18 +3,23 @@
 Found out by reading back what was written: whatever is missing there, or is another value, was lost
 or approximated on the way. So no writer has to keep a list, and none can forget an entry. Fields are
 told by the names the caller gave them.
+
+What makes pictures and films has no dialect to be read back. Its engine says which wishes it `takes`,
+and every other that a caller has is lost: one that an engine forgets is told too often, and never kept
+quiet. Shapes and lengths are told from what they have become.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence, Set
 from typing import Any
 
+from app.canonical.media import ImageJob, VideoJob
 from app.canonical.parts import Opaque, Part, Text, ToolCall, ToolResult
 from app.canonical.request import ChatRequest, Tool
-from app.errors import BadRequest
+from app.errors import BadRequest, Lossy
 from app.wire.dialect import Dialect
 
 MOST = 50  # names that are told
@@ -33,6 +38,8 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     "service_tier": ("service_tier", "serviceTier"),
     "cache_key": ("prompt_cache_key",),
     "verbosity": ("verbosity", "text"),
+    "seconds": ("seconds", "duration"),
+    "aspect_ratio": ("aspect_ratio", "orientation"),
 }
 _UNREAD = ("logprobs", "top_logprobs", "responseLogprobs")  # for which our form has no room
 _SAMPLING = (
@@ -46,6 +53,16 @@ _SAMPLING = (
 )
 _PLAIN = ("user", "cache_key", "service_tier", "verbosity")
 _CARRIED = ("name", "description", "type")  # of a mark, that are part of our form as well
+# What a job is made of, and what is said of the call: no wishes for how it should look.
+_MATERIAL = frozenset(
+    """prompt image images mask video input_reference input_references reference_images
+    messages input contents model stream stream_options async response_format webhook_url metadata
+    n candidateCount responseModalities session_id prompt_cache_key""".split()
+)
+_SHAPE = frozenset({"size", "aspect_ratio", "resolution", "orientation", "seconds", "duration"})
+_NOTHING: tuple[Any, ...] = (None, False, "", "auto", "false", [], {}, {"type": "text"})
+_NEAR = 0.02  # of a shape: how far two may be apart that are the same
+_EARLIER = "messages (earlier)"
 _OURS = ("extra_body", "google")  # Google's words in another dialect, which its writer looks for
 
 
@@ -73,6 +90,41 @@ def left_out(body: Mapping[str, Any], written: Mapping[str, Any]) -> tuple[str, 
     """The same where nothing was translated: fields taken out because the model refuses them."""
     gone = (name for name, value in body.items() if value is not None and name not in written)
     return _told({name for name in gone if name not in _SPELLINGS["max_output"]})
+
+
+def neglected(
+    fields: Mapping[str, Any],
+    asked: ImageJob | VideoJob,
+    fitted: ImageJob | VideoJob,
+    takes: Set[str],
+    *,
+    earlier: bool = False,
+) -> tuple[str, ...]:
+    """The `fields` that count for nothing in the job that was read from them as `asked` and is made as
+    `fitted`, by an engine that `takes` these. `earlier` says that more was said than the last words.
+    """
+    config = fields.get("generationConfig")
+    given = {**fields, **(config if isinstance(config, Mapping) else {})}
+    apart = {*_MATERIAL, *_SHAPE, *_SPELLINGS["max_output"], "generationConfig"}
+    found = {
+        name for name, value in given.items() if name not in apart and not _is_nothing(name, value)
+    } - takes
+    shaped = {_spelt(name, given) for name in _reshaped(asked, fitted, takes)}
+    found |= shaped & given.keys()  # the model's name may ask for a shape as well
+    return _told(found | ({_EARLIER} if earlier else set()))
+
+
+def note(record: MutableMapping[str, Any], dropped: Sequence[str], *, strict: bool) -> None:
+    """Tells the answer and the access log what is lost; those who are `strict` are refused."""
+    if not dropped:
+        return
+    record["dropped"] = dropped
+    if strict:
+        raise Lossy(
+            "the platform has no room for {fields}: leave that out, or call without strict",
+            param=dropped[0],
+            fields=", ".join(dropped),
+        )
 
 
 def _told(names: Set[str]) -> tuple[str, ...]:
@@ -180,3 +232,36 @@ def _extras(
             yield from value
         elif name != "stream_options":
             yield name
+
+
+def _is_nothing(name: str, value: Any) -> bool:
+    """Whether a field says no more than its absence would. Responses know another `background`."""
+    if isinstance(value, str):
+        value = value.strip().lower()
+    return value in _NOTHING or (name == "background" and isinstance(value, bool))
+
+
+def _reshaped(
+    asked: ImageJob | VideoJob, fitted: ImageJob | VideoJob, takes: Set[str]
+) -> Iterator[str]:
+    if asked.resolution and "resolution" not in takes:
+        yield "resolution"
+    for name in ("aspect_ratio", "size"):
+        wanted, found = getattr(asked, name), fitted.aspect_ratio or fitted.size
+        if wanted and not (found and _is_like(wanted, found)):
+            yield name
+        elif wanted and isinstance(fitted, VideoJob) and name == "size" and wanted != fitted.size:
+            yield name
+    if isinstance(asked, VideoJob) and isinstance(fitted, VideoJob):
+        if asked.seconds and asked.seconds != fitted.seconds:
+            yield "seconds"
+
+
+def _is_like(one: str, other: str) -> bool:
+    """Whether two shapes are the same, as sides or as ratios."""
+    return abs(_ratio(one) / _ratio(other) - 1) <= _NEAR
+
+
+def _ratio(shape: str) -> float:
+    wide, _, high = shape.replace("x", ":").partition(":")
+    return float(wide) / float(high)

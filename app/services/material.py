@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from app.canonical.media import File
-from app.canonical.media_type import HEAD_BYTES, MEASURED, pixels, sniff
+from app.canonical.media_type import HEAD_BYTES, LONGEST_HEAD, MEASURED, pixels, sniff
 from app.errors import BadAttachment, BadRequest
 from app.lift import Lifted
 from app.media.inbound import MOST_PIXELS, Basket
 from app.spool import Spool
 
 PICTURES = frozenset({"image/*"})
-PICTURES_AND_FILMS = frozenset({"image/*", "video/*"})
-LONGEST_HEAD = 1 << 20  # bytes; a JPEG may keep its size behind as much metadata
+FILMS = frozenset({"video/*"})
+PICTURES_AND_FILMS = PICTURES | FILMS
 _LINKS = ("http://", "https://")
 _KEYS = ("image_url", "url", "image", "b64_json", "data")  # what callers call it inside an object
 
@@ -72,11 +72,10 @@ class Material:
         if self._basket is None:
             self._basket = self._make_basket()
         try:
-            found = self._basket.fetch(url, kinds=kinds)
+            return self._basket.save(url, self._spool.new(), kinds=kinds)
         except BadAttachment as error:
             error.param = field
             raise
-        return File(str(self._spool.keep(found.data)), found.media_type, len(found.data))
 
     def _looked_at(self, path: Path, field: str, kinds: Collection[str]) -> File:
         with open(path, "rb") as file:

@@ -4,14 +4,14 @@ answer is a link to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from app.canonical.events import Closed, Delta, Event, Finished, Opened, Started, Usage
-from app.canonical.media import ImageJob, Pictures
+from app.canonical.media import ImageJob, Pictures, VideoJob
 from app.canonical.parts import Image, Inline, Link, Text, Video
 from app.canonical.reply import fold
 from app.canonical.request import ChatRequest
@@ -21,6 +21,7 @@ from app.media.store import Store
 from app.services.call import ChatCall
 from app.services.chat import Patience, Relayed
 from app.services.images import ImageDesk, MediaCall, engine_of
+from app.services.losses import neglected, note
 from app.services.material import Material
 from app.services.roads import make_writer
 from app.spool import Spool
@@ -111,8 +112,11 @@ class PictureChat:
             del fields["background"]  # of the call, not of the picture
         material = Material(spool, self._fetcher.basket)
         images = material.all(list(sources), "messages")
-        job = read_job(fields, call.model, images=images, sets=call.sets)
-        return engine_of(platform).fitted(job)
+        asked = read_job(fields, call.model, images=images, sets=call.sets)
+        engine = engine_of(platform)
+        job = engine.fitted(asked)
+        note_neglected(call, request, asked, job, engine.takes(asked))
+        return job
 
     def _shown(self, made: Pictures, platform: Platform, call: ChatCall, base_url: str) -> str:
         links = []
@@ -161,6 +165,21 @@ def last_words(request: ChatRequest) -> tuple[str, tuple[str, ...]]:
     if not words:
         raise BadRequest("{field} must not be empty", param="messages", field="messages")
     return words, tuple(_source(part) for part in parts if isinstance(part, (Image, Video)))
+
+
+def note_neglected(
+    call: ChatCall,
+    request: ChatRequest,
+    asked: ImageJob | VideoJob,
+    job: ImageJob | VideoJob,
+    takes: Set[str],
+) -> None:
+    """Writes down what counts for nothing when a chat becomes a `job`: all but the last words, too."""
+    call.record["model"] = job.model
+    earlier = bool(request.system) or sum(turn.role != "assistant" for turn in request.turns) > 1
+    fields = {**call.body, **call.shape}
+    dropped = neglected(fields, asked, job, takes, earlier=earlier)
+    note(call.record, dropped, strict=call.strict)
 
 
 def _source(part: Image | Video) -> str:

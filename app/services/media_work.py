@@ -32,7 +32,7 @@ class MediaWork:
     def __init__(self, bench: Workbench, platforms: Mapping[str, Platform]) -> None:
         self._bench = bench
         self._platforms = platforms
-        self._films = Films(bench)
+        self._films = Films(bench, platforms)
         self._pictures = PictureSteps(bench)
         self._hands: dict[str, Hand] = {}
 

@@ -31,9 +31,9 @@ from app.media.task import progress, status
 from app.services.call import ChatCall
 from app.services.chat import Patience, Relayed
 from app.services.material import PICTURES_AND_FILMS, Material
-from app.services.media_chat import called, last_words
+from app.services.media_chat import called, last_words, note_neglected
 from app.services.roads import make_writer
-from app.services.videos import Order, VideoDesk, engine_of
+from app.services.videos import Order, VideoDesk, as_promised, engine_of
 from app.spool import Spool
 from app.storage.tasks import BROUGHT, Task, Tasks
 from app.upstream.platform import Platform
@@ -80,7 +80,7 @@ class VideoChat:
         call.record["road"] = "films"
         spool = Spool(self._spool_folder)
         try:
-            order = Order(platform, maker, self._job(maker, model, call, spool))
+            order = Order(platform, maker, self._job(platform, maker, model, call, spool))
             self._store.check_room()
             task = self._desk.begin(called(call), order, spool)
             call.record["task"] = task.id
@@ -97,14 +97,19 @@ class VideoChat:
             spool.close()
             raise
 
-    def _job(self, maker: Platform, model: str, call: ChatCall, spool: Spool) -> VideoJob:
+    def _job(
+        self, platform: Platform, maker: Platform, model: str, call: ChatCall, spool: Spool
+    ) -> VideoJob:
         request = call.spoken.read_request(call.body)
         prompt, sources = last_words(request)
         material = Material(spool, self._fetcher.basket)
         references = material.all(list(sources), "messages", PICTURES_AND_FILMS)
         fields = {**call.body, **call.shape, "prompt": prompt}
-        job = read_job(fields, model, references=references, sets=call.sets)
-        return engine_of(maker).fitted(job)
+        asked = read_job(fields, model, references=references, sets=call.sets)
+        engine = engine_of(maker)
+        job = engine.fitted(as_promised(asked, platform, call.model))
+        note_neglected(call, request, asked, job, engine.takes(asked))
+        return job
 
     def _waited(self, maker: Platform, call: ChatCall, spool: Spool, task: Task) -> Task:
         """The task when it is over, or when the caller has waited for as long as one does."""

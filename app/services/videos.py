@@ -8,17 +8,19 @@ a token has it kept nowhere: such a film is looked after whenever its owner asks
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.access.caller import Caller
-from app.canonical.media import Progress, VideoJob
+from app.canonical.media import File, Progress, VideoJob
 from app.canonical.task import State
 from app.clock import Clock
 from app.credential import Credential
 from app.errors import (
     BadReply,
     GatewayError,
+    ModelNotFound,
     NotFound,
     NotOffered,
     TimedOut,
@@ -28,7 +30,9 @@ from app.errors import (
 )
 from app.ledger.ledger import Entry, Ledger, Purchase, film_units
 from app.media.job import Folders, written
+from app.media.task import length_of, size_of
 from app.services.attempts import until_one_works
+from app.services.films import still_of
 from app.services.images import Errands, MediaCall
 from app.services.sources import Brought, Pinned, Source, Sources
 from app.spool import Spool
@@ -36,6 +40,8 @@ from app.storage.tasks import BROUGHT, Task, Tasks, new_id
 from app.upstream.answer import Answering
 from app.upstream.media import Errand, VideoEngine
 from app.upstream.platform import Platform
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 900.0  # longer than any platform takes to accept
 
@@ -118,6 +124,27 @@ class VideoDesk:
         errand = self._errand(platform, caller, spool)
         return engine_of(platform).fetch(errand, str(task.result["result"]))
 
+    def fetch_still(
+        self, task: Task, platform: Platform, caller: Caller, spool: Spool, variant: str
+    ) -> File | None:
+        """The same for a picture of it; None where the platform has no such picture."""
+        source = platform.stills
+        if source is None or variant not in source.variants:
+            return None
+        errand = self._errand(platform, caller, spool)
+        return still_of(source.still(errand, task.upstream, variant), errand)
+
+    def stop(self, task: Task, platform: Platform, caller: Caller, spool: Spool) -> None:
+        """Stops the film of a caller who brought the token, where the platform can: nobody else has the
+        token. It is not wanted any more, whatever the platform says to that.
+        """
+        if task.credential != BROUGHT or task.state != "running" or caller.brought is None:
+            return
+        try:
+            engine_of(platform).cancel(self._errand(platform, caller, spool), task.upstream)
+        except GatewayError as error:
+            log.warning("a platform's job could not be stopped", extra={"why": str(error)})
+
     # ------------------------------------------------------------ the pieces
 
     def _source(self, call: MediaCall, order: Order) -> Source:
@@ -140,7 +167,7 @@ class VideoDesk:
         job = order.job
         brought = call.caller.brought is not None
         # A film of ours is sent along once; the worker has no use for it.
-        kept = replace(job, references=())
+        kept = replace(_as_it_will_be(job, order), references=())
         task = Task(
             id=name,
             kind="video",
@@ -228,7 +255,7 @@ class VideoDesk:
         match found.state:
             case "done":
                 stored = self._moved(held, "storing", progress=99)
-                result = {"result": found.result, "seconds": found.seconds}
+                result = {"result": found.result, "seconds": found.seconds, "size": found.size}
                 moved = self._tasks.move(stored, "completed", now, result=result)
             case "failed":
                 words = {"code": found.code, "message": found.message}
@@ -243,7 +270,7 @@ class VideoDesk:
 
 
 def _purchase(call: MediaCall, order: Order) -> Purchase:
-    job = order.job
+    job = _as_it_will_be(order.job, order)
     return Purchase(
         id=call.id,
         caller=call.caller,
@@ -255,6 +282,18 @@ def _purchase(call: MediaCall, order: Order) -> Purchase:
         spoken="openai_videos",
         units=film_units(job.seconds, {"size": job.size, "resolution": job.resolution}),
     )
+
+
+def _as_it_will_be(job: VideoJob, order: Order) -> VideoJob:
+    """What is told of the film until the platform says otherwise: one that is made of another is as
+    long and as large.
+    """
+    of = order.of
+    if job.shape == "create":
+        return replace(job, size=job.size or order.maker.catalogue.facts(job.model).usual_size)
+    if of is None or job.shape == "extend":
+        return job
+    return replace(job, seconds=job.seconds or length_of(of), size=job.size or size_of(of))
 
 
 def _is_refusal(error: BaseException) -> bool:
@@ -276,13 +315,32 @@ def maker_of(
     platforms: Mapping[str, Platform], platform: Platform, model: str
 ) -> tuple[Platform, str]:
     """Who makes the films of this platform, and what it calls the model: the operator may have chosen
-    another's engine.
+    another's engine, which stands in for the platform's own models and for no others.
     """
-    if not platform.engine or platform.catalogue.facts(model).makes != "video":
+    catalogue = platform.catalogue
+    if not platform.engine or catalogue.facts(model).makes != "video":
         return platform, model
     other = platforms[platform.engine]
-    facts = other.catalogue.facts
-    if facts(model).makes == "video":
+    if other.catalogue.facts(model).makes == "video":
         return other, model
-    films = (one.id for one in other.catalogue.models if facts(one.id).makes == "video")
-    return other, next(films)
+    if not catalogue.names.knows(model):
+        raise ModelNotFound("there is no model {model} here", param="model", model=model[:200])
+    return other, usual_film(other)
+
+
+def usual_film(platform: Platform) -> str:
+    """The model for films of who names none."""
+    catalogue = platform.catalogue
+    films = (one.id for one in catalogue.models if catalogue.facts(one.id).makes == "video")
+    if (found := next(films, None)) is None:
+        raise NotOffered("{platform} does not offer this endpoint", platform=platform.name)
+    return found
+
+
+def as_promised(job: VideoJob, platform: Platform, model: str) -> VideoJob:
+    """A job for `model` of this platform, wherever it is made: as long as the model's own films are
+    where nobody says how long.
+    """
+    if job.shape != "create" or job.seconds:
+        return job
+    return replace(job, seconds=platform.catalogue.facts(model).usual_length)

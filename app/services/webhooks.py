@@ -45,7 +45,6 @@ PREFIX = "whsec_"
 _SECRET_BYTES = 32
 _GONE = 410
 _BATCH = 32
-_AT_ONCE = 8
 _CLAIM_SECONDS = 120.0  # longer than a batch takes
 
 _WORDS = {
@@ -124,10 +123,10 @@ class Webhooks:
         if hook.sealed not in self._opened:
             sealing = importlib.import_module("app.seal")  # slow, and many never need it
             try:
-                words = sealing.Seal.load(self._key_file).open(_name(owner), hook.sealed)
+                secret = opened(sealing.Seal.load(self._key_file), hook)
             except (sealing.BadKeyFile, sealing.CannotOpen) as error:
                 return Attempt(False, f"its secret cannot be opened: {error}")
-            self._opened[hook.sealed] = key_of(words["secret"])
+            self._opened[hook.sealed] = key_of(secret)
         return self._opened[hook.sealed]
 
     def tell(self, message: Message, now: float) -> Attempt:
@@ -150,16 +149,19 @@ class Notices:
         self._tasks = tasks
         self._webhooks = webhooks
         self._describe = describe
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook")
 
     def deliver_due(self, now: float) -> int:
-        """Makes every attempt that is due, some at a time, and says how many that were. Any number of
-        processes may do it at once; each attempt is made by one of them.
+        """Makes the attempts that are due, at the same time, and says how many that were. It takes as
+        long as the slowest of them. Any number of rounds may be made at once, in any number of
+        processes; each attempt is made in one of them.
         """
         names = self._tasks.notices_due(now, _BATCH, _CLAIM_SECONDS)
         found = [task for name in names if (task := self._tasks.find(name)) is not None]
+        if not found:
+            return 0
         messages = [self._message(task, now) for task in found]  # threads go to no database
-        attempts = self._threads.map(lambda one: self._told(one, now), messages)
+        with ThreadPoolExecutor(len(messages), thread_name_prefix="webhook") as threads:
+            attempts = list(threads.map(lambda one: self._told(one, now), messages))
         for task, attempt in zip(found, attempts, strict=True):
             self._note(task, attempt, now)
         return len(found)
@@ -209,6 +211,12 @@ def sealed(key_file: Path, owner: str, secret: str) -> str:
     seal = sealing.Seal.load(key_file) if key_file.exists() else sealing.Seal.make(key_file)
     closed: str = seal.close(_name(owner), {"secret": secret})
     return closed
+
+
+def opened(seal: Any, hook: Hook) -> str:
+    """The secret that was sealed with one of the seal's keys."""
+    secret: str = seal.open(_name(hook.owner), hook.sealed)["secret"]
+    return secret
 
 
 def signed(key: bytes, message: str, body: bytes, now: float) -> dict[str, str]:

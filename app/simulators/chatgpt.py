@@ -19,7 +19,7 @@ from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
 from app.simulators.openai_chat_ask import ask_of, free_text, last_user_text
 from app.simulators.openai_chat_rules import accept
 from app.simulators.openai_house import OpenaiSimulator, Route, read_json
-from app.simulators.openai_images import EDITS, GENERATIONS, Images, prompt_of
+from app.simulators.openai_images import PATHS, Images, prompt_of
 from app.simulators.openai_stored import StoredCompletions
 from app.simulators.script import Ask, Said, cuts, pieces, say
 from app.simulators.simulator import EPOCH
@@ -45,7 +45,7 @@ class ChatgptSimulator(OpenaiSimulator):
         self._images = Images(self.mint)
 
     def prompt(self, call: Call) -> str:
-        if call.path in (GENERATIONS, EDITS):
+        if call.path in PATHS:
             return prompt_of(call)
         body = call.body() if call.path == PATH else None
         return last_user_text(body.get("messages")) if isinstance(body, dict) else ""

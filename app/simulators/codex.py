@@ -15,7 +15,7 @@ from typing import Any
 from app.simulators.exchange import Call, Frame, Reply, Stream, as_json
 from app.simulators.openai_checks import Refused
 from app.simulators.openai_house import OpenaiSimulator, Route, read_json
-from app.simulators.openai_images import EDITS, GENERATIONS, Images, prompt_of
+from app.simulators.openai_images import PATHS, Images, prompt_of
 from app.simulators.openai_stored import page
 from app.simulators.responses_ask import OUTPUTS, ask_of, items_of, last_user_text
 from app.simulators.responses_events import GARBAGE, frame
@@ -63,7 +63,7 @@ class CodexSimulator(OpenaiSimulator):
         self._images = Images(self.mint)
 
     def prompt(self, call: Call) -> str:
-        if call.path in (GENERATIONS, EDITS):
+        if call.path in PATHS:
             return prompt_of(call)
         body = call.body() if call.path == PATH else None
         return last_user_text(items_of(body.get("input"))) if isinstance(body, dict) else ""

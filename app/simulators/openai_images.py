@@ -1,8 +1,12 @@
-"""OpenAI's pictures: `POST /v1/images/generations` and `/v1/images/edits`.
+"""OpenAI's pictures: `POST /v1/images/generations`, `/v1/images/edits` and `/v1/images/variations`.
 
 They come as base64, with usage in tokens; streamed, with pictures on their way. Besides mishaps a
 prompt may order `moderated` (the wish is refused) and `revised` (the answer says how the prompt was
 read).
+
+OpenAI ended variations with the only model that made them; they are played as they were, and as they
+are now where `user`, which stands in for the prompt they have not, orders `gone`. A variation may
+come as a link, which leads nowhere.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from app.simulators.simulator import EPOCH
 GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"
 VARIATIONS = "/v1/images/variations"
+PATHS = (GENERATIONS, EDITS, VARIATIONS)
 CLASSIC = ("1024x1024", "1536x1024", "1024x1536", "auto")
 check_prompt = string(1, 32_000)
 check_user = string()
@@ -46,6 +51,19 @@ FIELDS = frozenset("""prompt model n size quality background output_format outpu
     moderation stream partial_images user""".split())
 TOKENS = {"low": 272, "medium": 1056, "high": 4160, "auto": 1056}
 MOST_TOKENS = 6240
+
+VARIATION_MODEL = "dall-e-2"
+VARIATION_SIZES = ("256x256", "512x512", "1024x1024")
+VARIATION_FIELDS = frozenset("model n response_format size user".split())
+VARIATION_BYTES = 4 << 20
+PNG_HEAD = b"\x89PNG"
+USUAL_VARIATION: dict[str, Any] = {
+    "model": VARIATION_MODEL,
+    "n": 1,
+    "response_format": "url",
+    "size": "1024x1024",
+    "user": "",
+}
 
 USUAL = "gpt-image-2"
 NEWEST = re.compile(r"gpt-image-2\.[56]")
@@ -72,9 +90,9 @@ class Images:
         self._mint = mint
 
     def routes(self, call: Call) -> dict[str, Route]:
-        found: dict[str, Route] = {GENERATIONS: self._generate, EDITS: self._edit}
-        if call.path == VARIATIONS:
-            return {"POST": _retired}
+        found: dict[str, Route] = dict(
+            zip(PATHS, (self._generate, self._edit, self._vary), strict=True)
+        )
         return {"POST": found[call.path]} if call.path in found else {}
 
     def _generate(self, call: Call) -> Reply:
@@ -90,6 +108,47 @@ class Images:
         if masks:
             _check_mask(masks[0], images[0])
         return _made(body, "image_edit", len(images))
+
+    def _vary(self, call: Call) -> Reply:
+        body, image = _variation(call)
+        wide, high = map(int, body["size"].split("x"))
+        drawn = [picture(wide, high, f"{len(image)} {place}", "png") for place in range(body["n"])]
+        if body["response_format"] == "b64_json":
+            data = [{"b64_json": base64.b64encode(one).decode()} for one in drawn]
+        else:
+            data = [{"url": f"https://images.invalid/{self._mint('img-')}.png"} for _ in drawn]
+        return Reply(200, as_json({"created": EPOCH, "data": data}))
+
+
+def _variation(call: Call) -> tuple[Json, bytes]:
+    """What is wished, and the picture that it is a variation of."""
+    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise Refused(f"Unsupported content type: '{kind}'.", code="unsupported_content_type")
+    texts, files = read_form(call)
+    for name in (*texts, *(name for name, _ in files if name != "image")):
+        if name not in VARIATION_FIELDS:
+            _unknown(name)
+    check_user(texts.get("user", ""), "user")
+    body = USUAL_VARIATION | _typed(texts)
+    if body["model"] != VARIATION_MODEL:
+        wrong_value(body["model"], "model", (VARIATION_MODEL,))
+    if asked(body["user"], "gone"):
+        raise Refused(
+            f"The model '{VARIATION_MODEL}' does not exist.", "model", "model_not_found", 404
+        )
+    _number(body, "n", 1, 10)
+    _one_of(body, "size", VARIATION_SIZES)
+    _one_of(body, "response_format", ("url", "b64_json"))
+    images = [data for name, data in files if name == "image"]
+    if len(images) != 1:
+        missing("image")
+    found = sides(images[0])
+    if not images[0].startswith(PNG_HEAD) or found is None or found[0] != found[1]:
+        raise Refused("Uploaded image must be a square PNG.", "image", "invalid_image_file")
+    if len(images[0]) >= VARIATION_BYTES:
+        raise Refused("Uploaded image must be less than 4 MB.", "image", "image_too_large")
+    return body, images[0]
 
 
 def _edit_form(call: Call) -> tuple[Json, list[bytes], list[bytes]]:
@@ -117,7 +176,8 @@ def _edit_json(call: Call) -> tuple[Json, list[bytes], list[bytes]]:
 def prompt_of(call: Call) -> str:
     """What a picture or a film was asked for with, in whatever form it came."""
     if call.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return read_form(call)[0].get("prompt", "")
+        name = "user" if call.path == VARIATIONS else "prompt"
+        return read_form(call)[0].get(name, "")
     body = call.body()
     prompt = body.get("prompt") if isinstance(body, dict) else None
     return prompt if isinstance(prompt, str) else ""
@@ -272,14 +332,10 @@ def _check_image(data: bytes) -> None:
 
 
 def _check_mask(mask: bytes, image: bytes) -> None:
-    if not mask.startswith(b"\x89PNG"):
+    if not mask.startswith(PNG_HEAD):
         raise Refused("Invalid mask image format - mask must be a PNG.", "mask", "invalid_value")
     if sides(mask) != sides(image):
         raise Refused("Mask and image have different sizes.", "mask", "invalid_value")
-
-
-def _retired(_call: Call) -> Reply:
-    raise Refused("The model 'dall-e-2' does not exist.", "model", "model_not_found", 404)
 
 
 def _made(body: Json, name: str, images: int) -> Reply:

@@ -4,7 +4,9 @@ A job belongs to the key that began it. Besides mishaps a prompt may order how i
 `failed=CODE`), `moderated` (refused at once), `moderated=later`, `stuck` (never done), `vanished`
 (polls find nothing), `gone` (the server has no films any more) and `synonyms` (states, progress and
 place of the film as other servers word them). `takes=SECONDS` is how long it is made,
-`keeps=SECONDS` how long the film is there.
+`keeps=SECONDS` how long the film is there, and `bare` has it come for every variant, as it does from
+servers that know none. A character belongs to the key that made it, too, and its name stands in for
+a prompt.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from app.simulators.downloads import origin, served
 from app.simulators.exchange import Call, Reply, as_json
 from app.simulators.films import film
 from app.simulators.jobs import Job, takes
-from app.simulators.openai_checks import Refused, missing, wrong_type, wrong_value
+from app.simulators.openai_checks import Refused, missing, string, wrong_type, wrong_value
 from app.simulators.openai_house import OpenaiSimulator, Route, read_json
 from app.simulators.openai_images import Images, check_prompt, prompt_of, read_form
 from app.simulators.pictures import picture
 
 VIDEOS = "/v1/videos"
 ONE = re.compile(r"/v1/videos/(video_[0-9a-f]+)(/content|/remix)?")
+CHARACTERS = "/v1/videos/characters"
+CHARACTER = re.compile(rf"{CHARACTERS}/(char_[0-9a-f]+)")
 SIZES = ("720x1280", "1280x720")
 LARGE = ("1024x1792", "1792x1024")
 SECONDS = ("4", "8", "12")
@@ -36,6 +40,7 @@ KEPT = 500
 PAGE = 20
 LONGEST_PAGE = 100
 HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
+check_name = string(1, 80)
 LINK = re.compile(r"https?://|data:image/(png|jpeg|webp);base64,")
 NESTED = re.compile(r"(\w+)\[(\w+)\]")
 SYNONYMS = {"queued": "NOT_START", "in_progress": "processing", "completed": "SUCCESS"}
@@ -59,6 +64,18 @@ class _Film:
     source: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Character:
+    id: str
+    key: str
+    name: str
+    created: int
+
+    @property
+    def told(self) -> Json:
+        return {"id": self.id, "name": self.name, "created_at": self.created}
+
+
 class SoraSimulator(OpenaiSimulator):
     name = "sora"
 
@@ -66,11 +83,14 @@ class SoraSimulator(OpenaiSimulator):
         super().__init__()
         self._images = Images(self.mint)
         self._films: OrderedDict[str, _Film] = OrderedDict()
+        self._characters: OrderedDict[str, _Character] = OrderedDict()
 
     def prompt(self, call: Call) -> str:
-        if call.method == "POST":
-            return prompt_of(call)
-        return ""
+        if call.method != "POST":
+            return ""
+        if call.path == CHARACTERS:
+            return read_form(call)[0].get("name", "")
+        return prompt_of(call)
 
     def routes(self, call: Call) -> dict[str, Route]:
         if found := self._images.routes(call):
@@ -81,6 +101,10 @@ class SoraSimulator(OpenaiSimulator):
             return {"POST": self._edit}
         if call.path == f"{VIDEOS}/extensions":
             return {"POST": self._extend}
+        if call.path == CHARACTERS:
+            return {"POST": self._cast}
+        if CHARACTER.fullmatch(call.path):
+            return {"GET": self._character}
         one = ONE.fullmatch(call.path)
         if one is None:
             return {}
@@ -166,6 +190,31 @@ class SoraSimulator(OpenaiSimulator):
         told = self._told(made) | {"status": "queued", "progress": 0, "completed_at": None}
         return Reply(200, as_json(told | {"expires_at": None, "error": None}))
 
+    # ------------------------------------------------------------ characters
+
+    def _cast(self, call: Call) -> Reply:
+        body, files = _read(call, ("video", "name"))
+        if "video" not in files:
+            missing("video")
+        if files["video"][4:8] != b"ftyp":
+            raise Refused("Invalid video file.", "video", "invalid_value")
+        if "name" not in body:
+            missing("name")
+        check_name(body["name"], "name")
+        name, now = self.mint("char_", 32), int(self.clock.now())
+        made = _Character(name, self.credential(call), str(body["name"]), now)
+        self._characters[name] = made
+        while len(self._characters) > KEPT:
+            self._characters.popitem(last=False)
+        return Reply(200, as_json(made.told))
+
+    def _character(self, call: Call) -> Reply:
+        name = call.path.rpartition("/")[2]
+        found = self._characters.get(name)
+        if found is None or found.key != self.credential(call):
+            raise Refused(f"Character with id '{name}' not found.", status=404)
+        return Reply(200, as_json(found.told))
+
     # ------------------------------------------------------------ looking
 
     def _shown(self, call: Call) -> Reply:
@@ -218,6 +267,8 @@ class SoraSimulator(OpenaiSimulator):
             raise _unknown(made.id)
         wide, high = map(int, made.size.split("x"))
         variant = call.parameter("variant") or "video"
+        if asked(made.prompt, "bare"):
+            variant = "video"
         if variant in ("thumbnail", "spritesheet"):
             small = picture(wide // 4, high // 4, made.prompt, "webp")
             return Reply(200, small, {}, "image/webp")

@@ -41,6 +41,11 @@ class Hooks:
         row = self._database.read(lambda connection: connection.execute(query).first())
         return Hook(**row._mapping) if row else None
 
+    def all(self) -> list[Hook]:
+        query = webhooks.select().order_by(webhooks.c.owner)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [Hook(**row._mapping) for row in rows]
+
     def put(self, hook: Hook) -> None:
         """In place of the one there was."""
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import gevent
 from gevent import get_hub, getcurrent
 
 from app.errors import BadReply, BrokenTransfer, CallerGone, TimedOut
+from app.turn import give_way
 from app.upstream.coding import Inflated
 from app.upstream.lean import PIECE, LeanAdapter, Rest
 from app.upstream.leash import Leash
@@ -215,7 +215,7 @@ class LeanBody:
         self._greed += 1
         if self._greed >= _GREEDY_READS:
             self._greed = 0
-            gevent.sleep(0)
+            give_way()
 
     def _broken(self) -> BrokenTransfer | CallerGone:
         if self._leash is not None and self._leash.pulled:

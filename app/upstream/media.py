@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
 from app.canonical.events import Trouble
-from app.canonical.media import ImageJob, Partial, Pictures, Progress, VideoJob
+from app.canonical.media import Character, File, ImageJob, Partial, Pictures, Progress, VideoJob
 from app.credential import Credential
 from app.errors import BadReply, Verbatim
 from app.lift import lifted
@@ -94,31 +94,30 @@ class Errand:
     ) -> Any:
         """The JSON that the platform answers with; long base64 texts in it are files."""
         answer = self.open(method, url, headers, body, content_type)
-        path = self.spool.new()
         try:
-            self.save(answer, path)
-        finally:
-            answer.close()
-        try:
-            return lifted(path, self.spool)
+            return lifted(self._arriving(answer), self.spool)
         except ValueError as error:
             raise BadReply("the platform sent an answer that is not JSON") from error
         finally:
-            path.unlink()
+            answer.close()
 
     def save(self, answer: Answer, path: Any) -> int:
         """The body of an answer, in a file; and how long it is."""
-        size = 0
         with open(path, "wb") as file:
-            while True:
-                data = answer.next(self.seconds)
-                if data is None:
-                    continue  # the answer itself knows when it has taken too long
-                if not data:
-                    return size
-                size += file.write(data)
-                if size > self.answer_bytes:
-                    raise BadReply("the platform's answer is too large")
+            return sum(map(file.write, self._arriving(answer)))
+
+    def _arriving(self, answer: Answer) -> Iterator[bytes]:
+        size = 0
+        while True:
+            data = answer.next(self.seconds)
+            if data is None:
+                continue  # the answer itself knows when it has taken too long
+            if not data:
+                return
+            size += len(data)
+            if size > self.answer_bytes:
+                raise BadReply("the platform's answer is too large")
+            yield data
 
 
 def _parsed(raw: bytes) -> Any:
@@ -130,13 +129,20 @@ def _parsed(raw: bytes) -> Any:
 
 class ImageEngine(Protocol):
     """Makes pictures. `fitted` is the job as the platform will do it, or a `BadRequest` that says
-    what it cannot do; nothing has been asked by then.
+    what it cannot do; nothing has been asked by then. A job `takes` the caller's fields of these names
+    as far as the platform hears of them; sides and ratios need not be among them. `varies_with` is the
+    model of variations for callers who name none; empty where there are no variations.
     """
 
     @property
     def read_error(self) -> ReadError: ...
 
+    @property
+    def varies_with(self) -> str: ...
+
     def fitted(self, job: ImageJob) -> ImageJob: ...
+
+    def takes(self, job: ImageJob) -> Set[str]: ...
 
     def make(self, errand: Errand, job: ImageJob) -> Pictures: ...
 
@@ -154,6 +160,8 @@ class VideoEngine(Protocol):
 
     def fitted(self, job: VideoJob) -> VideoJob: ...
 
+    def takes(self, job: VideoJob) -> Set[str]: ...
+
     def begin(self, errand: Errand, job: VideoJob) -> str: ...
 
     def look(self, errand: Errand, name: str) -> Progress: ...
@@ -163,3 +171,26 @@ class VideoEngine(Protocol):
 
     def cancel(self, errand: Errand, name: str) -> None:
         """Stops the job where the platform can; otherwise does nothing."""
+
+
+class StillSource(Protocol):
+    """Has pictures of a film that is done, beside it: one for each of its `variants`. `name` is the
+    platform's name for the job.
+    """
+
+    @property
+    def variants(self) -> tuple[str, ...]: ...
+
+    def still(self, errand: Errand, name: str, variant: str) -> Answer:
+        """Whatever the platform has for it; only what says that it is a picture is one."""
+
+
+class CharacterSource(Protocol):
+    """Keeps characters that films show again. Only the credential that made one knows it."""
+
+    @property
+    def read_error(self) -> ReadError: ...
+
+    def make(self, errand: Errand, film: File, name: str) -> Character: ...
+
+    def find(self, errand: Errand, id: str) -> Character: ...

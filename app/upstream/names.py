@@ -3,9 +3,10 @@
 A name is one of the platform's, or an alias of one, with parameters hung on by hyphens and a choice
 of credentials behind a bar. Names have hyphens of their own, so the longest name that is known
 wins, and one that is known as it stands is never taken apart (C-143). A dated or preview form of a
-known name is a name of the vendor's, not a parameter; and unless the platform is closed, so is one
+known name is a name of the vendor's, not a parameter; and unless the known name is closed, so is one
 with nothing behind it that any of the platform's models takes for a parameter: vendors bring out
-models faster than we learn of them.
+models faster than we learn of them. Names of ours are closed: behind what no vendor has heard of
+there is nothing of a vendor's.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _EDITION = re.compile(r"(?:\d{4}-\d\d-\d\d|\d\d-\d{4}|\d{3,8}|latest|preview|exp
 class Suffix:
     """A parameter that a name may carry. `sets` is what it asks for, which may be another `model`;
     where it is empty the documented API has nothing of the kind, and asking for it is an error
-    (C-156).
+    (C-156). `note` says how the engine that it leads to differs from what it promises.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Suffix:
     models: tuple[str, ...] = ("*",)
     but: tuple[str, ...] = ()
     sets: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
     def fits(self, *names: str) -> bool:
         """Whether a model may carry it that goes by these names."""
@@ -74,13 +76,22 @@ class Named:
     note: str = ""
 
 
+def unsupported(name: str) -> UnsupportedParameter:
+    """What to say of a parameter that cannot be honoured."""
+    return UnsupportedParameter(
+        "the platform's documented API has nothing that the model parameter {name} could mean",
+        param="model",
+        name=name,
+    )
+
+
 def shown(asked: str) -> str:
     """The name as answers repeat it: with its parameters, without its groups (C-090)."""
     return asked.partition("|")[0]
 
 
 class Names:
-    """The names of one platform."""
+    """The names of one platform. Behind those that fit a pattern in `closed` stand parameters only."""
 
     def __init__(
         self,
@@ -88,7 +99,7 @@ class Names:
         aliases: tuple[Alias, ...],
         suffixes: tuple[Suffix, ...],
         *,
-        closed: bool = False,
+        closed: tuple[str, ...] = (),
     ) -> None:
         self.aliases = aliases
         self.suffixes = suffixes
@@ -103,34 +114,53 @@ class Names:
         base, pieces = self._apart(name)
         alias = self._aliases.get(base)
         model = alias.model if alias else base
-        sets = self._sets(base, model, pieces)
-        if alias:
-            sets = {**alias.sets, **sets}
+        found = self._suffixes(base, model, pieces)
+        sets = dict(alias.sets) if alias else {}
+        notes = [alias.note] if alias else []
+        for suffix in found:
+            sets |= suffix.sets
+            notes.append(suffix.note)
         model = sets.pop("model", model)
-        return Named(asked, base, model, sets, groups, alias.note if alias else "")
+        return Named(asked, base, model, sets, groups, "; ".join(filter(None, notes)))
+
+    def knows(self, name: str) -> bool:
+        """Whether it is one of the platform's names as it stands, or an edition of one."""
+        end = self._known_end(name)
+        return bool(end) and self._editions_end(name, end) == len(name)
 
     def _apart(self, name: str) -> tuple[str, list[str]]:
         """The longest known name that `name` begins with, and the parameters after it; the whole
         of a name that nobody knows.
         """
+        end = self._known_end(name)
+        if not end:
+            return name, []
+        closed = _any(self.closed, name[:end])
+        after = self._editions_end(name, end)
+        base = name[:end] if name[:end] in self._aliases else name[:after]
+        rest = name[after + 1 :]
+        pieces = rest.split("-") if rest else []
+        if pieces and not closed and self._parameters.isdisjoint(rest.lower().split("-")):
+            return name, []
+        return base, pieces
+
+    def _known_end(self, name: str) -> int:
+        """Where the longest known name that `name` begins with ends; 0 where there is none."""
         end = len(name)
         while name[:end] not in self._known:
             end = name.rfind("-", 0, end)
             if end < 1:
-                return name, []
-        base, rest = name[:end], name[end + 1 :]
-        while edition := _EDITION.match(rest):
-            if name[:end] not in self._aliases:  # an edition of an alias is the same alias
-                base += "-" + edition[0]
-            rest = rest[edition.end() + 1 :]
-        pieces = rest.split("-") if rest else []
-        if pieces and not self.closed and self._parameters.isdisjoint(rest.lower().split("-")):
-            return name, []
-        return base, pieces
+                return 0
+        return end
 
-    def _sets(self, base: str, model: str, pieces: list[str]) -> dict[str, Any]:
+    def _editions_end(self, name: str, end: int) -> int:
+        """Where the editions end that may stand behind a known name, which ends at `end`."""
+        while name[end : end + 1] == "-" and (edition := _EDITION.match(name, end + 1)):
+            end = edition.end()
+        return end
+
+    def _suffixes(self, base: str, model: str, pieces: list[str]) -> list[Suffix]:
         found: dict[str, Suffix] = {}
-        sets: dict[str, Any] = {}
         for piece in pieces:
             suffix = self._suffix(piece, base, model)
             other = found.setdefault(suffix.kind, suffix)
@@ -142,13 +172,8 @@ class Names:
                     other=suffix.name,
                 )
             if not suffix.sets:
-                raise UnsupportedParameter(
-                    "the platform's documented API has nothing that the model parameter {name} could mean",
-                    param="model",
-                    name=suffix.name,
-                )
-            sets |= suffix.sets
-        return sets
+                raise unsupported(suffix.name)
+        return list(found.values())
 
     def _suffix(self, piece: str, base: str, model: str) -> Suffix:
         for suffix in self.suffixes:

@@ -17,7 +17,7 @@ from app.credential import Credential
 from app.secret import Secret
 from app.upstream.answer import Answering
 from app.upstream.leash import Leash
-from app.upstream.media import ImageEngine, VideoEngine
+from app.upstream.media import CharacterSource, ImageEngine, StillSource, VideoEngine
 from app.upstream.names import Alias, Names, Suffix
 from app.upstream.transport import Transport
 from app.wire.dialect import Dialect
@@ -58,7 +58,7 @@ class Catalogue:
         aliases: tuple[Alias, ...] = (),
         suffixes: tuple[Suffix, ...] = (),
         *,
-        closed: bool = False,
+        closed: tuple[str, ...] = (),
     ) -> None:
         self.models = models
         ids = tuple(model.id for model in models)
@@ -93,7 +93,7 @@ class Catalogue:
             rules + self._rules,
             tuple(aliases.values()),
             tuple(suffixes.values()),
-            closed=given.get("closed", self.names.closed),
+            closed=tuple(given.get("closed", self.names.closed)),
         )
 
 
@@ -225,6 +225,8 @@ class Platform:
     chat: Chat
     images: ImageEngine | None = None
     videos: VideoEngine | None = None
+    stills: StillSource | None = None
+    characters: CharacterSource | None = None
     engine: str = ""
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ()))
     beta_header: str = ""

@@ -163,7 +163,7 @@ def relay(
         if relayed is None or isinstance(relayed.body, bytes):
             stop(ear)
     response = respond(hub, relayed, ear)
-    explain(named, call.record.get("dropped", ()), response)
+    explain(named, call.record, response)
     return response
 
 

@@ -21,6 +21,7 @@ CHINESE: dict[str, str] = {
     "there is nothing at this path": "该路径不存在",
     "{method} is not allowed here": "此路径不支持 {method} 方法",
     "{platform} does not offer this endpoint": "{platform} 不提供该接口",
+    "there is no character {id} here": "这里没有角色 {id}",
     "there is no model {model} here": "这里没有模型 {model}",
     "{field} names a platform but no model": "{field} 只写了平台，没有写模型",
     # bodies
@@ -28,6 +29,7 @@ CHINESE: dict[str, str] = {
     "the head of the request is too large": "请求头过大",
     "the body is too large": "请求体过大",
     "the body is larger than {most} MB": "请求体超过 {most} MB",
+    "the body holds more than {most} MB beside its files": "请求体除文件外超过 {most} MB",
     "the body is shorter than its declared length": "请求体比声明的长度短",
     "the body is not valid JSON: {why}": "请求体不是有效的 JSON：{why}",
     "the body must be a JSON object": "请求体必须是一个 JSON 对象",
@@ -199,6 +201,7 @@ CHINESE: dict[str, str] = {
     "{field} must be from 1:3 to 3:1": "{field} 必须在 1:3 到 3:1 之间",
     "{field} must be like 1024x1024, or auto": "{field} 应形如 1024x1024，或为 auto",
     "{field} must be like 16:9": "{field} 应形如 16:9",
+    "{field} must be like 0,3": "{field} 应形如 0,3",
     "{field} must be one of {allowed}": "{field} 必须是以下之一：{allowed}",
     "{field} must be text": "{field} 必须是文本",
     "{field} must be up to {most} pictures": "{field} 最多为 {most} 张图片",

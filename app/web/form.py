@@ -16,13 +16,12 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from app.errors import BadRequest, TooLarge
-from app.lift import LEAST, Lifted, lifted
+from app.lift import LEAST, MOST_LEFT, Lifted, Overfull, lifted, read_text
 from app.spool import Spool
-from app.web.intake import SMALL, body_pieces, parse
+from app.web.intake import body_pieces, parse
 
 MOST_PARTS = 200
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/_=:;,.-]")  # with or without `data:` before it
 _KEY = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -37,20 +36,12 @@ def read_fields(request: Request, spool: Spool, most_bytes: int) -> dict[str, An
 
 
 def _read_json(request: Request, spool: Spool, most_bytes: int) -> dict[str, Any]:
-    path = spool.new()
-    with open(path, "wb") as file:
-        for piece in body_pieces(request, most_bytes):
-            file.write(piece)
     try:
-        if path.stat().st_size <= SMALL:
-            return parse(path.read_bytes())
-        body = lifted(path, spool)
-    except ValueError as error:
-        raise BadRequest("the body is not valid JSON: {why}", why=str(error)[:200]) from error
-    finally:
-        path.unlink()
-    if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object")
+        body: dict[str, Any] = lifted(body_pieces(request, most_bytes), spool, parse)
+    except Overfull as error:
+        raise TooLarge(
+            "the body holds more than {most} MB beside its files", most=MOST_LEFT >> 20
+        ) from error
     return body
 
 
@@ -123,24 +114,9 @@ class _Form:
             self._add(self._held.decode("utf-8", "replace"))
         elif self._is_file:
             self._add(Lifted(path, path.stat().st_size))
-        else:
-            self._add(self._long_text(path))
-
-    def _long_text(self, path: Path) -> Any:
-        """A picture in base64, or just a long text."""
-        quoted = self._spool.new()
-        try:
-            with open(path, "rb") as text, open(quoted, "wb") as file:
-                file.write(b'"')
-                while piece := text.read(SMALL):
-                    if _NOT_BASE64.search(piece):
-                        return path.read_bytes().decode("utf-8", "replace")
-                    file.write(piece)
-                file.write(b'"')
-            return lifted(quoted, self._spool)
-        finally:
-            quoted.unlink()
-            path.unlink()
+        else:  # a picture in base64, or just a long text
+            held = read_text(path, self._spool)
+            self._add(held.decode("utf-8", "replace") if isinstance(held, bytes) else held)
 
     def close(self) -> None:
         if self._file is not None:

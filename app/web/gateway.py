@@ -20,6 +20,7 @@ from app.media.job import Folders
 from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
+from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay
 from app.services.images import ImageDesk
 from app.services.media_chat import PictureChat
@@ -67,6 +68,7 @@ class Gateway:
     picture_chat: PictureChat
     videos: VideoDesk
     video_chat: VideoChat
+    characters: CharacterDesk
     fetcher: Fetcher
     passage: Passage
     sources: Sources

@@ -1,5 +1,5 @@
 """Pictures that nobody waits for: a task at once, the pictures when they are asked for (C-174 to
-C-179).
+C-179), or neither any more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from app.upstream.platform import Platform
 from app.web.access import require_access
 from app.web.gateway import Gateway, gateway
 from app.web.pictures import with_files, with_links
+from app.web.removal import removed
 from app.web.task_object import described, told_images
 from app.wire.openai_images import flag
 
@@ -33,6 +34,12 @@ def mount_image_tasks(bp: Blueprint, platform: Platform) -> None:
         response = _shown(platform.name, task)
         response.headers["Cache-Control"] = "no-store"  # K-109
         return response
+
+    @bp.delete("/v1/images/<task>")
+    @require_access(platform.name)
+    def delete_image_task(task: str) -> Response:
+        hub = gateway()
+        return removed(hub, _found(hub, platform.name, task), "image.task")
 
 
 def queued(
@@ -83,11 +90,16 @@ def queued(
     return _as_json(told_images(task))
 
 
-def _shown(name: str, wanted: str) -> Response:
-    hub = gateway()
+def _found(hub: Gateway, name: str, wanted: str) -> Task:
     task = hub.tasks.owned(wanted, name, g.caller.name)
     if task is None or task.kind != "image":
         raise NotFound("there is no image task {id} here", id=wanted[:60])
+    return task
+
+
+def _shown(name: str, wanted: str) -> Response:
+    hub = gateway()
+    task = _found(hub, name, wanted)
     told = told_images(task)
     if flag(request.args, "detail"):
         told["detail"] = described(task)

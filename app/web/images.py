@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from flask import Blueprint, Response, g, request
 from werkzeug.wsgi import ClosingIterator
 
 from app.canonical.media import File, ImageJob, Partial, Pictures
-from app.errors import BadRequest, BrokenTransfer, CallerGone, GatewayError, let_go
+from app.errors import (
+    BadRequest,
+    BrokenTransfer,
+    CallerGone,
+    GatewayError,
+    NotOffered,
+    let_go,
+)
 from app.services.chat import Relayed
 from app.services.images import MediaCall, engine_of
+from app.services.losses import neglected, note
 from app.services.material import Material
-from app.spool import Spool
+from app.spool import Base64, Spool, json_pieces
 from app.upstream.leash import Leash
 from app.upstream.names import Named, shown
 from app.upstream.opening import Opening
@@ -30,35 +37,42 @@ from app.web.naming import explain, read_name
 from app.web.pictures import with_files, with_links
 from app.web.session import session_key, session_named
 from app.web.webhook import webhook_of
-from app.web.wishes import read_wishes
+from app.web.wishes import read_wishes, without_wishes
 from app.wire import openai_chat
 from app.wire.openai_images import flag, one_of, read_job
 
 KEEP_ALIVE = b": keepalive\n\n"
 TICK_SECONDS = 0.6
 
+Wanted = Literal["generations", "edits", "variations"]
+
 
 def mount_images(bp: Blueprint, platform: Platform) -> None:
-    """Generations and edits below the platform's prefix."""
+    """Generations, edits and variations below the platform's prefix."""
 
     @bp.post("/v1/images/generations")
     @require_access(platform.name)
     def generate_images() -> Response:
-        return _answered(platform.name, edits=False)
+        return _answered(platform.name, "generations")
 
     @bp.post("/v1/images/edits")
     @require_access(platform.name)
     def edit_images() -> Response:
-        return _answered(platform.name, edits=True)
+        return _answered(platform.name, "edits")
+
+    @bp.post("/v1/images/variations")
+    @require_access(platform.name)
+    def vary_image() -> Response:
+        return _answered(platform.name, "variations")
 
     mount_image_tasks(bp, platform)
 
 
-def _answered(name: str, *, edits: bool) -> Response:
+def _answered(name: str, wanted: Wanted) -> Response:
     hub = gateway()
     spool = Spool(hub.spool_folder)
     try:
-        response = _served(hub, hub.platforms[name], spool, edits=edits)
+        response = _served(hub, hub.platforms[name], spool, wanted)
     except BaseException:
         spool.close()
         raise
@@ -68,25 +82,23 @@ def _answered(name: str, *, edits: bool) -> Response:
     return response
 
 
-def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> Response:
-    fields = read_fields(request, spool, hub.body_bytes)
-    for one in ("resolution", "aspect_ratio", "async"):
-        if one in request.args:
-            fields[one] = request.args[one]  # the query wins (C-120)
-    if not isinstance(fields.get("model"), str) or not fields["model"]:
-        raise BadRequest("{field} is required", param="model", field="model")
+def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> Response:
+    fields = _fields(hub, platform, spool, wanted)
     named = read_name(platform, fields["model"])
-    job = engine_of(platform).fitted(_job(hub, fields, named, spool, edits=edits))
+    engine, asked = engine_of(platform), _job(hub, fields, named, spool, wanted)
+    job = engine.fitted(asked)
     streams = flag(fields, "stream")
     in_background = flag(fields, "async")
     as_links = one_of(fields, "response_format", ("b64_json", "url")) == "url"
-    leash = Leash()
-    ear = listen(leash, probing=False)
     wishes = read_wishes(request.args, fields, hub.defaults)
     g.record.update(platform=platform.name, spoken="openai_images", model=job.model)
     g.record.update(stream=streams, licence=g.caller.name)
+    dropped = neglected(without_wishes(fields), asked, job, engine.takes(asked))
+    note(g.record, dropped, strict=wishes.strict or g.caller.is_strict)
     if g.caller.brought is not None:
         g.record["mode"] = "chat2api"
+    leash = Leash()
+    ear = listen(leash, probing=False)
     call = MediaCall(
         id=g.request_id,
         caller=g.caller,
@@ -112,24 +124,51 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> R
     except BaseException:
         stop(ear)
         raise
-    explain(named, (), response)
+    explain(named, g.record, response)
     return response
 
 
+def _fields(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> dict[str, Any]:
+    usual = engine_of(platform).varies_with
+    if wanted == "variations" and not usual:
+        raise NotOffered("{platform} does not offer this endpoint", platform=platform.name)
+    fields = read_fields(request, spool, hub.body_bytes)
+    if wanted == "variations":
+        _complete(fields, usual)
+    for one in ("resolution", "aspect_ratio", "async"):
+        if one in request.args:
+            fields[one] = request.args[one]  # the query wins (C-120)
+    if not isinstance(fields.get("model"), str) or not fields["model"]:
+        raise BadRequest("{field} is required", param="model", field="model")
+    return fields
+
+
+def _complete(fields: dict[str, Any], model: str) -> None:
+    """OpenAI's clients need not name a model for variations; and those are seen when they are done."""
+    if fields.get("model") in (None, ""):
+        fields["model"] = model
+    if flag(fields, "stream"):
+        raise BadRequest(
+            "the platform cannot do what {field} asks for", param="stream", field="stream"
+        )
+
+
 def _job(
-    hub: Gateway, fields: dict[str, Any], named: Named, spool: Spool, *, edits: bool
+    hub: Gateway, fields: dict[str, Any], named: Named, spool: Spool, wanted: Wanted
 ) -> ImageJob:
     material = Material(spool, hub.fetcher.basket)
     images: tuple[File, ...] = ()
     mask = None
-    if edits:
+    varies = wanted == "variations"
+    if wanted != "generations":
         given = fields.get("image")
         field = "image" if given not in (None, "", []) else "images"
-        images = material.all(fields.get(field), field)
+        given = fields.get(field)
+        images = material.all(given, field, most=1) if varies else material.all(given, field)
         if not images:
             raise BadRequest("{field} is required", param="image", field="image")
-        mask = material.one(fields.get("mask"), "mask")
-    return read_job(fields, named.model, images=images, mask=mask, sets=named.sets)
+        mask = None if varies else material.one(fields.get("mask"), "mask")
+    return read_job(fields, named.model, images=images, mask=mask, varies=varies, sets=named.sets)
 
 
 def _whole(
@@ -205,6 +244,6 @@ def _event(one: Partial | Pictures, name: str, created: int) -> Iterator[bytes]:
 
 
 def _frame(event: dict[str, Any], file: File) -> Iterator[bytes]:
-    with open(file.path, "rb") as picture:
-        event["b64_json"] = base64.b64encode(picture.read()).decode()
-    yield b"event: %s\ndata: %s\n\n" % (event["type"].encode(), orjson.dumps(event))
+    yield b"event: %s\ndata: " % event["type"].encode()
+    yield from json_pieces(event | {"b64_json": Base64(file.path)})
+    yield b"\n\n"

@@ -14,12 +14,14 @@ import orjson
 from flask import Request
 
 from app.errors import BadRequest, TooLarge, WrongMedia
+from app.turn import give_way
 from app.wire.names import given_twice
 
 DEEPEST = 64
 SMALL = 65536  # bytes; below this, looking at every byte costs next to nothing
 _PIECE = 1 << 20
 _SLICE = 1 << 16
+_STEP = 1 << 18  # of a body that is not kept
 
 
 def read_json(request: Request, most_bytes: int) -> tuple[bytes, dict[str, Any]]:
@@ -67,27 +69,52 @@ def body_pieces(request: Request, most_bytes: int) -> Iterator[bytes]:
     known = int(length) if length.isdecimal() else None
     if known is not None and known > most_bytes:
         raise _too_large(most_bytes)
-    stream, have = environ["wsgi.input"], 0
-    while piece := stream.read(_SLICE if known is None else min(_SLICE, known - have)):
+    have = 0
+    for piece in _pieces(environ["wsgi.input"], environ.get("gunicorn.socket"), known):
         have += len(piece)
         if have > most_bytes:
             raise _too_large(most_bytes)
         yield piece
+        give_way()  # a caller that is always ahead of us must not keep the hub to itself
     if known is not None and have < known:
         raise BadRequest("the body is shorter than its declared length")
+
+
+def _pieces(stream: Any, sock: Any, known: int | None) -> Iterator[bytes]:
+    reader: Any = getattr(stream, "reader", None)
+    unreader = _unreader(reader, sock, known)
+    if known is None or unreader is None:
+        left = known if known is not None else _SLICE
+        while piece := stream.read(min(_SLICE, left)):
+            left -= 0 if known is None else len(piece)
+            yield piece
+        return
+    piece = unreader.take_buffered()
+    while known:
+        if len(piece) > known:
+            unreader.unread(piece[known:])
+            piece = piece[:known]
+        known -= len(piece)
+        reader.length = known  # what gunicorn has still to look for, should we stop here
+        if piece:
+            yield bytes(piece)
+        if not known or not (piece := sock.recv(min(_STEP, known))):
+            return
+
+
+def _unreader(reader: Any, sock: Any, length: int | None) -> Any:
+    """Where gunicorn keeps what it has received too early; None where it has to read the body itself."""
+    if sock is None or length is None or getattr(reader, "length", -1) != length:
+        return None
+    return getattr(reader, "unreader", None)
 
 
 def _read_known(environ: Mapping[str, Any], length: int) -> bytes:
     stream = environ["wsgi.input"]
     sock = environ.get("gunicorn.socket")
     reader: Any = getattr(stream, "reader", None)
-    unreader = getattr(reader, "unreader", None)
-    if (
-        length < 16384
-        or sock is None
-        or unreader is None
-        or getattr(reader, "length", -1) != length
-    ):
+    unreader = _unreader(reader, sock, length)
+    if length < 16384 or unreader is None:
         body: bytes = stream.read(length)
     else:
         body = _receive(sock, unreader, length)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from flask import Response, g, request
 
@@ -32,13 +33,14 @@ def read_name(platform: Platform, asked: str) -> Named:
     return replace(named, groups=groups)
 
 
-def explain(named: Named, dropped: Sequence[str], response: Response) -> None:
+def explain(named: Named, record: Mapping[str, Any], response: Response) -> None:
     """Says which model answered, where it is not the one that was named, and how it differs; and
-    which fields of the request it never heard of.
+    which fields of the request it never heard of. The access log's `record` knows both.
     """
-    if dropped:
+    if dropped := record.get("dropped"):
         response.headers[DROPPED] = ", ".join(dropped)
-    if named.model != named.base or named.sets:
-        response.headers[MODEL] = named.model
+    model = record["model"]
+    if model != named.base or named.sets:
+        response.headers[MODEL] = model
     if named.note:
         response.headers[NOTE] = named.note

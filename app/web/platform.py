@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from app.upstream.platform import Platform
+from app.web.characters import mount_characters
 from app.web.chat import mount_chat
 from app.web.images import mount_images
 from app.web.models import mount_models
@@ -18,6 +19,7 @@ def blueprint(platform: Platform) -> Blueprint:
     if platform.images is not None:
         mount_images(bp, platform)
     if platform.videos is not None:
+        mount_characters(bp, platform)
         mount_videos(bp, platform)
     mount_models(bp, platform)
     return bp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.media.task import error, progress, status
+from app.media.task import error, length_of, progress, size_of, status
 from app.storage.tasks import Task
 from app.wire.openai_videos import write_video
 
@@ -14,7 +14,6 @@ def told(task: Task) -> dict[str, Any]:
 
 
 def told_video(task: Task) -> dict[str, Any]:
-    job = task.job
     return write_video(
         id=task.id,
         model=task.model,
@@ -23,9 +22,9 @@ def told_video(task: Task) -> dict[str, Any]:
         created_at=int(task.created_at),
         completed_at=seconds(task.completed_at) if status(task) == "completed" else None,
         expires_at=seconds(task.expires_at),
-        prompt=str(job.get("prompt", "")),
-        seconds=task.result.get("seconds") or job.get("seconds") or 0,
-        size=str(job.get("size", "")),
+        prompt=str(task.job.get("prompt", "")),
+        seconds=length_of(task),
+        size=size_of(task),
         remixed_from=task.source,
         error=error(task),
     )

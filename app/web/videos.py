@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,8 +14,9 @@ from app.canonical.media import File, Shape, VideoJob
 from app.errors import BadRequest, MediaGone, NotFound, NotReady
 from app.media.task import status
 from app.services.images import MediaCall
-from app.services.material import PICTURES_AND_FILMS, Material
-from app.services.videos import Order, engine_of, maker_of
+from app.services.losses import neglected, note
+from app.services.material import FILMS, PICTURES_AND_FILMS, Material
+from app.services.videos import Order, as_promised, engine_of, maker_of, usual_film
 from app.spool import Spool
 from app.storage.media import Kept
 from app.storage.tasks import BROUGHT, Task
@@ -28,10 +29,11 @@ from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
 from app.web.media import served
 from app.web.naming import explain, read_name
+from app.web.removal import removed
 from app.web.session import session_key, session_named
 from app.web.task_object import described, told_video
 from app.web.webhook import webhook_of
-from app.web.wishes import SHAPE, read_wishes
+from app.web.wishes import SHAPE, read_wishes, without_wishes
 from app.wire.openai_images import flag, one_of, whole
 from app.wire.openai_videos import read_job
 
@@ -42,6 +44,7 @@ SOON_SECONDS = 0.5
 REFERENCES = ("input_reference", "input_references", "reference_images", "image", "images")
 MOST_REFERENCES = 10
 LIST_LIMIT = 100
+VARIANTS = ("video", "thumbnail", "spritesheet")
 
 View = Callable[..., Response]
 
@@ -112,22 +115,22 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
     fields = read_fields(request, spool, hub.body_bytes)
     fields |= {one: request.args[one] for one in SHAPE & request.args.keys()}
     of = _source(hub, name, fields, video)
-    asked = fields.get("model") or (of.model if of else None)
-    if not isinstance(asked, str):
-        raise BadRequest("{field} is required", param="model", field="model")
-    named = read_name(platform, asked)
+    named = read_name(platform, _model(platform, fields, shape, of))
     maker, model = maker_of(hub.platforms, platform, named.model)
     if of is not None and of.engine != maker.name:
         maker = hub.platforms[of.engine]
-    job = engine_of(maker).fitted(_job(hub, fields, named, model, shape, of, spool))
+    asked = _job(hub, fields, named, model, shape, of, spool)
+    job = engine_of(maker).fitted(as_promised(asked, platform, named.model))
     webhook = webhook_of(hub, fields)
     hub.media.check_room()
     wishes = read_wishes(request.args, fields, hub.defaults)
-    leash = Leash()
-    ear = listen(leash, probing=False)
     g.record.update(platform=name, spoken="openai_videos", model=job.model, licence=g.caller.name)
     if g.caller.brought is not None:
         g.record["mode"] = "chat2api"
+    dropped = neglected(without_wishes(fields), asked, job, engine_of(maker).takes(asked))
+    note(g.record, dropped, strict=wishes.strict or g.caller.is_strict)
+    leash = Leash()
+    ear = listen(leash, probing=False)
     call = MediaCall(
         id=g.request_id,
         caller=g.caller,
@@ -144,8 +147,19 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
         stop(ear)
     g.record["task"] = task.id
     response = _as_json(hub, task)
-    explain(named if model == named.model else replace(named, model=model), (), response)
+    explain(named, g.record, response)
     return response
+
+
+def _model(platform: Platform, fields: Mapping[str, Any], shape: Shape, of: Task | None) -> str:
+    """The one that is named, or that of the film to be changed. OpenAI's clients have no field for it
+    where they send a film of their own.
+    """
+    usual = usual_film(platform) if shape in ("edit", "extend") else ""
+    asked = fields.get("model") or (of.model if of else usual)
+    if not isinstance(asked, str) or not asked:
+        raise BadRequest("{field} is required", param="model", field="model")
+    return asked
 
 
 def _source(hub: Gateway, name: str, fields: Mapping[str, Any], video: str) -> Task | None:
@@ -155,6 +169,11 @@ def _source(hub: Gateway, name: str, fields: Mapping[str, Any], video: str) -> T
         video = given["id"]
     if not video:
         return None
+    return finished(hub, name, video)
+
+
+def finished(hub: Gateway, name: str, video: str) -> Task:
+    """A film of the caller's that is done."""
     task = _found(hub, name, video)
     if status(task) != "completed":
         raise NotReady("the film is not ready")
@@ -174,26 +193,20 @@ def _job(
     field = next((one for one in REFERENCES if fields.get(one) not in (None, "", [])), "")
     given = fields.get(field)
     references = material.all(given, field, PICTURES_AND_FILMS, MOST_REFERENCES)
-    if shape != "create" and not references:
-        references = _film(hub, of, spool) or material.all(
-            fields.get("video"), "video", PICTURES_AND_FILMS, 1
-        )
+    if shape != "create":
+        film = film_of(hub, of, spool)
+        if of is None:
+            film = material.all(fields.get("video"), "video", FILMS, 1)
+        references = (*film, *references)
     if shape != "create" and of is None and not references:
         raise BadRequest("{field} is required", param="video", field="video")
     source = of.upstream if of else ""
-    job = read_job(
+    return read_job(
         fields, model, shape=shape, references=references, source=source, sets=named.sets
     )
-    sets = named.sets  # what the name says goes before what the body says (C-146)
-    return replace(
-        job,
-        seconds=sets.get("seconds", job.seconds),
-        aspect_ratio=sets.get("aspect_ratio", job.aspect_ratio),
-        resolution=sets.get("resolution", job.resolution),
-    )
 
 
-def _film(hub: Gateway, of: Task | None, spool: Spool) -> tuple[File, ...]:
+def film_of(hub: Gateway, of: Task | None, spool: Spool) -> tuple[File, ...]:
     """What was made, for platforms that want it shown."""
     if of is None or of.credential == BROUGHT:
         return ()
@@ -242,32 +255,41 @@ def _listed(name: str) -> Response:
     return Response(orjson.dumps(told), content_type="application/json")
 
 
-def _deleted(name: str, video: str) -> Response:
+@spooled
+def _deleted(name: str, video: str, spool: Spool) -> Response:
     hub = gateway()
     task = _found(hub, name, video)
-    hub.tasks.remove(task.id, hub.clock.now())
-    for one in task.result.get("media", ()):
-        try:
-            hub.media.remove(hub.media.find(one["id"]))
-        except NotFound:
-            continue  # its time was up
-    told = {"id": task.id, "object": "video.deleted", "deleted": True}
-    return Response(orjson.dumps(told), content_type="application/json")
+    response = removed(hub, task, "video")
+    hub.videos.stop(task, hub.platforms[task.engine], g.caller, spool)
+    return response
 
 
 @spooled
 def _content(name: str, video: str, spool: Spool) -> Response:
     hub = gateway()
     task = _found(hub, name, video)
-    if request.args.get("variant", "video") != "video":
-        raise NotFound("there is only the film itself here", param="variant")
+    variant = one_of(request.args, "variant", VARIANTS) or "video"
     if status(task) == "failed":
         raise MediaGone("there is no film: {why}", why=task.message or task.code)
     if status(task) != "completed":
         raise NotReady("the film is not ready")
+    if variant != "video":
+        return _still(hub, task, variant, spool)
     if task.credential == BROUGHT:
         return _passed(hub, task, spool)
     return served(_kept(hub, task), request)
+
+
+def _still(hub: Gateway, task: Task, variant: str, spool: Spool) -> Response:
+    """A picture of the film, where its platform has any."""
+    if task.credential == BROUGHT:
+        platform = hub.platforms[task.engine]
+        file = hub.videos.fetch_still(task, platform, g.caller, spool, variant)
+        if file is not None:
+            return Response(Path(file.path).read_bytes(), content_type=file.media_type)
+    elif (one := task.result.get("stills", {}).get(variant)) is not None:
+        return served(_there(hub, one), request)
+    raise NotFound("there is only the film itself here", param="variant")
 
 
 def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
@@ -290,8 +312,15 @@ def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
 
 def _kept(hub: Gateway, task: Task) -> Kept:
     try:
-        return hub.media.find(task.result["media"][0]["id"], g.caller.name)
-    except (NotFound, KeyError, IndexError) as error_:
+        return _there(hub, task.result["media"][0])
+    except (KeyError, IndexError) as error_:
+        raise MediaGone("the film is no longer kept here") from error_
+
+
+def _there(hub: Gateway, made: Mapping[str, Any]) -> Kept:
+    try:
+        return hub.media.find(made["id"], g.caller.name)
+    except NotFound as error_:
         raise MediaGone("the film is no longer kept here") from error_
 
 

@@ -64,6 +64,11 @@ def read_wishes(query: Mapping[str, str], body: Mapping[str, Any], defaults: Def
     return Wishes(attempts, reasoning, budget, bool(_boolean(given, "strict", False)))
 
 
+def without_wishes(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not ours: what is asked of the platform."""
+    return {name: value for name, value in body.items() if name not in NAMES - SHAPE}
+
+
 def _boolean(given: Mapping[str, Any], name: str, default: bool | None) -> bool | None:
     if name not in given:
         return default

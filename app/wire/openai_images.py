@@ -30,15 +30,19 @@ def read_job(
     *,
     images: tuple[File, ...] = (),
     mask: File | None = None,
+    varies: bool = False,
     sets: Mapping[str, Any] = {},
 ) -> ImageJob:
-    """The job that the fields describe. Forms hold texts where JSON has numbers; both are read."""
+    """The job that the fields describe. Forms hold texts where JSON has numbers; both are read. One
+    that `varies` needs no prompt.
+    """
     compression = whole(fields, "output_compression", 0, 100)
     return ImageJob(
         model=model,
-        prompt=prompt(fields),
+        prompt="" if varies else prompt(fields),
         images=images,
         mask=mask,
+        varies=varies,
         count=whole(fields, "n", 1, MOST) or 1,
         size=size(fields),
         aspect_ratio=aspect_ratio(fields),

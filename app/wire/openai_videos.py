@@ -14,7 +14,7 @@ EXTRAS = ("hd", "seed", "negative_prompt", "generate_audio", "person_generation"
 ORIENTATIONS = {"landscape": "16:9", "portrait": "9:16"}
 MOST_SECONDS = 60
 # What the product that our callers know could do, and no documented API can (C-206).
-NOWHERE = ("watermark", "private", "style", "storyboard")
+NOWHERE = ("watermark", "private", "style", "storyboard", "characters")
 _DEFAULTS: tuple[Any, ...] = (None, False, "", 0, "false", "0", [], {})
 
 
@@ -27,7 +27,9 @@ def read_job(
     source: str = "",
     sets: Mapping[str, Any] = {},
 ) -> VideoJob:
-    """The job that the fields describe. Numbers may be texts, as OpenAI's own seconds are."""
+    """The job that the fields describe. Numbers may be texts, as OpenAI's own seconds are. What the
+    model's name says in `sets` goes before what they say (C-146).
+    """
     for name, value in fields.items():
         if (name in NOWHERE or name.startswith("character_")) and _said(value) not in _DEFAULTS:
             raise BadRequest(
@@ -46,10 +48,10 @@ def read_job(
         model=model,
         prompt=prompt(fields),
         shape=shape,
-        seconds=_seconds(fields),
+        seconds=sets.get("seconds", _seconds(fields)),
         size=size(fields),
-        aspect_ratio=ratio,
-        resolution=one_of(fields, "resolution", RESOLUTIONS),
+        aspect_ratio=sets.get("aspect_ratio", ratio),
+        resolution=sets.get("resolution", one_of(fields, "resolution", RESOLUTIONS)),
         references=references,
         source=source,
         sets=sets,

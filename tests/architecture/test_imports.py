@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.source import APP, ROOT, files, modules, name_of, tree
+from tests.architecture.source import APP, ROOT, modules, name_of
 
 BROAD = {
     "app/web/failures.py": "the last handler: whatever it is, it is logged and told as JSON",
@@ -20,6 +20,7 @@ BROAD = {
 }
 
 
+@pytest.mark.slow
 def test_the_import_contracts_are_kept():
     linter = Path(sys.executable).parent / "lint-imports"
     done = subprocess.run(
@@ -29,20 +30,18 @@ def test_the_import_contracts_are_kept():
     assert done.returncode == 0, done.stdout
 
 
-SERVED = [path for path in files() if not path.is_relative_to(APP / "cli")]  # commands start late
-
-
-@pytest.mark.parametrize("path", SERVED, ids=name_of)
-def test_no_function_imports_our_own_code(path):
+def test_no_function_imports_our_own_code():
     inner = [
-        node.lineno
-        for function in ast.walk(tree(path))
+        (name_of(path), node.lineno)
+        for path, tree in modules()
+        if not path.is_relative_to(APP / "cli")  # commands start late
+        for function in ast.walk(tree)
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         for node in ast.walk(function)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app")
     ]
 
-    assert not inner, f"{name_of(path)}: {inner}"
+    assert inner == []
 
 
 def test_broad_excepts_are_the_known_ones():

@@ -8,7 +8,7 @@ import pytest
 
 from app.platforms import PLANNED, PLATFORMS
 from app.simulators import SIMULATORS
-from tests.architecture.source import APP, ROOT, files, name_of, tree
+from tests.architecture.source import APP, ROOT, modules, name_of
 
 AT_HOME = ("app/platforms/", "app/simulators/")
 ALLOWED = {  # a default an operator may change, and the words that show a newcomer the way
@@ -30,15 +30,14 @@ def test_there_is_a_simulator_for_every_platform_and_none_but_for_those_to_come(
     assert set(PLATFORMS) <= set(SIMULATORS) <= {*PLATFORMS, *PLANNED}
 
 
-@pytest.mark.parametrize("path", files(), ids=name_of)
-def test_no_platform_is_named_outside_its_own_file(path):
-    name = name_of(path)
-    if name.startswith(AT_HOME):
-        return
-    words = {
-        node.value
-        for node in ast.walk(tree(path))
+def test_no_platform_is_named_outside_its_own_file():
+    named = [
+        (name, node.value)
+        for path, tree in modules()
+        if not (name := name_of(path)).startswith(AT_HOME)
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+        if node.value in PLATFORMS and node.value not in ALLOWED.get(name, ())
+    ]
 
-    assert words & set(PLATFORMS) <= ALLOWED.get(name, set()), name
+    assert named == []

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import ast
 
-import pytest
-
-from tests.architecture.source import APP, ROOT, files, name_of, tree
+from tests.architecture.source import APP, ROOT, files, modules, name_of
 
 EVERY_FILE = [*files(APP), *files(ROOT / "tests")]
 BANNED = {"utils", "helpers", "common", "manager", "misc", "base"}
 
 
-@pytest.mark.parametrize("path", EVERY_FILE, ids=name_of)
-def test_no_module_is_longer_than_600_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600, name_of(path)
+def test_no_module_is_longer_than_600_lines():
+    lines = {name_of(path): path.read_text(encoding="utf-8").splitlines() for path in EVERY_FILE}
+
+    assert [name for name, those in lines.items() if len(those) > 600] == []
 
 
-@pytest.mark.parametrize("path", files(), ids=name_of)
-def test_no_function_is_longer_than_80_lines(path):
+def test_no_function_is_longer_than_80_lines():
     long = [
-        node.name
-        for node in ast.walk(tree(path))
+        (name_of(path), node.name)
+        for path, tree in modules()
+        for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (node.end_lineno or 0) - node.lineno >= 80
         and not any(isinstance(inner, ast.FunctionDef) for inner in node.body)
     ]
 
-    assert not long, f"{name_of(path)}: {long}"
+    assert long == []
 
 
-@pytest.mark.parametrize("path", files(), ids=name_of)
-def test_every_module_says_what_it_is(path):
-    assert ast.get_docstring(tree(path)), name_of(path)
+def test_every_module_says_what_it_is():
+    assert [name_of(path) for path, tree in modules() if not ast.get_docstring(tree)] == []
 
 
 def test_no_module_is_named_for_nothing():

@@ -20,6 +20,8 @@ import pytest
 
 from tests.bench import compare
 
+pytestmark = pytest.mark.slow
+
 ANSWER = "A gateway stands between those who ask and those who answer. It keeps the keys. End."
 KEY = "sk-upstream"
 

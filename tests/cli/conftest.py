@@ -59,6 +59,11 @@ class Done:
     stderr: str
 
 
+def _never(*words: object) -> None:
+    """In place of `os.execv`, with which `tokens serve` would put gunicorn in the place of the tests."""
+    raise AssertionError(f"it would have served: {words}")
+
+
 @pytest.fixture
 def called(
     environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +80,7 @@ def called(
             stdin = io.TextIOWrapper(io.BytesIO(told), encoding="utf-8")
         with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(os, "environ", environ | settings)
+            patch.setattr(os, "execv", _never)
             patch.setattr(sys, "stdin", stdin)
             patch.chdir(tmp_path)
             try:

@@ -18,11 +18,17 @@ from tests.stack import ROOT
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_has_help(tokens, command):
-    done = tokens(command, "--help")
+def test_every_command_has_help(called, command):
+    done = called(command, "--help")
 
     assert done.returncode == 0
     assert COMMANDS[command][1:] in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["explain", "seal", "simulate"])
+def test_a_command_is_a_process(tokens, command):
+    """Those that no other test starts as one."""
+    assert COMMANDS[command][1:] in " ".join(tokens(command, "--help").stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -35,15 +41,22 @@ def test_every_command_has_help(tokens, command):
         (("licence", "add", "--expires"), "--expires"),
         (("licence", "extend", "3", "-3d"), "-3d begins with a minus"),
         (("licence", "add", "--expires", "-3d"), "-3d begins with a minus"),
-        (("licence", "add", "--label", "\udcff"), "cannot be read"),
         (("licence", "add", "--label", "two\nlines"), "cannot be read"),
     ],
 )
-def test_a_line_that_makes_no_sense_is_refused_with_2_and_one_sentence(tokens, words, says):
-    done = tokens(*words)
+def test_a_line_that_makes_no_sense_is_refused_with_2_and_one_sentence(called, words, says):
+    done = called(*words)
 
     assert done.returncode == 2
     assert says in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_bytes_that_are_no_text_are_refused_with_2_and_one_sentence(tokens):
+    """In a process of its own, where the system hands over the bytes."""
+    done = tokens("licence", "add", "--label", "\udcff")
+
+    assert done.returncode == 2
+    assert "cannot be read" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_the_version_is_the_one_of_the_package(tokens):
@@ -53,8 +66,8 @@ def test_the_version_is_the_one_of_the_package(tokens):
     assert tokens("--version").stdout == f"tokens {package['metadata']['version']}\n"
 
 
-def test_a_misspelt_setting_is_refused_and_the_right_one_is_named(tokens):
-    done = tokens("settings", TOKENS_CHATGTP_KEYS="sk-1")
+def test_a_misspelt_setting_is_refused_and_the_right_one_is_named(called):
+    done = called("settings", TOKENS_CHATGTP_KEYS="sk-1")
 
     assert done.returncode == 1
     assert "there is no setting TOKENS_CHATGTP_KEYS" in done.stderr
@@ -74,8 +87,8 @@ def test_a_misspelt_setting_is_refused_and_the_right_one_is_named(tokens):
         ("TOKENS_ROOT_PLATFORM", "nobody", "names no platform"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_name(tokens, name, value, says):
-    done = tokens("settings", **{name: value})
+def test_a_value_that_cannot_be_is_refused_by_name(called, name, value, says):
+    done = called("settings", **{name: value})
 
     assert done.returncode == 1
     assert name in done.stderr and says in done.stderr
@@ -132,9 +145,9 @@ def test_a_taken_port_is_one_clear_sentence(tokens):
 
 
 @pytest.mark.parametrize("place", ["not/there/access.log", "."])
-def test_an_access_log_that_cannot_be_is_one_clear_sentence(tokens, tmp_path, place):
-    for command in ("serve", "run"):
-        done = tokens(command, TOKENS_LOG_FILE=str(tmp_path / place))
+def test_an_access_log_that_cannot_be_is_one_clear_sentence(tokens, called, tmp_path, place):
+    for call, command in ((called, "serve"), (tokens, "run")):
+        done = call(command, TOKENS_LOG_FILE=str(tmp_path / place))
 
         assert done.returncode == 1
         assert "the access log" in done.stderr and "TOKENS_LOG_FILE" in done.stderr
@@ -144,9 +157,9 @@ def test_an_access_log_that_cannot_be_is_one_clear_sentence(tokens, tmp_path, pl
 @pytest.mark.parametrize(
     "url", ["nonsense", "mysql://name:canary@host/db", "sqlite://", "sqlite:///:memory:"]
 )
-def test_an_address_of_no_database_is_one_clear_sentence(tokens, url):
+def test_an_address_of_no_database_is_one_clear_sentence(called, url):
     for words in (("licence", "list"), ("serve",)):
-        done = tokens(*words, TOKENS_DATABASE_URL=url)
+        done = called(*words, TOKENS_DATABASE_URL=url)
 
         assert done.returncode == 1
         assert "TOKENS_DATABASE_URL should be sqlite:///FILE or postgresql://" in done.stderr

@@ -268,6 +268,7 @@ def test_what_is_exported_with_tokens_is_taken_in_the_same(credential, tmp_path,
     assert (tmp_path / "again.jsonl").read_text() == file.read_text()
 
 
+@pytest.mark.slow
 def test_ten_thousand_lines_do_not_take_long(credential, tmp_path):
     lines = "".join(f'{{"platform": "chatgpt", "token": "sk-{i:06}"}}\n' for i in range(10_000))
     found = rows(credential("import", "-", "--json", given=lines))
@@ -296,11 +297,11 @@ def test_credentials_are_tried_for_nothing(credential, simulators: Simulators):
     assert rows(credential("check", names[0], "--json"))[0]["state"] == "ok"
 
 
-def test_the_doctor_looks_at_them_too(tokens, credential, added, tmp_path):
-    found = json.loads(tokens("doctor", "--offline", "--json").stdout)
+def test_the_doctor_looks_at_them_too(called, credential, added, tmp_path):
+    found = json.loads(called("doctor", "--offline", "--json").stdout)
     states = {row["check"]: row["state"] for row in found}
     assert states["key file"] == "ok" and "chatgpt" not in states
 
     os.chmod(Path(tmp_path / "seal.key"), 0o444)
-    found = json.loads(tokens("doctor", "--offline", "--json").stdout)
+    found = json.loads(called("doctor", "--offline", "--json").stdout)
     assert {row["check"]: row["state"] for row in found}["key file"] == "wrong"

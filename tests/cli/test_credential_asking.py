@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "sk-canary-0123456789abcdefghij"
 # The terminal belongs to the child, as it does where people type: a token is asked for there.
 IN_A_TERMINAL = """

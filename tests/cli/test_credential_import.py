@@ -10,16 +10,21 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from app.storage.database import Database
+from tests.storage.databases import fill
+
 TOKEN = "sk-canary-0123456789abcdefghij"
 OTHER = "sk-sparrow-0123456789abcdefghi"
 HEAD = "platform,token,label,groups,weight,note\n"
 
 
 @pytest.fixture
-def imported(called, tmp_path):
+def imported(called, environ, tmp_path):
     """Imports what stands on standard input and gives the report. Nothing that is said or kept
     holds a token.
     """
+
+    fill(Database(environ["TOKENS_DATABASE_URL"]))
 
     def call(given: str | bytes, *words: str, code: int = 1, **settings: str) -> list[dict]:
         done = called("credential", "import", "-", "--json", *words, given=given, **settings)

@@ -62,6 +62,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 def test_the_bar_grows_and_ends_its_line(watched):
     done = watched("--json")
     steps = STEP.findall(done.seen)
@@ -74,6 +75,7 @@ def test_the_bar_grows_and_ends_its_line(watched):
     assert len(json.loads(done.stdout)) == 450
 
 
+@pytest.mark.slow
 def test_the_report_begins_on_a_line_of_its_own(watched):
     done = watched("--dry-run", whole=True)
 
@@ -81,6 +83,7 @@ def test_the_report_begins_on_a_line_of_its_own(watched):
     assert done.seen.endswith("450 would be added\n")
 
 
+@pytest.mark.slow
 def test_a_bar_that_is_broken_off_ends_its_line_too(watched, tmp_path):
     """A key file that leads nowhere: the first line that is to be sealed breaks it off."""
     (tmp_path / "seal.key").symlink_to("keys.csv/none")
@@ -107,14 +110,15 @@ def test_what_was_kept_before_it_broke_off_is_told(called, monkeypatch):
     assert [row["line"] for row in json.loads(done.stdout)] == list(range(2, 202))
 
 
-def test_where_nobody_watches_there_is_no_bar(tokens, tmp_path):
+def test_where_nobody_watches_there_is_no_bar(called, tmp_path):
     (tmp_path / "keys.csv").write_text(LINES)
-    done = tokens("credential", "import", "keys.csv", "--json")
+    done = called("credential", "import", "keys.csv", "--json")
 
     assert done.returncode == 0 and len(json.loads(done.stdout)) == 450
     assert "\r" not in done.stderr + done.stdout and " of 450" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_without_lines_has_no_bar(watched):
     done = watched(text="platform,token\n")
 

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
-
-from tests.stack import TOKENS
 
 TOKEN = "sk-canary-0123456789abcdefghij"
 
 
 @pytest.fixture
-def credential(environ, tmp_path):
+def credential(called, tmp_path):
     """Calls `tokens credential` with what stands on its standard input; nothing it says or keeps
     holds the token.
     """
 
     def call(*words: str, given: str = "", code: int = 0, **settings: str):
-        done = subprocess.run(
-            [TOKENS, "credential", *words],
-            env=environ | settings,
-            cwd=tmp_path,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = called("credential", *words, given=given, **settings)
         assert done.returncode == code, done.stderr
         assert "canary" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from app.pool.rest import Rest
 from app.storage.credentials import Credentials
 from app.storage.database import Database
 from app.storage.health import Health
-from app.storage.schema import prepare
+from tests.storage.databases import fill
 
 KEYS = {"TOKENS_CHATGPT_KEYS": "token-one,token-two|pro"}
 ONE, TWO = (
@@ -25,7 +25,7 @@ ONE, TWO = (
 @pytest.fixture
 def database(environ) -> Database:
     found = Database(environ["TOKENS_DATABASE_URL"])
-    prepare(found)
+    fill(found)
     yield found
     found.close()
 

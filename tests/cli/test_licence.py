@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import pytest
 
 
-def test_a_licence_is_shown_once_and_stored_as_a_digest(tokens, tmp_path):
+def test_a_licence_is_shown_once_and_stored_as_a_digest(tokens, called, tmp_path):
     made = json.loads(tokens("licence", "add", "--label", "laptop", "--json").stdout)
-    listed = tokens("licence", "list", "--json").stdout
-    shown = tokens("licence", "show", made["name"], "--json").stdout
+    listed = called("licence", "list", "--json").stdout
+    shown = called("licence", "show", made["name"], "--json").stdout
     stored = sqlite3.connect(tmp_path / "tokens.db").execute("SELECT * FROM licences").fetchall()
 
     assert made["licence"].startswith("tok-") and len(made["licence"]) > 40
@@ -198,8 +198,8 @@ def test_a_mistake_is_told_in_one_sentence(called, words, says):
     assert says in done.stderr and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
-def test_a_table_is_for_people(tokens):
-    tokens("licence", "add", "--label", "手机")
+def test_a_table_is_for_people(tokens, called):
+    called("licence", "add", "--label", "手机")
 
     head, row = tokens("licence", "list").stdout.splitlines()
 

@@ -13,11 +13,11 @@ LINES = [
 ]
 
 
-def test_losses_are_counted_by_platform_dialect_and_field(tokens, tmp_path):
+def test_losses_are_counted_by_platform_dialect_and_field(tokens, called, tmp_path):
     log = tmp_path / "access.log"
     log.write_text("\n".join([*map(json.dumps, LINES), '{"dropped": ["cut']))
     given = json.loads(tokens("losses", "--json", TOKENS_LOG_FILE=str(log)).stdout)
-    named = json.loads(tokens("losses", str(log), "--json").stdout)
+    named = json.loads(called("losses", str(log), "--json").stdout)
 
     assert given == named
     assert [(row["platform"], row["field"], row["calls"]) for row in given] == [
@@ -35,7 +35,7 @@ def test_a_line_that_was_cut_is_passed_over():
     ]
 
 
-def test_a_log_that_is_no_file_is_said_to_be_none(tokens, tmp_path):
+def test_a_log_that_is_no_file_is_said_to_be_none(called, tmp_path):
     for words, says in (((), "give it"), ((str(tmp_path / "none"),), "cannot read")):
-        done = tokens("losses", *words)
+        done = called("losses", *words)
         assert (done.returncode, done.stdout) == (1, "") and says in done.stderr

@@ -16,6 +16,8 @@ import requests
 from app.platforms import PLATFORMS
 from tests.stack import TOKENS, until
 
+pytestmark = pytest.mark.slow
+
 
 class Running:
     """`tokens run` in the background."""
@@ -137,8 +139,8 @@ def test_every_platform_answers_on_its_simulator(run):
     assert told == dict.fromkeys(models, True)
 
 
-def test_the_help_names_every_variable_that_a_key_is_taken_from(tokens):
-    told = " ".join(tokens("run", "--help").stdout.split())
+def test_the_help_names_every_variable_that_a_key_is_taken_from(called):
+    told = " ".join(called("run", "--help").stdout.split())
 
     for platform in PLATFORMS.values():
         assert all(variable in told for variable in platform.key_variables)

@@ -10,7 +10,7 @@ from app.cli import seal as command
 from app.seal import Seal
 from app.storage.credentials import Credentials
 from app.storage.database import Database
-from app.storage.schema import prepare
+from tests.storage.databases import fill
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def file(tmp_path):
 def table(environ, file):
     """Three credentials, sealed with the first key."""
     database = Database(environ["TOKENS_DATABASE_URL"])
-    prepare(database)
+    fill(database)
     table, seal = Credentials(database), Seal.make(file)
     for place in range(3):
         name = f"cr_{place}"

@@ -8,15 +8,15 @@ import time
 import pytest
 
 from app.storage.database import Database
-from app.storage.schema import prepare
 from app.storage.tasks import Task, Tasks, new_id
 from app.storage.workers import Workers
+from tests.storage.databases import fill
 
 
 @pytest.fixture
 def database(environ):
     database = Database(environ["TOKENS_DATABASE_URL"])
-    prepare(database)
+    fill(database)
     yield database
     database.close()
 
@@ -47,16 +47,16 @@ def lost(database: Database) -> Task:
     return over
 
 
-def test_jobs_are_listed_with_their_age_and_lost_ones_stand_out(tokens, database):
+def test_jobs_are_listed_with_their_age_and_lost_ones_stand_out(called, database):
     """R-081: the operator sees them."""
     waiting, gone = add(database), lost(database)
 
-    table = tokens("task", "list").stdout
+    table = called("task", "list").stdout
     assert f"{waiting.id}  queued" in table and "2 h" in table
     assert f"{gone.id}  LOST" in table and "task_lost" in table
-    only = json.loads(tokens("task", "list", "--state", "lost", "--json").stdout)
+    only = json.loads(called("task", "list", "--state", "lost", "--json").stdout)
     assert [one["id"] for one in only] == [gone.id]
-    assert waiting.id in tokens("task", "list", "--state", "live").stdout
+    assert waiting.id in called("task", "list", "--state", "live").stdout
 
 
 def test_one_job_is_shown_without_what_its_caller_wrote(tokens, database):
@@ -67,31 +67,31 @@ def test_one_job_is_shown_without_what_its_caller_wrote(tokens, database):
     assert "secret" not in json.dumps(shown)
 
 
-def test_a_job_is_cancelled_and_one_that_is_over_is_not(tokens, database):
+def test_a_job_is_cancelled_and_one_that_is_over_is_not(called, database):
     """R-085."""
     waiting, gone = add(database), lost(database)
 
-    assert "cancelled" in tokens("task", "cancel", waiting.id).stdout
+    assert "cancelled" in called("task", "cancel", waiting.id).stdout
     assert Tasks(database).find(waiting.id).state == "cancelled"
-    done = tokens("task", "cancel", gone.id)
+    done = called("task", "cancel", gone.id)
     assert (done.returncode, "it is lost" in done.stderr) == (1, True)
-    assert tokens("task", "show", "video_1").returncode == 1
+    assert called("task", "show", "video_1").returncode == 1
 
 
-def finding(tokens, check):
-    found = json.loads(tokens("doctor", "--json", "--offline", TOKENS_CHATGPT_KEYS="k").stdout)
+def finding(called, check):
+    found = json.loads(called("doctor", "--json", "--offline", TOKENS_CHATGPT_KEYS="k").stdout)
     return next(((one["state"], one["what"]) for one in found if one["check"] == check), None)
 
 
-def test_doctor_says_when_nobody_works(tokens, database):
-    assert finding(tokens, "worker") == ("note", "none was ever seen; 0 jobs wait")
+def test_doctor_says_when_nobody_works(called, database):
+    assert finding(called, "worker") == ("note", "none was ever seen; 0 jobs wait")
     add(database)
     Workers(database).note("here:1", time.time() - 600)
-    state, what = finding(tokens, "worker")
+    state, what = finding(called, "worker")
     assert state == "wrong" and "none for 60" in what and "1 jobs wait" in what
 
     Workers(database).note("here:2", time.time())
-    assert finding(tokens, "worker") == ("ok", "1 at work, 1 jobs in hand or waiting")
-    assert finding(tokens, "lost jobs") is None
+    assert finding(called, "worker") == ("ok", "1 at work, 1 jobs in hand or waiting")
+    assert finding(called, "lost jobs") is None
     lost(database)
-    assert finding(tokens, "lost jobs")[0] == "note"
+    assert finding(called, "lost jobs")[0] == "note"

@@ -544,6 +544,7 @@ UNDER_GEVENT = textwrap.dedent("""
 """)
 
 
+@pytest.mark.slow
 def test_under_gevent_a_slow_server_stops_nobody_else(certificates: Certificates) -> None:
     done = subprocess.run(
         [sys.executable, "-c", UNDER_GEVENT % PNG.hex()]

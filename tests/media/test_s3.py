@@ -20,10 +20,10 @@ from app.media.store import ON_ITS_WAY_SECONDS, Store
 from app.secret import Secret
 from app.storage.database import Database
 from app.storage.media import Media
-from app.storage.schema import prepare
 from tests.media.bucket import BUCKET, KEY, LEAST_PART, REGION, SECRET, Bucket
 from tests.media.samples import MP4, PNG, Clock
 from tests.media.signature import Asked, Wrong, judge, sign
+from tests.storage.databases import fill
 
 NAME = "ab" * 16 + ".mp4"
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -265,7 +265,7 @@ def test_the_environment_says_nothing(bucket, file, monkeypatch):
 @pytest.fixture
 def store(bucket: Bucket, tmp_path: Path) -> Iterator[Store]:
     database = Database(f"sqlite:///{tmp_path}/tokens.db")
-    prepare(database)
+    fill(database)
     clock = Clock(datetime.datetime.now(datetime.UTC).timestamp())
     yield Store(
         Media(database),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -19,6 +20,8 @@ from tests.stack import KEY, PATIENCE, Json, Simulators, Stack
 
 ONCE = "retry_attempt=0"
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -27,6 +30,10 @@ class Pair:
     platform: str
     caller: Caller
     stack: Stack
+
+    @property
+    def name(self) -> str:
+        return f"{self.caller.name} on {self.platform}"
 
     @property
     def native(self) -> Caller:
@@ -109,6 +116,25 @@ def pair(platform: str, request: pytest.FixtureRequest, stack: Stack) -> Pair:
     """Each platform with each dialect; the platform has forgotten what it was asked before."""
     stack.simulators.clear(platform)
     return Pair(platform, request.param, stack)
+
+
+@pytest.fixture
+def pairs(stack: Stack) -> list[Pair]:
+    """Every platform with every dialect, for what takes time: all of them wait side by side."""
+    stack.simulators.clear()
+    return [Pair(platform, caller, stack) for platform in EVERY for caller in CALLERS]
+
+
+def side_by_side(pairs: list[Pair], work: Callable[[Pair], T]) -> dict[str, T]:
+    """What came of the work, by pair."""
+    with ThreadPoolExecutor(len(pairs)) as pool:
+        done = list(pool.map(work, pairs))
+    return {pair.name: one for pair, one in zip(pairs, done)}
+
+
+def all_of(pairs: list[Pair], wanted: T) -> dict[str, T]:
+    """The same for each pair."""
+    return {pair.name: wanted for pair in pairs}
 
 
 @pytest.fixture(params=[False, True], ids=["whole", "stream"])

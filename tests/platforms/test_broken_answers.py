@@ -9,7 +9,7 @@ import pytest
 
 from tests.models import DIRECT
 from tests.platforms.callers import CALLERS, Heard
-from tests.platforms.conftest import ONCE, Pair
+from tests.platforms.conftest import ONCE, Pair, all_of, side_by_side
 from tests.stack import Stack
 
 WORDS = 12
@@ -126,8 +126,9 @@ def test_an_answer_without_a_word_is_an_error_unless_it_comes_raw(pair: Pair, st
     assert whole == pair.is_raw, heard.content
 
 
-def test_a_stall_is_waited_for(pair: Pair) -> None:
-    heard = pair.call(_prompt("stall seconds=0.2 after=3"), stream=True)
+def test_a_stall_is_waited_for(pairs: list[Pair]) -> None:
+    def call(pair: Pair) -> tuple[str, bool, bool]:
+        heard = pair.call(_prompt("stall seconds=0.2 after=3"), stream=True)
+        return pair.caller.texts(heard), heard.broken, pair.caller.is_whole(heard)
 
-    assert (pair.caller.texts(heard), heard.broken) == (ALL, False)
-    assert pair.caller.is_whole(heard)
+    assert side_by_side(pairs, call) == all_of(pairs, (ALL, False, True))

@@ -19,6 +19,8 @@ from tests.platforms.breaking import ENDINGS, Plan, Upstream, plans, token
 from tests.platforms.callers import NATIVE
 from tests.stack import Stack, compact, key_settings
 
+pytestmark = pytest.mark.slow
+
 CALLS = 10_000
 SEED = 76
 CLIENTS = 12

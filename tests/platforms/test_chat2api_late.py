@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 
 from tests.models import EVERY
-from tests.platforms.callers import CALLERS, Caller, hear
-from tests.platforms.conftest import Pair
-from tests.platforms.test_chat2api_routes import TOKEN, Teapot
+from tests.platforms.callers import CALLERS, Heard, hear
+from tests.platforms.conftest import Pair, all_of, side_by_side
+from tests.platforms.test_chat2api_routes import TOKEN, Teapot, tokens_in
 from tests.stack import Stack, key_settings
+
+pytestmark = pytest.mark.slow
 
 OWN = {
     "message": "no tea here",
@@ -30,11 +35,17 @@ REFUSALS = {
 }
 
 
+class House(ThreadingHTTPServer):
+    """A server to which all come at once."""
+
+    request_queue_size = 128
+
+
 @pytest.fixture(scope="module")
 def late() -> Iterator[Any]:
     """A platform that says nothing until its gate is opened."""
     handler: Any = type("Late", (Teapot,), {"asked": [], "gate": threading.Event()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = House(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", handler=handler)
     handler.gate.set()
@@ -52,11 +63,35 @@ def hasty(late: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack
     running.stop()
 
 
+def _token(pair: Pair) -> str:
+    """One for each, so that it can be seen who asked how often."""
+    return f"{TOKEN}-{pair.caller.name}-{pair.platform}"
+
+
+def _begun(pair: Pair) -> requests.Response:
+    """A stream that has begun, while the platform has not said a word."""
+    headers = {
+        "tokens-authorization": pair.stack.licence,
+        "authorization": f"Bearer {_token(pair)}",
+    }
+    return pair.caller.send(pair.base, pair.ask("hello", stream=True), "", headers=headers)
+
+
+def _tells(pair: Pair, refusal: str, heard: Heard) -> bool:
+    """Whether the refusal is told in the way there is for it."""
+    failure = pair.caller.failure(heard)
+    if failure is None:
+        return False
+    if refusal != "object":
+        return {"words": "no tea here", "page": "418"}[refusal] in pair.caller.message(failure)
+    details = failure["error"].get("details", [failure["error"]])
+    once = sum("no tea here" in str(one) for one in heard.data) == 1
+    return once and OWN in details + [one.get("value") for one in details]
+
+
 @pytest.mark.parametrize("refusal", REFUSALS)
-@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
-@pytest.mark.parametrize("platform", EVERY)
 def test_a_late_refusal_is_one_event_with_the_platforms_own_object(
-    hasty: Stack, late: Any, platform: str, caller: Caller, refusal: str
+    hasty: Stack, late: Any, refusal: str
 ) -> None:
     """C-048, R-001: on each of the roads. Where there is no object there are the platform's words,
     or else its status.
@@ -64,18 +99,16 @@ def test_a_late_refusal_is_one_event_with_the_platforms_own_object(
     late.handler.gate.clear()
     late.handler.asked.clear()
     late.handler.refusal = REFUSALS[refusal]
-    pair = Pair(platform, caller, hasty)
-    headers = {"tokens-authorization": hasty.licence, "authorization": f"Bearer {TOKEN}"}
-    with caller.send(pair.base, pair.ask("hello", stream=True), "", headers=headers) as answer:
+    pairs = [Pair(platform, caller, hasty) for platform in EVERY for caller in CALLERS]
+    with ExitStack() as opened:
+        begun = side_by_side(pairs, lambda pair: opened.enter_context(_begun(pair)))
         late.handler.gate.set()
-        heard = hear(answer)
-    failure = caller.failure(heard)
+        heard = side_by_side(pairs, lambda pair: hear(begun[pair.name]))
 
-    assert (heard.status, len(late.handler.asked)) == (200, 1)
-    assert failure is not None and not caller.is_whole(heard)
-    if refusal == "object":
-        details = failure["error"].get("details", [failure["error"]])
-        assert OWN in details + [one.get("value") for one in details]
-        assert sum("no tea here" in str(one) for one in heard.data) == 1
-    else:
-        assert {"words": "no tea here", "page": "418"}[refusal] in caller.message(failure)
+    def judged(pair: Pair) -> tuple[int, bool, bool]:
+        one = heard[pair.name]
+        return one.status, _tells(pair, refusal, one), pair.caller.is_whole(one)
+
+    assert {pair.name: judged(pair) for pair in pairs} == all_of(pairs, (200, True, False))
+    asked = Counter(token for _, _, headers in late.handler.asked for token in tokens_in(headers))
+    assert asked == dict.fromkeys(map(_token, pairs), 1)

@@ -178,7 +178,7 @@ def test_a_missing_token_is_401_and_named_on_every_route(
     assert asked == []
 
 
-def _tokens(headers: dict[str, str]) -> list[str]:
+def tokens_in(headers: dict[str, str]) -> list[str]:
     """The tokens in a request, by all headers that may hold one."""
     places = ("authorization", "x-api-key", "x-goog-api-key", "api-key", "tokens-authorization")
     return [headers[name].removeprefix("Bearer ") for name in places if name in headers]
@@ -198,7 +198,7 @@ def test_every_route_asks_once_with_the_token_and_tells_what_it_heard(
         answer = _call(stack, route, "retry_attempt=5", headers=headers)
         if route.asks or (route.platform == "cursor" and route.method == "GET"):
             heard = (answer.status_code, answer.content, answer.headers.get("content-type"))
-            tokens = [_tokens(headers) for _, _, headers in asked]
+            tokens = [tokens_in(headers) for _, _, headers in asked]
             if heard != (418, REFUSAL, KIND) or tokens != [[TOKEN]]:
                 wrong.append((route, heard, tokens))
             wrong += [(route, path) for _, path, _ in asked if "retry_attempt" in path]
@@ -237,7 +237,7 @@ def test_a_token_may_be_where_the_shape_has_its_key(
             shared = "/models" in route.rule  # there the key itself shows who calls
             if not shared and (answer.status_code, asked) != (401, []):
                 wrong.append((route, answer.status_code))
-        elif answer.status_code not in (418, 200) or asked and _tokens(asked[0][2]) != [TOKEN]:
+        elif answer.status_code not in (418, 200) or asked and tokens_in(asked[0][2]) != [TOKEN]:
             wrong.append((route, answer.status_code, asked.copy()))
         wrong += [(route, path) for _, path, _ in asked if TOKEN in path]
 

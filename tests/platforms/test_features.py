@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.models import DIRECT
+from tests.platforms.album import shown_at
 from tests.platforms.callers import NATIVE, Caller, Heard
 from tests.platforms.conftest import Pair
 from tests.sdk.scenes import PNG
@@ -93,22 +92,8 @@ def _said(part: Json) -> list[Json]:
 @pytest.fixture(scope="module")
 def album() -> Iterator[str]:
     """The address of a picture on this machine."""
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-type", "image/png")
-            self.send_header("content-length", str(len(PNG)))
-            self.end_headers()
-            self.wfile.write(PNG)
-
-        def log_message(self, *_: Any) -> None:
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/picture.png"
-    server.shutdown()
+    with shown_at(PNG) as address:
+        yield address
 
 
 @pytest.fixture

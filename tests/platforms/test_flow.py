@@ -87,6 +87,22 @@ def test_friendly_names_and_what_answers_instead(name, model, noted):
     assert named.note.isascii(), "it goes into a header"
 
 
+@pytest.mark.parametrize("tier", ["fast", "quality", "relaxed"])
+def test_a_speed_that_the_engine_does_not_have_is_refused(tier):
+    """C-156: Omni is one model, and does not become another by a word behind Veo's name."""
+    with pytest.raises(UnsupportedParameter, match=tier):
+        film(f"veo_3_1-{tier}")
+
+
+@pytest.mark.parametrize("wish", [{"extras": {"hd": True}}, {"extras": {"hd": "true"}}])
+def test_hd_is_the_same_in_the_name_and_in_the_request(wish):
+    """C-156, C-206: and a resolution says it closer."""
+    for platform in (flow.PLATFORM, VEO):
+        assert facts(film("veo_3_1", platform, **wish)) == facts(film("veo_3_1-hd", platform))
+    assert film("omni_flash", resolution="360p", **wish).resolution == "360p"
+    assert film("omni_flash", extras={"hd": False}).resolution == "720p"
+
+
 @pytest.mark.parametrize(
     "name, expected",
     [
@@ -94,7 +110,7 @@ def test_friendly_names_and_what_answers_instead(name, model, noted):
         ("veo_3_1-portrait-4s", ("9:16", "720p", 4, "720x1280")),
         ("veo_3_1-4s-portrait", ("9:16", "720p", 4, "720x1280")),
         ("veo_3_1-9/16-hd", ("9:16", "1080p", 8, "1080x1920")),
-        ("veo_3_1-fast-16:9", ("16:9", "720p", 8, "1280x720")),
+        ("veo_3_1_fast-16:9", ("16:9", "720p", 8, "1280x720")),
         ("veo_3_1-lite", ("16:9", "360p", 8, "640x360")),
         ("veo_3_1-lite-hd", ("16:9", "1080p", 8, "1920x1080")),
         ("veo_3_1_lite", ("16:9", "360p", 8, "640x360")),

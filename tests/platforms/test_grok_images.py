@@ -100,6 +100,8 @@ def test_every_shape_is_one_that_the_vendor_takes(send, ratio):
     [
         ({"mask": PICTURE, "images": (PICTURE,)}, "mask"),
         ({"background": "transparent"}, "background"),
+        ({"output_format": "webp"}, "output_format"),
+        ({"output_compression": 50}, "output_compression"),
         ({"images": (PICTURE,) * 4}, "image"),
         ({"aspect_ratio": "7:3"}, "aspect_ratio"),
         ({"resolution": "4K"}, "resolution"),
@@ -129,7 +131,7 @@ def test_every_wish_of_openais_clients_is_one_the_vendor_understands(send, model
         size="1536x1024",
         quality="high",
         output_format="png",
-        output_compression=50,
+        output_compression=100,
         count=2,
         extras={"user": "u", "style": "vivid", "moderation": "low", "seed": 7},
     )

@@ -10,15 +10,13 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.models import DIRECT, EVERY
 from tests.platforms.callers import CALLERS, hear
-from tests.platforms.conftest import Pair
+from tests.platforms.conftest import Pair, all_of, side_by_side
 from tests.stack import Json, Stack, compact, until
 
 SOON = 2.0  # seconds in which a platform must be let go
@@ -28,8 +26,6 @@ PAUSE = (
 LONG = "simulate: words=4000 pace=0.02"
 STALL = f"simulate: stall seconds={PAUSE} after=3\nsimulate: words=400"
 SLOW = f"simulate: slow seconds={PAUSE}\nsimulate: words=400"
-
-T = TypeVar("T")
 
 
 class Line:
@@ -60,23 +56,6 @@ class Line:
 
     def hang_up(self) -> None:
         self._sock.close()
-
-
-@pytest.fixture
-def pairs(stack: Stack) -> list[Pair]:
-    """Every platform with every dialect."""
-    stack.simulators.clear()
-    return [Pair(platform, caller, stack) for platform in EVERY for caller in CALLERS]
-
-
-def _side_by_side(pairs: list[Pair], work: Callable[[Pair], T]) -> dict[str, T]:
-    with ThreadPoolExecutor(len(pairs)) as pool:
-        done = list(pool.map(work, pairs))
-    return {f"{pair.caller.name} on {pair.platform}": one for pair, one in zip(pairs, done)}
-
-
-def _all(pairs: list[Pair], wanted: T) -> dict[str, T]:
-    return {f"{pair.caller.name} on {pair.platform}": wanted for pair in pairs}
 
 
 class Leaving:
@@ -165,7 +144,7 @@ def test_a_caller_who_only_stops_sending_still_gets_the_stream(pairs: list[Pair]
         line.wait_for(b"word9")
         return True
 
-    assert _side_by_side(pairs, call) == _all(pairs, True)
+    assert side_by_side(pairs, call) == all_of(pairs, True)
 
 
 @pytest.fixture
@@ -195,7 +174,7 @@ def test_silence_is_bridged_by_signs_of_life(brisk: list[Pair]) -> None:
         fatal = [beat for beat in beats if beat.startswith((b": ping", b":ping"))]
         return len(beats) >= 2, not fatal, pair.caller.is_whole(heard)
 
-    assert _side_by_side(brisk, call) == _all(brisk, (True, True, True))
+    assert side_by_side(brisk, call) == all_of(brisk, (True, True, True))
 
 
 def test_a_stream_is_begun_before_the_platform_has_answered(brisk: list[Pair]) -> None:
@@ -208,7 +187,7 @@ def test_a_stream_is_begun_before_the_platform_has_answered(brisk: list[Pair]) -
             heard = hear(answer)
         return heard.status, waited < PAUSE, pair.caller.is_whole(heard)
 
-    assert _side_by_side(brisk, call) == _all(brisk, (200, True, True))
+    assert side_by_side(brisk, call) == all_of(brisk, (200, True, True))
 
 
 def test_a_failure_after_the_early_beginning_is_an_error_event(brisk: list[Pair]) -> None:
@@ -220,4 +199,4 @@ def test_a_failure_after_the_early_beginning_is_an_error_event(brisk: list[Pair]
         heard = pair.call("simulate: silence seconds=0.8", stream=True, query="retry_attempt=0")
         return heard.status, pair.caller.is_whole(heard), pair.caller.failure(heard) is not None
 
-    assert _side_by_side(brisk, call) == _all(brisk, (200, False, True))
+    assert side_by_side(brisk, call) == all_of(brisk, (200, False, True))

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import requests
+import sqlalchemy as sa
 
 from app.platforms import PLATFORMS
 from app.simulators.films import film
+from app.simulators.image_sides import sides
+from app.storage.database import Database
 from tests.conftest import STUDIO
 from tests.stack import PATIENCE, Json, Simulators, Stack, until
 
@@ -129,6 +132,71 @@ def test_content_comes_whole_in_part_and_as_a_head(screen):
     assert head.headers["content-type"] == "video/mp4"
 
 
+@pytest.mark.parametrize("variant", ["thumbnail", "spritesheet"])
+def test_its_pictures_come_whole_in_part_and_as_a_head(screen, variant):
+    """C-202: kept with the film, so nobody is asked for them again."""
+    name = screen.made(size="1280x720")
+    path, wanted = f"/{name}/content", {"variant": variant}
+    screen.stack.simulators.clear("sora")
+    whole = screen.call("GET", path, params=wanted)
+    assert whole.status_code == 200, whole.text
+    assert whole.headers["content-type"] == "image/webp"
+    wide, high = sides(whole.content)
+    assert wide / high == pytest.approx(16 / 9) and len(whole.content) != len(MP4)
+    assert whole.headers["content-length"] == str(len(whole.content))
+
+    part = screen.call("GET", path, params=wanted, headers={"Range": "bytes=8-11"})
+    assert (part.status_code, part.content) == (206, b"WEBP")
+    head = screen.call("HEAD", path, params=wanted)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+    assert screen.call("GET", path, params={"variant": "video"}).content == MP4
+    assert screen.stack.simulators.journal("sora") == []
+
+    other = screen.stack.tokens("licence", "add", "--label", "somebody else").strip()
+    for stranger in (Screen(screen.stack, licence=other), Screen(screen.stack, "grok")):
+        assert stranger.call("GET", path, params=wanted).status_code == 404
+    assert screen.call("DELETE", f"/{name}").status_code == 200
+    assert screen.call("GET", path, params=wanted).status_code == 404
+    kept = Database(screen.stack.environ["TOKENS_DATABASE_URL"])
+    rows = sa.text("SELECT count(*) FROM media WHERE task = :task")
+    assert kept.read(lambda one: one.execute(rows, {"task": name}).scalar()) == 0
+
+
+def test_an_unknown_variant_and_one_that_is_not_there_yet(screen):
+    """C-202, C-203."""
+    slow = screen.begun("Slow\nsimulate: takes=60")
+    for variant, status, param in (("poster", 400, "variant"), ("thumbnail", 409, None)):
+        answer = screen.call("GET", f"/{slow}/content", params={"variant": variant})
+        assert (answer.status_code, error(answer)["param"]) == (status, param)
+    assert screen.call("GET", f"/{NOBODYS}/content?variant=poster").status_code == 404
+
+
+@pytest.mark.parametrize("variant", ["thumbnail", "spritesheet"])
+def test_a_server_that_knows_no_variants_has_none(screen, variant):
+    """It sends the film whatever is asked for, which is no picture."""
+    name = screen.made("Plain\nsimulate: bare")
+    answer = screen.call("GET", f"/{name}/content", params={"variant": variant})
+    assert (answer.status_code, error(answer)["param"]) == (404, "variant")
+    assert screen.call("GET", f"/{name}/content").content == MP4
+
+
+@pytest.mark.parametrize(
+    "platform, model",
+    [
+        ("grok", "grok-imagine-video"),
+        ("flow", "veo_3_1"),
+        ("gemini_official", "gemini-omni-1.1-flash"),
+    ],
+)
+def test_platforms_that_have_no_pictures_of_films_say_so(studio, platform, model):
+    screen = Screen(studio, platform)
+    name = screen.made(model=model)
+    for variant, status in (("thumbnail", 404), ("spritesheet", 404), ("poster", 400)):
+        answer = screen.call("GET", f"/{name}/content", params={"variant": variant})
+        assert (answer.status_code, error(answer)["param"]) == (status, "variant")
+
+
 def test_content_of_what_is_not_there(screen):
     """C-203: a client that repeats every 409 is told not to."""
     slow = screen.begun("Slow\nsimulate: takes=60")
@@ -141,6 +209,18 @@ def test_content_of_what_is_not_there(screen):
     late = screen.call("GET", f"/{failed}/content")
     assert late.status_code == 410 and "hull_broken" in error(late)["message"]
     assert late.headers.get("x-should-retry") != "true"
+
+
+def test_a_film_whose_time_is_up_is_gone(own):
+    """C-203, C-208: its task still says what it was."""
+    screen = Screen(own(TOKENS_MEDIA_SECONDS="1"))
+    name = screen.made()
+    until(lambda: screen.call("GET", f"/{name}/content").status_code == 410)
+    for variant in ("video", "thumbnail"):
+        answer = screen.call("GET", f"/{name}/content", params={"variant": variant})
+        assert (answer.status_code, error(answer)["code"]) == (410, "video_expired")
+        assert answer.headers.get("x-should-retry") != "true"
+    assert screen.show(name)["status"] == "completed"
 
 
 # ---------------------------------------------------------------- whose it is
@@ -204,6 +284,7 @@ def test_what_a_key_began_that_key_goes_on_with(own):
         ("style", "anime"),
         ("storyboard", [{"prompt": "one"}]),
         ("character_url", "https://example.com/cat.png"),
+        ("characters", [{"id": "char_1"}]),
         ("n", 2),
     ],
 )
@@ -215,6 +296,53 @@ def test_what_no_platform_could_honour_is_refused_unless_it_says_nothing(screen,
     asked = screen.stack.simulators.journal("sora")
     assert [one for one in asked if one["method"] == "POST"] == []
     assert screen.begin(**{field: 1 if field == "n" else None}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "platform, model",
+    [
+        ("flow", "veo_3_1"),
+        ("flow", "omni_flash"),
+        ("gemini_official", "gemini-omni-1.1-flash"),
+        ("grok", "grok-imagine-video"),
+    ],
+)
+def test_films_come_one_at_a_time(studio, platform, model):
+    """C-207."""
+    screen = Screen(studio, platform)
+    for value in (2, "2", 0):
+        studio.simulators.clear(platform)
+        answer = screen.begin(model=model, n=value)
+        assert (answer.status_code, error(answer)["param"]) == (400, "n"), answer.text
+        assert studio.simulators.journal(platform) == []
+    assert screen.begin(model=model, n=1).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields, query, size",
+    [
+        ({"aspect_ratio": "16:9"}, {}, "1280x720"),
+        ({"aspect_ratio": "16:9"}, {"aspect_ratio": "9:16"}, "720x1280"),
+        ({"size": "1920x1080", "resolution": "720p"}, {}, "1280x720"),
+        ({"model": "sora-2-pro", "aspect_ratio": "9:16"}, {"resolution": "1080p"}, "1024x1792"),
+        ({"model": "sora_video2-landscape-hd-pro"}, {}, "1792x1024"),
+    ],
+)
+def test_a_shape_and_a_resolution_become_a_size(screen, fields, query, size):
+    """C-118 to C-120, C-180: the query goes before the body; the answer repeats what was asked for."""
+    screen.stack.simulators.clear("sora")
+    body = {"model": MODEL, "prompt": "A boat", **fields}
+    answer = screen.call("POST", json=body, params=query)
+    assert answer.status_code == 200, answer.text
+    asked = screen.stack.simulators.journal("sora")[0]["body"]
+    assert asked["size"] == answer.json()["size"] == size
+    assert asked.keys() == {"prompt", "model", "seconds", "size"}
+
+
+@pytest.mark.parametrize("resolution", ["4k", "480p", "8K"])
+def test_a_resolution_that_films_have_not_is_refused(screen, resolution):
+    answer = screen.begin(resolution=resolution)
+    assert (answer.status_code, error(answer)["param"]) == (400, "resolution")
 
 
 def test_what_is_asked_for_must_be_said(screen):
@@ -278,6 +406,8 @@ def test_a_film_by_a_brought_token_is_made_and_its_token_is_nowhere(own):
     assert screen.ended(name)["status"] == "completed"
     assert screen.call("GET", f"/{name}/content").content == MP4
     assert screen.call("HEAD", f"/{name}/content").headers["content-type"] == "video/mp4"
+    small = screen.call("GET", f"/{name}/content", params={"variant": "thumbnail"})
+    assert (small.headers["content-type"], small.content[8:12]) == ("image/webp", b"WEBP")
     again = screen.call("POST", f"/{name}/remix", json={"prompt": "red"})
     assert again.status_code == 200 and again.json()["remixed_from_video_id"] == name
     assert screen.ended(again.json()["id"])["status"] == "completed"
@@ -309,20 +439,6 @@ def test_a_brought_token_hears_the_platform_word_for_word(screen, studio):
         timeout=PATIENCE,
     )
     assert lonely.status_code == 401
-
-
-@pytest.mark.parametrize("engine", ["grok", "flow"])
-def test_films_of_another_engine_say_whose_they_are(own, engine):
-    """The names stay sora's; the header says who made it."""
-    screen = Screen(own(TOKENS_SORA_ENGINE=engine))
-    answer = screen.begin()
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["x-tokens-engine"] == engine
-    told = screen.ended(answer.json()["id"])
-    assert (told["status"], told["model"]) == ("completed", MODEL), told
-    shown = screen.call("GET", f"/{told['id']}")
-    assert shown.headers["x-tokens-engine"] == engine
-    assert screen.call("GET", f"/{told['id']}/content").content == MP4
 
 
 def test_the_vendor_that_has_no_films_any_more_is_not_asked(own):

@@ -11,6 +11,8 @@ import pytest
 from tests.stack import ROOT, clean_environ
 from tests.storage.databases import made
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 from gevent import monkey; monkey.patch_all()
 import json, random, sys, time

@@ -91,6 +91,7 @@ def workers(file, concurrency: int) -> list[subprocess.Popen[str]]:
     return [subprocess.Popen(words, **pipes) for _ in range(4)]
 
 
+@pytest.mark.slow
 def test_workers_count_together_to_the_call(file):
     """2,800 tries of four processes at once against room for 1,000."""
     started = workers(file, 60_000)
@@ -104,6 +105,7 @@ def test_workers_count_together_to_the_call(file):
     assert sum(counts) == 1000
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_had_going_is_free_again(file):
     """Its column is the next one's, who clears it."""
     victim, *others = workers(file, 5)

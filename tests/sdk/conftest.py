@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import openai
 import pytest
 
+from tests.matrix import SAID
 from tests.models import DIRECT, EVERY, MODELS, Models
 from tests.stack import Stack
 
@@ -47,3 +50,18 @@ def door(request: pytest.FixtureRequest, stack: Stack) -> Door:
 def thinks(request: pytest.FixtureRequest) -> bool:
     """Whether the model is made to think."""
     return bool(request.param)
+
+
+Refused = Callable[[openai.APIStatusError], None]
+
+
+@pytest.fixture
+def refused(request: pytest.FixtureRequest) -> Refused:
+    """Tells the matrix with which code the platform's lack of something was told."""
+
+    def tell(error: openai.APIStatusError) -> None:
+        missing = error.code == "endpoint_not_supported"
+        words = "not offered" if missing else f"refused: {error.code}"
+        request.node.user_properties.append((SAID, words))
+
+    return tell

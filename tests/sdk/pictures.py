@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import httpx2
@@ -37,6 +38,7 @@ PAINTERS = {
     "grok": Painter("grok-imagine-image", counts=False),
 }
 DRAWING = sorted(name for name, one in PLATFORMS.items() if one.images is not None)
+SHOWN = re.compile(r"!\[image\]\((http://127\.0\.0\.1:\d+/\S+)\)")
 
 
 def look(data: bytes) -> tuple[str, tuple[int, int]]:
@@ -54,3 +56,10 @@ def opened(url: str) -> tuple[str, tuple[int, int]]:
     assert answer.headers["content-type"] == media_type
     assert url.endswith({"image/jpeg": (".jpg", ".jpeg")}.get(media_type, media_type[6:]))
     return media_type, size
+
+
+def shown(text: str) -> tuple[int, int]:
+    """The size of the picture that the text is, and nothing else."""
+    found = SHOWN.fullmatch(text)
+    assert found, text
+    return opened(found[1])[1]

@@ -4,8 +4,6 @@ scenes, and what came of them is judged here.
 
 from __future__ import annotations
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -13,8 +11,8 @@ import pytest
 from tests.sdk import scenes
 from tests.sdk.pictures import DRAWING, PAINTERS
 from tests.sdk.scenes import Json
-from tests.sdk.test_node import NODE
-from tests.stack import Stack, clean_environ, missing, program
+from tests.sdk.stage import played
+from tests.stack import Stack
 
 BAD: Json = {"error": "BadRequestError", "status": 400}
 SCENES: Json = {
@@ -33,9 +31,6 @@ SCENES: Json = {
 @pytest.fixture(scope="module")
 def outcomes(stack: Stack) -> Json:
     """What came of the scenes, by platform and scene."""
-    node = program("node")
-    if not (NODE / "node_modules" / "openai").is_dir():
-        missing("the npm package openai (npm ci --prefix tests/sdk/node)")
     doors = [
         {
             "name": name,
@@ -46,18 +41,7 @@ def outcomes(stack: Stack) -> Json:
         }
         for name in DRAWING
     ]
-    done = subprocess.run(
-        [node, "images.mjs"],
-        input=json.dumps({"doors": doors, "png": scenes.PNG_URL}),
-        cwd=NODE,
-        env=clean_environ(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    found: Json = json.loads(done.stdout)
-    return found
+    return played("images", "openai", {"doors": doors, "png": scenes.PNG_URL})
 
 
 @pytest.mark.parametrize("platform", DRAWING)

@@ -4,11 +4,8 @@ is judged here.
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +13,9 @@ import pytest
 from tests.models import DIRECT, EVERY, MODELS
 from tests.sdk import scenes
 from tests.sdk.scenes import Json
-from tests.stack import Stack, clean_environ, missing, program
+from tests.sdk.stage import played
+from tests.stack import Stack
 
-NODE = Path(__file__).with_name("node")
 PACKAGES = {"openai": "openai", "anthropic": "@anthropic-ai/sdk", "genai": "@google/genai"}
 FIELDS = [["city", "days"], ["zone"]]
 BOTH = ["weather", "clock"]
@@ -106,21 +103,7 @@ def outcomes(stack: Stack) -> Callable[[str], Json]:
 
     @cache
     def run(sdk: str) -> Json:
-        node = program("node")
-        if not (NODE / "node_modules" / PACKAGES[sdk]).is_dir():
-            missing(f"the npm package {PACKAGES[sdk]} (npm ci --prefix tests/sdk/node)")
-        done = subprocess.run(
-            [node, f"{sdk}.mjs"],
-            input=json.dumps(told),
-            cwd=NODE,
-            env=clean_environ(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        found: Json = json.loads(done.stdout)
-        return found
+        return played(sdk, PACKAGES[sdk], told)
 
     return run
 

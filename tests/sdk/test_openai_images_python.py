@@ -12,10 +12,10 @@ import openai
 import pytest
 
 from app.simulators.pictures import picture
-from tests.sdk.conftest import Door
-from tests.sdk.pictures import DRAWING, PAINTERS, Painter, look, opened
+from tests.sdk.conftest import Door, Refused
+from tests.sdk.pictures import DRAWING, PAINTERS, Painter, look, opened, shown
 from tests.sdk.test_openai_python import opened as client_of
-from tests.stack import Stack, key_settings
+from tests.stack import START_PATIENCE, Stack, key_settings, until
 
 GIVEN = picture(64, 48, "given")
 OTHER = picture(48, 48, "other", "jpeg")
@@ -41,6 +41,7 @@ def looked_at(image: Any) -> tuple[str, tuple[int, int]]:
     return look(base64.b64decode(image.b64_json, validate=True))
 
 
+@pytest.mark.feature("images.generate, b64_json")
 def test_pictures_come_as_base64_unless_told_otherwise(
     client: openai.OpenAI, painter: Painter
 ) -> None:
@@ -52,6 +53,8 @@ def test_pictures_come_as_base64_unless_told_otherwise(
         media_type, (wide, high) = looked_at(image)
         assert wide > high
         assert media_type == f"image/{told.output_format}"
+        assert told.size == f"{wide}x{high}"
+    assert told.background == "opaque"
     assert told.created > 1_700_000_000
     if painter.counts:
         assert told.usage is not None and told.usage.output_tokens > 0
@@ -60,6 +63,7 @@ def test_pictures_come_as_base64_unless_told_otherwise(
         assert told.usage is None  # nothing is made up
 
 
+@pytest.mark.feature("images.generate, url")
 def test_a_link_opens_for_anybody(client: openai.OpenAI, painter: Painter) -> None:
     """C-116, C-168, C-169, K-101."""
     told = client.images.generate(
@@ -92,11 +96,13 @@ def test_what_other_clients_send_along_does_no_harm(
     assert told.data is not None and len(told.data) == 1
 
 
+ONE = pytest.mark.feature("images.edit, one picture")
+SEVERAL = pytest.mark.feature("images.edit, several pictures")
 FILES: list[Any] = [
-    pytest.param(lambda: ("kite.png", io.BytesIO(GIVEN), "image/png"), id="one"),
-    pytest.param(lambda: io.BytesIO(GIVEN), id="without a name"),
-    pytest.param(lambda: ("x", GIVEN, "application/octet-stream"), id="of no type"),
-    pytest.param(lambda: [("a.png", GIVEN), ("b.jpeg", OTHER)], id="several"),
+    pytest.param(lambda: ("kite.png", io.BytesIO(GIVEN), "image/png"), id="one", marks=ONE),
+    pytest.param(lambda: io.BytesIO(GIVEN), id="without a name", marks=ONE),
+    pytest.param(lambda: ("x", GIVEN, "application/octet-stream"), id="of no type", marks=ONE),
+    pytest.param(lambda: [("a.png", GIVEN), ("b.jpeg", OTHER)], id="several", marks=SEVERAL),
 ]
 
 
@@ -115,6 +121,7 @@ def test_pictures_are_edited(
     assert "edits" in asked["path"] or "inlineData" in str(asked["body"])
 
 
+@pytest.mark.feature("images.edit, url")
 def test_an_edit_has_links_too(client: openai.OpenAI, painter: Painter) -> None:
     told = client.images.edit(
         model=painter.model, prompt="At night", image=GIVEN, response_format="url"
@@ -124,7 +131,10 @@ def test_an_edit_has_links_too(client: openai.OpenAI, painter: Painter) -> None:
     opened(told.data[0].url)
 
 
-def test_a_mask_counts_or_is_refused(client: openai.OpenAI, painter: Painter) -> None:
+@pytest.mark.feature("images.edit, mask")
+def test_a_mask_counts_or_is_refused(
+    client: openai.OpenAI, painter: Painter, refused: Refused
+) -> None:
     """C-167."""
 
     def edit() -> Any:
@@ -136,9 +146,16 @@ def test_a_mask_counts_or_is_refused(client: openai.OpenAI, painter: Painter) ->
     with pytest.raises(openai.BadRequestError) as caught:
         edit()
     assert caught.value.param == "mask"
+    refused(caught.value)
 
 
-@pytest.mark.parametrize("edits", [False, True], ids=["drawn", "edited"])
+STREAMED: list[Any] = [
+    pytest.param(False, id="drawn", marks=pytest.mark.feature("images.generate, stream")),
+    pytest.param(True, id="edited", marks=pytest.mark.feature("images.edit, stream")),
+]
+
+
+@pytest.mark.parametrize("edits", STREAMED)
 def test_pictures_come_on_their_way_where_there_are_any(
     client: openai.OpenAI, painter: Painter, edits: bool
 ) -> None:
@@ -155,6 +172,40 @@ def test_pictures_come_on_their_way_where_there_are_any(
     assert (last.usage is not None) == painter.counts
 
 
+@pytest.mark.feature("images.generate, async")
+def test_a_picture_that_nobody_waits_for_is_made(
+    door: Door, painter: Painter, studio: Stack
+) -> None:
+    """C-175 to C-177."""
+    client = client_of(studio.url(door.name), studio.licence)
+    begun = client.images.generate(
+        model=painter.model, prompt="A kite", extra_body={"async": True}
+    ).to_dict()
+    assert begun["object"] == "image.task" and begun["status"] in ("queued", "in_progress")
+
+    def over() -> openai.types.ImagesResponse | None:
+        told = client.get(f"/images/{begun['id']}", cast_to=openai.types.ImagesResponse)
+        assert told.to_dict()["status"] != "failed", told
+        return told if told.data else None
+
+    told = until(over, START_PATIENCE)  # the worker may only just have been started
+    assert told is not None and told.data is not None
+    (image,) = told.data
+    looked_at(image)
+
+
+@pytest.mark.feature("chat.completions.create, a picture")
+def test_a_chat_shows_the_picture(client: openai.OpenAI, painter: Painter) -> None:
+    """C-114."""
+    words: Any = [{"role": "user", "content": "A kite"}]
+    told = client.chat.completions.create(model=painter.model, messages=words)
+    (choice,) = told.choices
+
+    shown(choice.message.content or "")
+    assert (choice.finish_reason, told.model) == ("stop", painter.model)
+
+
+@pytest.mark.feature("error: moderation")
 def test_what_breaks_the_rules_is_told_as_openai_tells_it(
     client: openai.OpenAI, door: Door, painter: Painter
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from typing import Any
 
 import anthropic
@@ -13,33 +12,17 @@ import pytest
 
 from app.simulators.pictures import picture
 from tests.sdk.conftest import Door
-from tests.sdk.pictures import PAINTERS, opened
+from tests.sdk.pictures import PAINTERS, shown
 from tests.sdk.test_openai_python import opened as client_of
 
 pytestmark = pytest.mark.parametrize("door", ["chatgpt", "flow", "grok", "sora"], indirect=True)
-SHOWN = re.compile(r"!\[image\]\((http://127\.0\.0\.1:\d+/\S+)\)")
 WORDS: Any = [{"role": "user", "content": "A kite"}]
 GIVEN = "data:image/png;base64," + base64.b64encode(picture(64, 48, "given")).decode()
-
-
-def shown(text: str) -> tuple[int, int]:
-    """The size of the picture that the text is, and nothing else."""
-    found = SHOWN.fullmatch(text)
-    assert found, text
-    return opened(found[1])[1]
 
 
 @pytest.fixture
 def client(door: Door) -> openai.OpenAI:
     return client_of(door.url, door.licence)
-
-
-def test_a_chat_shows_the_picture(client: openai.OpenAI, door: Door) -> None:
-    told = client.chat.completions.create(model=PAINTERS[door.name].model, messages=WORDS)
-    (choice,) = told.choices
-
-    shown(choice.message.content or "")
-    assert (choice.finish_reason, told.model) == ("stop", PAINTERS[door.name].model)
 
 
 def test_a_stream_shows_it_too(client: openai.OpenAI, door: Door) -> None:

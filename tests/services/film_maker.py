@@ -166,6 +166,7 @@ class Workshop:
         object.__setattr__(platform, "name", "p")
         object.__setattr__(platform, "images", maker)
         object.__setattr__(platform, "videos", maker)
+        object.__setattr__(platform, "stills", changes.pop("stills", None))
         return MediaWork(Workbench(**parts | changes), {"p": platform})
 
     def add(self, kind: str = "video", **changes: Any) -> Task:

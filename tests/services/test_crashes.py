@@ -23,7 +23,8 @@ from tests.storage.databases import KINDS, made
 RUNNING = Progress(state="running", percent=50)
 EDGES = {"lease", "move", "submitted", "begin", "look", "fetch", "cancel", "make", "keep"}
 MOST_EDGES = 16  # no job has more
-LIVES = int(os.environ.get("TESTS_LIVES", "300"))  # on each database; 2000 take some minutes
+LIVES = int(os.environ.get("TESTS_LIVES", "1000"))  # on each of two databases
+ASKINGS = 500
 
 
 class Died(BaseException):
@@ -149,6 +150,43 @@ def test_one_death_at_every_edge(shop, kind):
     assert "lost" not in ends[("keep", "after")] | ends[("lease", "after")]
 
 
+# Where a worker can die between saying that it will ask and saving what came of that.
+AROUND = {
+    "video": (("begin", "before"), ("begin", "after"), ("submitted", "before")),
+    "image": (("make", "before"), ("make", "after")),
+}
+
+
+@pytest.mark.slow
+def test_five_hundred_deaths_around_the_asking_ask_nobody_twice(shop):
+    """R-081: each is lost, told as such and settled once, however many workers come after."""
+    settled = watch_settling(shop.database)
+    chance = random.Random(81)
+    asked = 0
+    for place in range(ASKINGS):
+        kind = ("video", "image")[place % 2]
+        point = chance.choice(AROUND[kind])
+        struck: list[str] = []
+
+        def dies(edge: str) -> str:
+            if struck or edge != point[0]:
+                return ""
+            struck.append(edge)
+            return point[1]
+
+        fate = Fate(dies)
+        over, maker = lived_through(shop, kind, fate)
+        assert fate.deaths == [point] and over.state == "lost", (point, over)
+        assert not shop.work.step(over.id) and not shop.tasks.due(shop.clock.at + 1e6, 9, 1.0)
+        times = maker.count("begin") + maker.count("make")
+        assert times == (0 if point[1] == "before" and point[0] != "submitted" else 1)
+        asked += times
+
+    assert set(settled().values()) == {1} and len(settled()) == ASKINGS
+    assert shop.tasks.counts() == {"lost": ASKINGS} and asked > ASKINGS // 3
+
+
+@pytest.mark.slow
 def test_many_deaths_of_many_workers(shop):
     """R-082: jobs of both kinds, some of them cancelled on the way, with up to six deaths each."""
     settled = watch_settling(shop.database)

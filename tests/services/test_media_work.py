@@ -341,6 +341,73 @@ def test_a_store_that_fails_is_tried_again(shop):
     assert shop.maker.count("make") == shop.maker.count("begin") == 1
 
 
+class Stills:
+    """Pictures beside a film, as they are said to be: an answer's body and its type, or an error."""
+
+    variants = ("thumbnail", "spritesheet")
+
+    def __init__(self, *said):
+        self.said, self.asked = list(said), []
+
+    def still(self, errand, name, variant):
+        self.asked.append((name, variant, errand.credential.id))
+        said = self.said[len(self.asked) - 1]
+        if isinstance(said, BaseException):
+            raise said
+        body, kind = said() if callable(said) else said
+        return Film(body, {"content-type": kind, "content-length": str(len(body))})
+
+
+def test_a_film_comes_with_the_pictures_that_its_platform_has(shop):
+    """C-209, C-202: with the credential and the name of the job."""
+    stills = Stills((PNG, "image/png"), (PNG + b"2", "image/png"))
+    shop.work = shop.worker(stills=stills)
+
+    over = shop.through(shop.add())
+    assert stills.asked == [("job-1", "thumbnail", "a"), ("job-1", "spritesheet", "a")]
+    sizes = {variant: one["size"] for variant, one in over.result["stills"].items()}
+    assert sizes == {"thumbnail": len(PNG), "spritesheet": len(PNG) + 1}
+    kept = {one["id"] for one in (*over.result["media"], *over.result["stills"].values())}
+    assert kept == set(shop.kept()) and len(kept) == 3
+    assert over.expires_at <= shop.store.find(over.result["stills"]["thumbnail"]["id"]).expires_at
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Unreachable("down"),
+        RequestRefused("no", status=404),
+        (FILM, "video/mp4"),
+        (b"<html>", "text/html"),
+        (b"<html>", "image/webp"),
+        (b"", "image/webp"),
+    ],
+)
+def test_a_film_does_not_fail_for_the_sake_of_its_pictures(shop, bad):
+    """R-086: and what is no picture becomes none."""
+    shop.work = shop.worker(stills=Stills(bad, (PNG, "image/png")))
+
+    over = shop.through(shop.add())
+    assert (over.state, over.settled) == ("completed", "charged")
+    assert list(over.result["stills"]) == ["spritesheet"]
+    assert len(shop.kept()) == 2
+
+
+def test_what_is_cancelled_while_its_pictures_come_is_cancelled(shop):
+    """R-085: nothing of it stays."""
+
+    def wish():
+        shop.tasks.cancel(task.id, shop.clock.now())
+        shop.work.renew()
+        raise CallerGone("stop")
+
+    shop.work = shop.worker(stills=Stills((PNG, "image/png"), wish))
+    task = shop.add()
+
+    over = shop.through(task)
+    assert (over.state, over.settled, shop.kept()) == ("cancelled", "released", [])
+
+
 # ---------------------------------------------------------------- pictures
 
 

@@ -453,11 +453,50 @@ def test_models_that_are_retired_or_do_not_draw_are_not_found(ask: Ask, model: A
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK warns
+def test_variations_are_as_they_were(client: openai.OpenAI) -> None:
+    more: Any = {"size": "256x256", "response_format": "b64_json", "user": "me"}
+    told = client.images.create_variation(image=("a.png", PNG), n=2, **more).to_dict()
+
+    assert told.keys() == {"created", "data"}
+    assert [shape(data) for data in pictures(told)] == [("png", 256, 256)] * 2
+    assert len(set(pictures(told))) == 2
+    (linked,) = client.images.create_variation(image=("a.png", PNG), model="dall-e-2").data or []
+    assert linked.b64_json is None and (linked.url or "").startswith("https://")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_variations_went_with_the_only_model_that_made_them(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as told:
-        client.images.create_variation(image=("a.png", PNG))
+        client.images.create_variation(image=("a.png", PNG), user="simulate: gone")
 
     assert told.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    "files, texts, code, param",
+    [
+        ((), {}, "missing_required_parameter", "image"),
+        ((PNG, PNG), {}, "missing_required_parameter", "image"),
+        ((JPEG,), {}, "invalid_image_file", "image"),
+        ((picture(64, 48, "in", "png"),), {}, "invalid_image_file", "image"),
+        ((PNG + bytes(4 << 20),), {}, "image_too_large", "image"),
+        ((PNG,), {"prompt": "a hat"}, "unknown_parameter", "prompt"),
+        ((PNG,), {"model": MODEL}, "invalid_value", "model"),
+        ((PNG,), {"size": "1536x1024"}, "invalid_value", "size"),
+        ((PNG,), {"n": "11"}, "integer_above_max_value", "n"),
+        ((PNG,), {"response_format": "png"}, "invalid_value", "response_format"),
+    ],
+)
+def test_a_variation_is_refused(
+    ask: Ask, files: tuple[bytes, ...], texts: dict[str, str], code: str, param: str
+) -> None:
+    parts: list[Any] = [(name, (None, text)) for name, text in {"user": "me", **texts}.items()]
+    parts += [("image", ("a.png", data)) for data in files]
+    refused(ask("variations", files=parts), code, param)
+
+
+def test_variations_come_by_form_alone(ask: Ask) -> None:
+    refused(ask("variations", {"image": "x"}), "unsupported_content_type", None)
 
 
 @pytest.mark.parametrize("body", [None, [], "a cat", 7])

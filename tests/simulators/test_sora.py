@@ -338,6 +338,12 @@ def test_a_film_has_pictures_of_its_shape(client: openai.OpenAI, ask: Ask, varia
     assert small.content[8:12] == b"WEBP" and wide / high == pytest.approx(16 / 9)
 
 
+@pytest.mark.parametrize("variant", ["thumbnail", "poster"])
+def test_some_servers_know_no_variant(ask: Ask, variant: str) -> None:
+    answer = ask(f"/videos/{begin(ask, 'simulate: bare')}/content?variant={variant}")
+    assert answer.headers["content-type"] == "video/mp4"
+
+
 def test_no_other_variant_is_known(ask: Ask) -> None:
     answer = ask(f"/videos/{begin(ask)}/content?variant=poster")
     refused(answer, 400, "invalid_value", "variant")
@@ -417,6 +423,41 @@ def test_only_a_film_that_is_done_has_others_made_of_it(ask: Ask) -> None:
     refused(ask(f"/videos/{going}/remix", {"prompt": "more"}), 400, "invalid_value", "video")
     refused(ask("/videos/edits", wish), 400, "invalid_value", "video")
     refused(ask("/videos/extensions", wish | {"seconds": "4"}), 400, "invalid_value", "video")
+
+
+# Characters.
+
+
+def test_a_character_is_made_of_a_film_and_belongs_to_its_key(
+    client: openai.OpenAI, ask: Ask
+) -> None:
+    made = client.videos.create_character(name="Ada", video=("a.mp4", CLIP, "video/mp4"))
+    told = ask(f"/videos/characters/{made.id}").json()
+
+    assert told == {"id": made.id, "name": "Ada", "created_at": made.created_at}
+    assert client.videos.get_character(str(made.id)).to_dict() == told
+    refused(ask(f"/videos/characters/{made.id}", key=OTHER), 404, None, None)
+    refused(ask("/videos/characters/char_0"), 404, None, None)
+
+
+@pytest.mark.parametrize(
+    "texts, data, code, param",
+    [
+        ({}, CLIP, "missing_required_parameter", "name"),
+        ({"name": ""}, CLIP, "string_below_min_length", "name"),
+        ({"name": "x" * 81}, CLIP, "string_above_max_length", "name"),
+        ({"name": "Ada"}, b"nothing", "invalid_value", "video"),
+        ({"name": "Ada"}, None, "missing_required_parameter", "video"),
+        ({"name": "Ada", "timestamps": "0,3"}, CLIP, "unknown_parameter", "timestamps"),
+    ],
+)
+def test_a_character_is_refused(
+    ask: Ask, texts: dict[str, str], data: bytes | None, code: str, param: str
+) -> None:
+    parts = form({"name": "Ada"} | texts if data is None else texts)
+    if data is not None:
+        parts["video"] = ("a.mp4", data, "video/mp4")
+    refused(ask("/videos/characters", files=parts), 400, code, param)
 
 
 # Lists and deletion.

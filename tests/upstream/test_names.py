@@ -29,7 +29,7 @@ NAMES = Names(
         Suffix("high", "effort", but=("flash",), sets={"effort": "high"}),
         Suffix("gizmo", "custom"),
     ),
-    closed=True,
+    closed=("*",),
 )
 OPEN = Names(("gpt-5.1", "flash"), NAMES.aliases, NAMES.suffixes)
 
@@ -74,6 +74,41 @@ def test_an_open_platform_may_have_models_we_have_not_heard_of(name: str) -> Non
     assert OPEN.read(name).model == name
     with pytest.raises(UnknownParameter):
         OPEN.read(f"{name}-pro")
+
+
+def test_behind_a_name_of_ours_there_is_nothing_of_a_vendors() -> None:
+    """C-140, C-145: so what is no parameter of it is refused, on an open platform too."""
+    names = Names(("flash",), (Alias("our_flash", "flash"),), NAMES.suffixes, closed=("our_*",))
+
+    assert names.read("our_flash-2K").sets == {"resolution": "2K"}
+    assert names.read("flash-30s").model == "flash-30s"
+    with pytest.raises(UnknownParameter, match="30s"):
+        names.read("our_flash-30s")
+
+
+@pytest.mark.parametrize(
+    "name, known",
+    [
+        ("flash", True),
+        ("painter", True),
+        ("flash-2026-10-06", True),
+        ("flash-preview-09-2025", True),
+        ("flash-2", False),
+        ("flash-2026-10-06-x", False),
+        ("nobody", False),
+    ],
+)
+def test_a_name_is_known_as_it_stands_and_by_its_editions(name: str, known: bool) -> None:
+    assert OPEN.knows(name) is known
+
+
+def test_a_parameter_that_leads_to_another_engine_says_so() -> None:
+    """C-090: as an alias does, and after it."""
+    suffix = Suffix("draw", "mode", sets={"model": "video2"}, note="video2 draws")
+    names = Names(("flash", "video2"), (Alias("painter", "flash", "another engine"),), (suffix,))
+
+    assert names.read("flash-draw").note == "video2 draws"
+    assert names.read("painter-draw").note == "another engine; video2 draws"
 
 
 def test_two_of_a_kind_are_both_named() -> None:

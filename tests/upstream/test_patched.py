@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 FILES = [HERE / f"test_{name}.py" for name in ("leash", "pool", "proxy", "tls")]
 

@@ -35,7 +35,9 @@ def is_geminis(answer, status, reason):
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta"])
-@pytest.mark.parametrize("verb", ["countTokens", "embedContent", "batchEmbedContents", "predict"])
+@pytest.mark.parametrize(
+    "verb", ["countTokens", "embedContent", "batchEmbedContents", "predict", "predictLongRunning"]
+)
 @pytest.mark.parametrize("name", EVERY)
 def test_geminis_calls_are_not_offered_in_geminis_shape(call, stack, name, verb, version):
     path = f"/{name}/{version}/models/x:{verb}"

@@ -93,6 +93,58 @@ def test_pictures_to_edit_come_in_every_form(
     assert str(asked["body"]).count("filename=") == many
 
 
+MASKS: list[Any] = [
+    ("text", {"json": {"mask": TEXT}}),
+    ("a data URL", {"json": {"mask": f"data:image/png;base64,{TEXT}"}}),
+    ("an object", {"json": {"mask": {"image_url": TEXT}}}),
+    ("a file", {"files": [("mask", ("m.png", GIVEN))]}),
+    ("a text part", {"files": [("mask", (None, TEXT))]}),
+]
+
+
+@pytest.mark.parametrize("how", [one[1] for one in MASKS], ids=[one[0] for one in MASKS])
+@pytest.mark.parametrize("name", sorted(PAINTERS))
+def test_a_mask_goes_along_or_is_refused_by_its_name(
+    call: Call, stack: Stack, name: str, how: dict[str, Any]
+) -> None:
+    """C-167."""
+    stack.simulators.clear(name)
+    path, wish = f"/{name}/v1/images/edits", {**WISH, "model": PAINTERS[name].model}
+    if "json" in how:
+        told = call("POST", path, json={**wish, "image": TEXT, **how["json"]})
+    else:
+        files = [*form(wish), ("image", ("a.png", GIVEN)), *how["files"]]
+        told = call("POST", path, files=files)
+
+    asked = stack.simulators.journal(name)
+    if PAINTERS[name].masks:
+        shown(told)
+        assert asked[0]["body"].count('name="mask"; filename=') == 1
+    else:
+        assert (told.status_code, told.json()["error"]["param"]) == (400, "mask"), told.text
+        assert asked == []
+
+
+@pytest.mark.parametrize(
+    "fields, query, size",
+    [
+        ({"size": "1920x1080"}, "", "1536x1024"),
+        ({"aspect_ratio": "16:9"}, "", "1360x768"),
+        ({"aspect_ratio": "16:9"}, "?aspect_ratio=1:1&resolution=2k", "2048x2048"),
+    ],
+)
+def test_a_shape_and_a_resolution_are_the_picture_s(
+    call: Call, stack: Stack, fields: dict[str, Any], query: str, size: str
+) -> None:
+    """C-118 to C-120, C-134, C-135, C-172, C-180: what sora is asked for, and what comes."""
+    stack.simulators.clear("sora")
+    told = call("POST", f"/sora/v1/images/generations{query}", json=WISH | fields)
+
+    _, (wide, high) = shown(told)
+    (asked,) = stack.simulators.journal("sora")
+    assert f"{wide}x{high}" == told.json()["size"] == asked["body"]["size"] == size
+
+
 @pytest.mark.parametrize("name", ["prompt", "model"])
 @pytest.mark.parametrize("path", [MAKE, EDIT])
 def test_what_is_required_is_required(call: Call, path: str, name: str) -> None:

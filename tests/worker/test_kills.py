@@ -24,6 +24,8 @@ from tests.services.film_maker import FILM, watch_settling
 from tests.stack import ROOT, clean_environ, until
 from tests.storage.databases import KINDS, made
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 4
 DEATHS = 20
 JOBS = 28
