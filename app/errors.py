@@ -19,6 +19,8 @@
     │   ├── TooLarge                the body is over the limit
     │   ├── WrongMedia              the body has a coding or type we do not read
     │   ├── WrongRange              a file has no such part
+    │   ├── OverLimit               the licence allows no more than that
+    │   ├── TooLong                 ... or no request that long
     │   └── CallerGone              nobody is listening any more
     ├── StorageFull                 there is no room for what would be made
     ├── StorageTrouble              the place where files are kept cannot be used just now
@@ -46,7 +48,9 @@ or an address of ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 Verdict = Literal["rest", "retire", "retry", "stop"]
@@ -59,6 +63,7 @@ class GatewayError(Exception):
     type: ClassVar[str] = "api_error"
     code: str = "internal_error"
     retry_after: float | None = None
+    headers: Mapping[str, str] = MappingProxyType({})  # what its answer says beside the usual
     may_retry: bool | None = None  # False is told to the caller's SDK as `x-should-retry: false`
 
     def __init__(
@@ -88,7 +93,7 @@ class CallerError(GatewayError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
-    may_retry = False
+    may_retry: bool | None = False
 
 
 class BadRequest(CallerError):
@@ -222,6 +227,38 @@ class WrongRange(CallerError):
 
     status = 416
     code = "range_not_satisfiable"
+
+
+class OverLimit(CallerError):
+    """The licence allows no more than that for now. The code names the limit (C-240)."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rpm_exceeded"
+    may_retry = None
+
+    def __init__(self, template: str, *, code: str = "rpm_exceeded", **facts: Any) -> None:
+        super().__init__(template, **facts)
+        self.code = code
+
+    def at(self, headers: Mapping[str, str], seconds: float) -> Self:
+        """The same error, which now says what there is and when there is more. Half a second early would
+        be once more for nothing.
+        """
+        self.headers = headers
+        return self.after(math.ceil(seconds))
+
+
+class TooLong(BadRequest):
+    """The request, or the answer it asks for, is longer than the licence allows (C-241)."""
+
+    code = "context_length_exceeded"
+
+    def __init__(
+        self, template: str, *, code: str = "context_length_exceeded", **facts: Any
+    ) -> None:
+        super().__init__(template, **facts)
+        self.code = code
 
 
 class CallerGone(CallerError):

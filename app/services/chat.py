@@ -32,6 +32,7 @@ from app.errors import (
 )
 from app.media.inbound import Fetcher
 from app.services.call import ChatCall
+from app.services.estimate import USUAL_OUTPUT, tokens_of
 from app.services.flows import Flow
 from app.services.roads import Road, choose
 from app.services.sources import Lent, Source, Sources
@@ -127,9 +128,16 @@ class ChatRelay:
             model=call.model,
             groups=call.groups,
             session=call.session,
+            tokens=self._tokens(platform, call),
         )
         exchange = Exchange(self, platform, call, road, source)
         return exchange.stream() if call.stream else exchange.whole()
+
+    def _tokens(self, platform: Platform, call: ChatCall) -> int:
+        """What the call is thought to come to, where a credential has a limit of them."""
+        if not self._sources.pool.counts_tokens(platform.name):
+            return 0
+        return tokens_of(call.body) + USUAL_OUTPUT if call.tokens is None else call.tokens
 
     def open(self, exchange: Exchange, credential: Credential) -> Answering:
         """One attempt, up to the platform's acceptance."""

@@ -16,6 +16,7 @@ from app.media.job import Folders
 from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
+from app.pool.tally import Tally
 from app.services.chat import ChatRelay
 from app.services.images import ImageDesk
 from app.services.media_chat import PictureChat
@@ -29,6 +30,7 @@ from app.services.webhooks import Webhooks
 from app.storage.database import Database
 from app.storage.tasks import Tasks
 from app.upstream.platform import Platform
+from app.web.gate import Gate
 from app.web.logs import AccessLog
 
 KEY = "tokens"
@@ -57,6 +59,8 @@ class Root:
 @dataclass(frozen=True, slots=True)
 class Gateway:
     access: Access
+    tally: Tally
+    gate: Gate
     chat: ChatRelay
     images: ImageDesk
     picture_chat: PictureChat
@@ -88,7 +92,7 @@ class Gateway:
 
     def start(self) -> None:
         """What a worker does once, in its own process, before it serves."""
-        self.sources.pool.open_slate()
+        self.tally.start()
         self.keeper.start()
 
 

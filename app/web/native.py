@@ -15,6 +15,7 @@ from app.web.access import require_access
 from app.web.chat import forwarded, listen, stop
 from app.web.gateway import gateway
 from app.web.intake import parse, read_body
+from app.web.limits import enter
 from app.web.wishes import NAMES
 from app.wire.names import given_twice
 
@@ -46,6 +47,8 @@ def mount_passage(
         leash = Leash()
         ear = listen(leash, probing=False)
         try:
+            if body is not None:
+                enter(hub, {}, 0)
             relayed = hub.passage.serve(
                 platform, g.caller, request.method, path, headers, body, leash
             )
