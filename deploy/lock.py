@@ -32,9 +32,7 @@ def main() -> None:
         runs = locked(Path(folder)).keys() | {"setuptools"}  # setuptools makes the `tokens` program
     first = [block for name, block in everything.items() if name in runs]
     rest = [block for name, block in everything.items() if name not in runs]
-    head = (
-        "# Written by `make lock`. Install with `pip install --no-deps --require-hashes -r requirements.txt`."
-    )
+    head = "# Written by `make lock`. Install with `pip install --no-deps --require-hashes -r requirements.txt`."
     Path("requirements.txt").write_text("\n".join([head, "", *first, "", MARK, "", *rest, ""]))
 
 
