@@ -164,17 +164,21 @@ def _change(table: Licences, options: argparse.Namespace) -> int:
     elif options.verb == "extend":
         licence = table.extend(licence, _later_end(licence, options.span, time.time()))
     elif options.verb == "limit":
-        licence = table.allow(licence, _limited(licence, options, time.time()))
+        licence = _limit(table, licence, options, time.time())
     show([_row(licence, as_json=options.json)], as_json=options.json)
     return 0
 
 
-def _limited(licence: Licence, options: argparse.Namespace, now: float) -> Allowance:
+def _limit(table: Licences, licence: Licence, options: argparse.Namespace, now: float) -> Licence:
     if not is_given(options):
         raise Complaint(
             "say which limit: --rpm 60, --budget-day 5.00 ...; `--rpm none` takes it away"
         )
-    return changed(licence.allowance, options, lambda span: _end(span, now, now))
+
+    def change(before: Allowance) -> Allowance:
+        return changed(before, options, lambda span: _end(span, now, now))
+
+    return table.allow(licence, change)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -95,7 +95,10 @@ def told(allowance: Allowance) -> dict[str, Any]:
 
 def shortly(allowance: Allowance) -> list[str]:
     """For people: `rpm=60`."""
-    return [f"{name}={value}" for name, value in told(allowance).items()]
+    return [
+        "refuse_excess" if value is True else f"{name}={value}"
+        for name, value in told(allowance).items()
+    ]
 
 
 def dollars(micro: int | None) -> str | None:

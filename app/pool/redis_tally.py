@@ -146,8 +146,6 @@ def _client(url: str, seconds: float) -> Any:
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
-        lib_name=None,
-        lib_version=None,
         driver_info=None,
     )
 
