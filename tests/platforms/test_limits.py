@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.models import MODELS
 from tests.platforms.callers import CALLERS, Caller, Chat, Heard
@@ -24,6 +25,7 @@ SAY = "simulate: say Hello over there"
 WAIT = "simulate: stall seconds=8"
 PLATFORM = "chatgpt"
 CHAT = Chat()
+ROUNDS = 50 if os.environ.get("TESTS_NEED_EVERYTHING") else 8  # the processes' own test has fifty
 Start = Callable[..., Stack]
 
 
@@ -115,9 +117,9 @@ def _more(line: socket.socket) -> bytes:
     return data
 
 
-def test_ten_of_two_hundred_at_once_fifty_times_over(wide: Stack) -> None:
+def test_ten_of_two_hundred_at_once_time_and_again(wide: Stack) -> None:
     """R-059, C-240: room for ten is room for ten, whichever worker is asked."""
-    licences = [wide.new_licence("--rpm", "10") for _ in range(50)]
+    licences = [wide.new_licence("--rpm", "10") for _ in range(ROUNDS)]
     crowd = Crowd(wide)
     for licence in licences:
         full_minute(5)
@@ -137,7 +139,7 @@ def test_ten_calls_at_a_time_of_two_hundred(wide: Stack) -> None:
 def test_two_hosts_with_a_redis_are_one(pair: Pair) -> None:
     """R-059 across hosts."""
     crowd = Crowd(*pair.hosts)
-    for _ in range(10):
+    for _ in range(ROUNDS // 4):
         licence = pair.hosts[0].new_licence("--rpm", "10")
         full_minute(5)
         assert crowd.call(licence, SAY) == {200: 10, 429: 190}
@@ -176,7 +178,9 @@ def test_without_redis_there_is_neither_an_error_nor_no_limit(pair: Pair, fail) 
         else:
             pair.redis.thaw()
     back = "counted by all hosts together again"
-    assert until(lambda: all(one.noise.count(back) % 2 == 0 and back in one.noise for one in pair.hosts))
+    assert until(
+        lambda: all(one.noise.count(back) % 2 == 0 and back in one.noise for one in pair.hosts)
+    )
     licence = pair.hosts[0].new_licence("--rpm", "10")
     full_minute(5)
     assert crowd.call(licence, SAY) == {200: 10, 429: 90}
@@ -267,7 +271,9 @@ def test_a_refusal_in_every_dialect(stack: Stack, caller: Caller, limit: str, st
     assert heard.status == 429
     assert 1 <= int(heard.headers["retry-after"]) <= 60
     assert heard.headers.get("x-should-retry") is None
-    assert "requests a minute" in heard.content.decode() or "tokens a minute" in heard.content.decode()
+    assert (
+        "requests a minute" in heard.content.decode() or "tokens a minute" in heard.content.decode()
+    )
     _check_code(caller, heard.json, f"{limit}_exceeded")
     told = call(stack, licence, caller=caller, headers={"Accept-Language": "zh-CN"})
     assert chinese in caller.message(told.json)
@@ -283,18 +289,19 @@ def _check_code(caller: Caller, body: Json, code: str) -> None:
 def test_too_many_at_a_time_in_every_dialect(stack: Stack, caller: Caller) -> None:
     """C-240. A stream counts until its last piece."""
     licence = stack.new_licence("--concurrency", "1")
-    asked = caller.ask(MODELS[PLATFORM].plain, "simulate: words=30 stall seconds=3", stream=True)
-    with caller.send(stack.url(PLATFORM), asked, licence) as first:
-        pieces = first.iter_content(None)
-        next(pieces)
+    stack.simulators.clear(PLATFORM)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(
+            call, stack, licence, "simulate: words=30 stall seconds=5", caller, stream=True
+        )
+        assert until(lambda: stack.simulators.journal(PLATFORM))
         heard = call(stack, licence, caller=caller)
         assert heard.status == 429 and heard.headers["retry-after"] == "1"
         _check_code(caller, heard.json, "concurrency_exceeded")
         told = call(stack, licence, caller=caller, headers={"Accept-Language": "zh"})
         assert "同时最多允许 1 个调用" in caller.message(told.json)
-        for _ in pieces:
-            continue
-    assert until(lambda: call(stack, licence, caller=caller).status == 200)
+        assert caller.is_whole(first.result())
+    assert call(stack, licence, caller=caller).status == 200
 
 
 def test_who_hangs_up_makes_room(stack: Stack) -> None:
@@ -310,7 +317,7 @@ def test_a_call_that_failed_has_used_no_tokens(stack: Stack) -> None:
     licence = stack.new_licence("--tpm", "600")
     full_minute(10)
     for _ in range(3):
-        assert call(stack, licence, "simulate: refuse").status == 400
+        assert call(stack, licence, "simulate: error", query="retry_attempt=0").status == 502
     assert call(stack, licence).status == 200
 
 
@@ -348,8 +355,6 @@ def test_a_request_above_the_context(stack: Stack) -> None:
 
 def test_a_picture_counts_as_one_and_not_by_its_bytes(stack: Stack) -> None:
     licence = stack.new_licence("--context", "3000")
-    picture = Path(__file__).parents[1] / "sdk" / "pictures.py"
-    assert picture.exists()
     url = "data:image/png;base64," + "A" * 400_000
     said = [{"type": "text", "text": SAY}, {"type": "image_url", "image_url": {"url": url}}]
     body = {"messages": [{"role": "user", "content": said}]}
@@ -406,8 +411,6 @@ def test_a_limit_given_twice_is_none_twice(stack: Stack) -> None:
         b'{"model": "%s", "max_tokens": 9000, "max_tokens": 100,'
         b' "messages": [{"role": "user", "content": "simulate: say Hello"}]}'
     ) % MODELS["claude_api"].plain.encode()
-    import requests
-
     answer = requests.post(
         stack.url("claude_api") + "/v1/messages",
         data=raw,
@@ -457,7 +460,7 @@ def test_more_output_than_allowed_is_refused_where_the_operator_says_so(
 
 
 ROUTES: dict[str, tuple[str, Json]] = {
-    "/chatgpt/v1/images/generations": ("chatgpt", {"model": "gpt-image-1", "prompt": "a cat"}),
+    "/chatgpt/v1/images/generations": ("chatgpt", {"model": "gpt-image-2", "prompt": "a cat"}),
     "/grok/v1/videos": ("grok", {"model": "grok-imagine-video", "prompt": "a cat"}),
     "/v1/chat/completions": (
         "chatgpt",
@@ -472,8 +475,6 @@ ROUTES: dict[str, tuple[str, Json]] = {
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_every_route_that_calls_a_model_counts(stack: Stack, path: str) -> None:
-    import requests
-
     platform, body = ROUTES[path]
     licence = stack.new_licence("--rpm", "1", "--concurrency", "1")
     full_minute(10)
@@ -485,6 +486,10 @@ def test_every_route_that_calls_a_model_counts(stack: Stack, path: str) -> None:
     first, second = ask(), ask()
     assert first.status_code == 200, first.content
     assert first.headers["x-ratelimit-remaining-requests"] == "0"
-    assert second.status_code == 429 and second.json()["error"]["code" if "claude" not in path else "type"]
+    assert second.status_code == 429
+    error = second.json()["error"]
+    assert (
+        error["type"] == "rate_limit_error" and error.get("code", "rpm_exceeded") == "rpm_exceeded"
+    )
     looked = requests.get(stack.url(platform) + "/v1/models", headers=headers, timeout=30)
     assert looked.status_code == 200 and "x-ratelimit-limit-requests" not in looked.headers

@@ -125,6 +125,36 @@ def test_workers_count_together_to_the_call(file):
     assert sum(counts) == 1000
 
 
+MANY = """
+import sys
+from pathlib import Path
+from app.limits import Limits
+from app.pool.host_tally import HostTally
+from app.pool.slate import Slate
+from app.pool.tally import Draw, Taken
+tally = HostTally(lambda: Slate(Path(sys.argv[1]))); tally.start()
+print("ready", flush=True)
+for name in sys.stdin:
+    found = [tally.take(name, Draw(), Limits(rpm=10), float(sys.argv[2])) for _ in range(50)]
+    print(sum(isinstance(one, Taken) for one in found), flush=True)
+"""
+
+
+def test_ten_of_two_hundred_fifty_times_over(file):
+    """R-059 for rates: four processes with fifty tries each, at once."""
+    words = [sys.executable, "-c", MANY, str(file), str(NOON)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    started = [subprocess.Popen(words, **pipes) for _ in range(4)]
+    assert [one.stdout.readline() for one in started] == ["ready\n"] * 4
+    for turn in range(50):
+        for one in started:
+            one.stdin.write(f"name{turn}\n")
+            one.stdin.flush()
+        assert sum(int(one.stdout.readline()) for one in started) == 10
+    for one in started:
+        one.communicate(timeout=20)
+
+
 def test_what_a_killed_worker_had_going_is_free_again(file):
     """Its column is the next one's, who clears it."""
     victim, *others = workers(file, 5)

@@ -400,4 +400,3 @@ def test_what_is_given_at_leisure_waits_for_nobody(own, hosts):
     own.thaw()
     hosts[0].look()
     assert let_in(hosts, limits) == 1
-
