@@ -30,7 +30,7 @@ ABOUT = {
     "budget_total": "dollars ever",
     "credit": "dollars of a gift",
 }
-_DOLLARS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
+_DOLLARS = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,6}))?")
 
 
 def add_limits(verb: argparse.ArgumentParser) -> None:

@@ -7,19 +7,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import gevent
+import gevent.socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import SystemClock
 from app.limits import UNLIMITED, Limits
+from app.pool.choice import Wanted
 from app.pool.hindrance import Hindrance
 from app.pool.host_tally import HostTally
-from app.pool.redis_tally import RedisTally
+from app.pool.redis_tally import LateSocket, RedisTally
 from app.pool.shared_tally import SharedTally
 from app.pool.slate import NEAR, SLOTS, Slate
 from app.pool.tally import DAY, MINUTE, Draw, Taken, Tally
-from tests.pool.conftest import NOON
+from tests.pool.conftest import NOON, key, picked, pool_of
 from tests.redis_server import RedisServer
 
 CALL = Draw(1, 0, 1)
@@ -400,3 +403,77 @@ def test_what_is_given_at_leisure_waits_for_nobody(own, hosts):
     own.thaw()
     hosts[0].look()
     assert let_in(hosts, limits) == 1
+
+
+# ---------------------------------------------------------------- credentials
+
+
+def test_a_credentials_limits_count_over_hosts(own, hosts):
+    """C-245: two pools, a Redis."""
+    settled_minute()
+    clock = SystemClock()
+    pools = [pool_of(clock, key("a", limits=Limits(rpm=4)), tally=host) for host in hosts]
+    found = [picked(pool) for _ in range(4) for pool in pools]
+    assert found == ["a"] * 4 + [None] * 4
+    hindered = pools[1].next_look("p", Wanted("m"))
+    assert hindered.kind == "rpm" and hindered.until > clock.now()
+
+
+def test_calls_at_the_same_time_do_not_go_over_a_credentials_tokens(clock, tmp_path):
+    """Each is thought to come to 400 of 1,000; what the first did not use serves the third."""
+    limited = key("a", limits=Limits(tpm=1000))
+    pool = pool_of(clock, limited, tally=host_tally(tmp_path))
+    assert pool.counts_tokens("p") and not pool.counts_tokens("q")
+    wanted = Wanted("m", tokens=400)
+    first, second = pool.pick("p", wanted), pool.pick("p", wanted)
+    assert first and second and pool.pick("p", wanted) is None
+    first.give_back(50)
+    clock.at += 1  # a refusal for tokens that are held is looked at again soon
+    assert pool.pick("p", wanted) is not None
+
+
+def test_a_limit_that_is_taken_away_leaves_nothing_behind(clock, tmp_path):
+    """What was going when it went is not held against the credential when it comes back."""
+    tally = host_tally(tmp_path)
+    keys = [key("a", limits=Limits(concurrency=1)), key("a")]
+    pool = pool_of(clock, keys[0], tally=tally)
+    lease = pool.pick("p", Wanted("m"))
+    pool._take_in({"p": [keys[1]]})
+    lease.give_back(0)
+    pool._take_in({"p": [keys[0]]})
+
+    assert picked(pool) == "a"
+
+
+def test_an_answer_that_came_in_time_counts_though_the_worker_was_busy():
+    """Hundreds of calls at once keep a worker from looking for longer than Redis may take."""
+    for kind, heard in ((LateSocket, b"here"), (gevent.socket.socket, None)):
+        ours, theirs = gevent.socket.socketpair()
+        ours.__class__ = kind
+        ours.settimeout(0.05)
+        asking = gevent.spawn(_received, ours)
+        gevent.sleep(0)  # now it waits
+        theirs.sendall(b"here")
+        end = time.monotonic() + 0.15
+        while time.monotonic() < end:
+            continue  # busy, and nobody else's turn
+        assert asking.get(timeout=5) == heard
+        ours.close()
+        theirs.close()
+
+
+def test_no_answer_is_none():
+    ours, theirs = gevent.socket.socketpair()
+    ours.__class__ = LateSocket
+    ours.settimeout(0.02)
+    assert _received(ours) is None
+    theirs.close()
+    assert ours.recv(1) == b""
+    ours.close()
+
+
+def _received(sock) -> bytes | None:
+    try:
+        return sock.recv(10)
+    except TimeoutError:
+        return None
