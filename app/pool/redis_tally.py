@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import redis
-from gevent import socket
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -94,34 +93,6 @@ end
 """
 
 
-class LateSocket(socket.socket):  # type: ignore[misc]
-    """A worker that was busy hears that its time is up before it hears that there is an answer. So it
-    looks once more, and only where there is none has Redis not answered.
-    """
-
-    __slots__ = ()  # so that an object of the parent can become one of these
-
-    def recv(self, *words: Any) -> bytes:
-        try:
-            found: bytes = super().recv(*words)
-        except TimeoutError as late:
-            try:
-                found = self._sock.recv(*words)
-            except BlockingIOError:
-                raise late from None
-        return found
-
-
-class Line(redis.Connection):
-    """A connection that believes in an answer before it believes in a clock."""
-
-    def _connect(self) -> Any:
-        sock: Any = super()._connect()  # type: ignore[no-untyped-call]
-        if type(sock) is socket.socket:
-            sock.__class__ = LateSocket  # the same object with another `recv`
-        return sock
-
-
 class RedisTally:
     """Seen by all who share the Redis at this address. Every call may raise `RedisTrouble`."""
 
@@ -176,7 +147,6 @@ def _client(url: str, seconds: float) -> Any:
         socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
         driver_info=None,
-        **({"connection_class": Line} if url.startswith("redis:") else {}),
     )
 
 

@@ -117,9 +117,10 @@ class SharedTally:
 
     def _lose(self, trouble: RedisTrouble) -> None:
         """Asks at once whether that was but a moment: then nobody need be alarmed."""
+        if not self.is_alone:
+            log.warning("counted by this host alone for a moment: %s", trouble)
         self.is_alone = True
         self._wanted.set()
-        log.debug("no answer from Redis: %s", trouble)
 
     def _run(self) -> None:
         while True:

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import gevent
-import gevent.socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +16,7 @@ from app.limits import UNLIMITED, Limits
 from app.pool.choice import Wanted
 from app.pool.hindrance import Hindrance
 from app.pool.host_tally import HostTally
-from app.pool.redis_tally import LateSocket, RedisTally
+from app.pool.redis_tally import RedisTally
 from app.pool.shared_tally import SharedTally
 from app.pool.slate import NEAR, SLOTS, Slate
 from app.pool.tally import DAY, MINUTE, Draw, Taken, Tally
@@ -443,37 +441,3 @@ def test_a_limit_that_is_taken_away_leaves_nothing_behind(clock, tmp_path):
     pool._take_in({"p": [keys[0]]})
 
     assert picked(pool) == "a"
-
-
-def test_an_answer_that_came_in_time_counts_though_the_worker_was_busy():
-    """Hundreds of calls at once keep a worker from looking for longer than Redis may take."""
-    for kind, heard in ((LateSocket, b"here"), (gevent.socket.socket, None)):
-        ours, theirs = gevent.socket.socketpair()
-        ours.__class__ = kind
-        ours.settimeout(0.05)
-        asking = gevent.spawn(_received, ours)
-        gevent.sleep(0)  # now it waits
-        theirs.sendall(b"here")
-        end = time.monotonic() + 0.15
-        while time.monotonic() < end:
-            continue  # busy, and nobody else's turn
-        assert asking.get(timeout=5) == heard
-        ours.close()
-        theirs.close()
-
-
-def test_no_answer_is_none():
-    ours, theirs = gevent.socket.socketpair()
-    ours.__class__ = LateSocket
-    ours.settimeout(0.02)
-    assert _received(ours) is None
-    theirs.close()
-    assert ours.recv(1) == b""
-    ours.close()
-
-
-def _received(sock) -> bytes | None:
-    try:
-        return sock.recv(10)
-    except TimeoutError:
-        return None
