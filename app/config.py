@@ -25,8 +25,10 @@ _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORE
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _PREFIX = re.compile(r"[a-z0-9._/-]*", re.IGNORECASE | re.ASCII)
 
-MAY_BE_ZERO = frozenset("""grace_seconds rest_seconds retry_attempt retry_percent retry_wait_seconds
-    sticky_seconds thinking_budget""".split())
+MAY_BE_ZERO = frozenset(
+    """grace_seconds ledger_days rest_seconds retry_attempt retry_percent retry_wait_seconds
+    sticky_seconds thinking_budget""".split()
+)
 
 
 class BadSetting(Exception):
@@ -124,6 +126,13 @@ class Settings:
     sticky_seconds: float = _about(
         "how long a session keeps its key after its last call; 0 = not at all", 3600.0
     )
+    ledger_days: int = _about(
+        "how long the ledger keeps each call; what a day came to it keeps for good; 0 = for good too",
+        90,
+    )
+    journal_file: str = _about(
+        "file for what the ledger cannot take while the database fails", "var/ledger.journal"
+    )
     counters_file: str = _about(
         "file in which the workers of this host count what keys and licences with limits have used",
         "var/counters",
@@ -141,6 +150,9 @@ class Settings:
         "reasoning tokens where thinking is switched on without a budget", 1024
     )
     models_file: str = _about("JSON file that changes what is known of models; empty = none", "")
+    prices_folder: str = _about(
+        "folder for price files of yours, which take the place of ours; empty = none", "var/prices"
+    )
     job_seconds: float = _about("for a film, or pictures in the background, to be made", 1200.0)
     look_seconds: float = _about(
         "until a platform is first asked how far a film is; later looks are further apart", 3.0

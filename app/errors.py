@@ -13,14 +13,17 @@
     │   │   └── UnknownGroup        no credential is in the group that was chosen
     │   ├── NoAccess                no licence, or a wrong one
     │   ├── NotAllowed              the licence does not cover this
+    │   │   └── PriceUnknown        it is limited in money, and nobody knows what this costs
+    │   ├── OverLimit               too much at once, or in a minute or a day
+    │   │   ├── BudgetSpent         the money of this day or month is spent
+    │   │   └── QuotaGone           all the money there was is spent
     │   ├── NotFound                no such path, model or object
     │   │   └── NotOffered          the platform has no such endpoint
     │   ├── WrongMethod             the path exists, the method does not
     │   ├── TooLarge                the body is over the limit
     │   ├── WrongMedia              the body has a coding or type we do not read
     │   ├── WrongRange              a file has no such part
-    │   ├── OverLimit               the licence allows no more than that
-    │   ├── TooLong                 ... or no request that long
+    │   ├── TooLong                 the licence allows no request, or no answer, that long
     │   └── CallerGone              nobody is listening any more
     ├── StorageFull                 there is no room for what would be made
     ├── StorageTrouble              the place where files are kept cannot be used just now
@@ -166,6 +169,47 @@ class NotAllowed(CallerError):
     code = "forbidden"
 
 
+class PriceUnknown(NotAllowed):
+    """The licence has a limit in money, and nobody knows what this would cost."""
+
+    code = "price_unknown"
+
+
+class OverLimit(CallerError):
+    """The licence allows no more of this just now. `code` says which of its limits it is."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    may_retry: bool | None = None
+
+    def named(self, code: str) -> Self:
+        self.code = code
+        return self
+
+    def at(self, headers: Mapping[str, str], seconds: float) -> Self:
+        """The same error, which now says what there is and when there is more. Half a second early would
+        be once more for nothing.
+        """
+        self.headers = headers
+        return self.after(math.ceil(seconds))
+
+
+class BudgetSpent(OverLimit):
+    """What may be spent in a day or a month is spent."""
+
+    code = "budget_exceeded"
+    may_retry = False
+
+
+class QuotaGone(OverLimit):
+    """What may ever be spent is spent, or the time for it is over."""
+
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+    may_retry = False
+
+
 class NotFound(CallerError):
     """No such path, model or object."""
 
@@ -227,26 +271,6 @@ class WrongRange(CallerError):
 
     status = 416
     code = "range_not_satisfiable"
-
-
-class OverLimit(CallerError):
-    """The licence allows no more than that for now. The code names the limit (C-240)."""
-
-    status = 429
-    type = "rate_limit_error"
-    code = "rpm_exceeded"
-    may_retry = None
-
-    def __init__(self, template: str, *, code: str = "rpm_exceeded", **facts: Any) -> None:
-        super().__init__(template, **facts)
-        self.code = code
-
-    def at(self, headers: Mapping[str, str], seconds: float) -> Self:
-        """The same error, which now says what there is and when there is more. Half a second early would
-        be once more for nothing.
-        """
-        self.headers = headers
-        return self.after(math.ceil(seconds))
 
 
 class TooLong(BadRequest):
@@ -445,6 +469,11 @@ class NoPicture(BadReply):
     code = "no_image_generated"
     verdict = "stop"
     may_retry = False
+
+
+def outcome_of(error: BaseException) -> str:
+    """The code of what a call ended with."""
+    return error.code if isinstance(error, GatewayError) else GatewayError.code
 
 
 def let_go(error: BaseException) -> None:

@@ -18,6 +18,12 @@ from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings
 from app.key_file import BadKeyFile
+from app.ledger.journal import Journal
+from app.ledger.ledger import Ledger
+from app.ledger.ledger_watch import LedgerWatch
+from app.ledger.price_book import PriceBook
+from app.ledger.price_file import BadPrices
+from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.links import Links
@@ -26,7 +32,7 @@ from app.media.place import Place
 from app.media.queue import TaskQueue
 from app.media.s3 import S3, is_installed
 from app.media.store import Store
-from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS
+from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS, PRICES
 from app.pool.board import Board, make_boards
 from app.pool.host_tally import HostTally
 from app.pool.keeper import Keeper
@@ -49,6 +55,8 @@ from app.services.webhooks import Webhooks
 from app.services.workbench import Patience as WorkPatience
 from app.services.workbench import Workbench
 from app.storage.database import Database
+from app.storage.ledger import LedgerTable
+from app.storage.ledger_reading import LedgerReading
 from app.storage.licences import Licences
 from app.storage.media import Media, Where
 from app.storage.memories import Memories
@@ -156,6 +164,27 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     )
 
 
+def make_ledger(settings: Settings, database: Database, clock: Clock, prices: PriceBook) -> Ledger:
+    """The ledger, which charges by these prices."""
+    longest = settings.stream_seconds + settings.first_byte_seconds + settings.retry_seconds
+    return Ledger(
+        LedgerTable(database),
+        prices,
+        Journal(Path(settings.journal_file)),
+        clock,
+        longest_call=max(longest, settings.answer_seconds + settings.retry_seconds),
+    )
+
+
+def make_prices(settings: Settings) -> PriceBook:
+    """What everything costs, all of it checked."""
+    own = Path(settings.prices_folder) if settings.prices_folder else None
+    try:
+        return PriceBook.load(PRICES, own)
+    except BadPrices as error:
+        raise BadSetting(f"TOKENS_PRICES_FOLDER: {error}") from error
+
+
 def make_webhooks(settings: Settings, database: Database) -> Webhooks:
     """Whom to tell when work is over, and with what to sign it."""
     post = _fetcher(settings, seconds=WEBHOOK_SECONDS)
@@ -192,12 +221,14 @@ def _build(
     patience = _patience(settings)
     most = settings.answer_megabytes * MEGABYTE
     errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
-    images = ImageDesk(errands, sources)
+    prices = make_prices(settings)
+    ledger = make_ledger(settings, database, clock, prices)
+    images = ImageDesk(errands, sources, ledger)
     store = make_store(settings, database, clock)
     spool_folder = Path(settings.spool_folder)
-    bench = _workbench(settings, database, sources, transport, store, clock)
+    bench = _workbench(settings, database, sources, transport, store, clock, ledger)
     queue = TaskQueue(settings.queue_file, settings.redis_url)
-    videos = _desk(settings, bench, errands, queue)
+    videos = _desk(settings, bench, errands, ledger, queue)
     return Gateway(
         access=Access(Licences(database), clock),
         tally=tally,
@@ -206,6 +237,7 @@ def _build(
             transport,
             fetcher,
             sources,
+            ledger,
             base_urls,
             clock,
             patience,
@@ -236,6 +268,8 @@ def _build(
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
         keeper=Keeper(pool, boards, clock),
+        prices=prices,
+        price_watch=PriceWatch(prices),
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
@@ -245,6 +279,9 @@ def _build(
         queue=queue,
         work=MediaWork(bench, platforms),
         webhooks=make_webhooks(settings, database),
+        ledger=ledger,
+        ledger_reading=LedgerReading(database),
+        ledger_watch=LedgerWatch(ledger, LedgerReading(database), clock, days=settings.ledger_days),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),
@@ -258,12 +295,15 @@ def _build(
     )
 
 
-def _desk(settings: Settings, bench: Workbench, errands: Errands, queue: TaskQueue) -> VideoDesk:
+def _desk(
+    settings: Settings, bench: Workbench, errands: Errands, ledger: Ledger, queue: TaskQueue
+) -> VideoDesk:
     return VideoDesk(
         bench.tasks,
         bench.folders,
         errands,
         bench.sources,
+        ledger,
         queue.put,
         bench.clock,
         settings.job_seconds,
@@ -336,9 +376,10 @@ def _workbench(
     transport: Transport,
     store: Store,
     clock: Clock,
+    ledger: Ledger,
 ) -> Workbench:
     return Workbench(
-        tasks=Tasks(database),
+        tasks=Tasks(database, ledger.settle),
         folders=Folders(settings.spool_folder),
         store=store,
         sources=sources,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MICRO = 1_000_000  # money is counted in millionths of a dollar
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -27,6 +27,8 @@ COMMANDS = {
     "seal": "show and rotate the keys that open the tokens in the database",
     "explain": "say which credential would serve a call, and why not the others",
     "models": "list models and their names, and compare with the platforms' own lists",
+    "ledger": "report, export and follow what was used and what it cost",
+    "prices": "list, compare, change and pin what models cost",
     "losses": "count the fields that platforms had no room for",
     "routes": "list every route and who may call it",
     "settings": "list every setting with its value",

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from app.canonical.task import LIVE
 from app.cli.database import check_version, named, why
+from app.cli.price_rows import unknown
 from app.cli.probe import make_transport, tried
 from app.cli.serve import check_log, check_port
-from app.cli.words import Complaint, settings, show
+from app.cli.words import Complaint, platforms, prices, settings, show
 from app.config import Settings
 from app.credential import Credential
 from app.platforms import PLATFORMS
@@ -27,6 +28,7 @@ from app.storage.workers import Workers
 
 CLOCK_SECONDS = 60
 LEAST_MEGABYTES = 200
+MOST_NAMED = 6  # models in one finding
 WORKER_SECONDS = 60  # without a word from it
 
 
@@ -68,7 +70,9 @@ def examine(chosen: Settings, *, offline: bool = False) -> Iterator[Finding]:
     kept = _kept(chosen)
     opened: list[tuple[str, Credential]] = []
     yield from _sealed(chosen, kept, opened.append)
-    yield from _keys(chosen, {one.platform for one in kept if one.enabled})
+    stored = {one.platform for one in kept if one.enabled}
+    yield from _keys(chosen, stored)
+    yield from _prices(chosen, stored)
     if not offline:
         yield from _platforms(chosen, opened)
 
@@ -244,6 +248,30 @@ def _keys(chosen: Settings, kept: Set[str]) -> Iterator[Finding]:
     for name in keyless:
         settings = [f"TOKENS_{name.upper()}_KEYS", *PLATFORMS[name].key_variables]
         yield Finding(name, "note", "no key", f"set {' or '.join(settings)} to use it")
+
+
+def _prices(chosen: Settings, kept: Set[str]) -> Iterator[Finding]:
+    """The models without a price, of the platforms that have a key."""
+    try:
+        files = prices(chosen).files
+    except Complaint as complaint:
+        do = "correct the file or take it away; gateways that run keep the former prices"
+        yield Finding("prices", "wrong", str(complaint), do)
+        return
+    used = [name for name, one in sorted(chosen.platforms.items()) if one.keys or name in kept]
+    known, now = platforms(chosen), time.time()
+    missing = {name: unknown(known[name], files[name], now) for name in used}
+    for name in used:
+        if names := missing[name]:
+            do = f"for limits in money, write them: docs/prices.md, `tokens prices list --platform {name}`"
+            yield Finding(f"prices of {name}", "note", f"none for {_few(names)}", do)
+    if used and not any(missing.values()):
+        yield Finding("prices", "ok", "known for every model that is listed")
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _platforms(chosen: Settings, kept: Sequence[tuple[str, Credential]]) -> Iterator[Finding]:

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from app.cli.words import Complaint, moment, said
-from app.limits import MICRO, Allowance
+from app.limits import Allowance
+from app.money import dollars, micro
 
 NONE = "none"
 MOST = 10**15
-MOST_DOLLARS = 10**9
 RATES = ("rpm", "rpd", "tpm", "tpd", "concurrency")
 LENGTHS = ("context", "output")
 MONEY = {"budget_day": "day", "budget_month": "month", "budget_total": "total", "credit": "credit"}
@@ -30,7 +30,6 @@ ABOUT = {
     "budget_total": "dollars ever",
     "credit": "dollars of a gift",
 }
-_DOLLARS = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,6}))?")
 
 
 def add_limits(verb: argparse.ArgumentParser) -> None:
@@ -87,7 +86,11 @@ def told(allowance: Allowance) -> dict[str, Any]:
     """For programs: by the names of the arguments, money in dollars, nothing that is without limit."""
     found: dict[str, Any] = {name: getattr(allowance.limits, name) for name in RATES}
     found |= {name: getattr(allowance, name) for name in LENGTHS}
-    found |= {name: dollars(getattr(allowance, of)) for name, of in MONEY.items()}
+    found |= {
+        name: dollars(amount)
+        for name, of in MONEY.items()
+        if (amount := getattr(allowance, of)) is not None
+    }
     found["credit_expires"] = moment(allowance.credit_until)
     found = {name: value for name, value in found.items() if value is not None}
     return found | ({"refuse_excess": True} if allowance.refuses else {})
@@ -99,15 +102,6 @@ def shortly(allowance: Allowance) -> list[str]:
         "refuse_excess" if value is True else f"{name}={value}"
         for name, value in told(allowance).items()
     ]
-
-
-def dollars(micro: int | None) -> str | None:
-    """Money as people write it, to the millionth if need be."""
-    if micro is None:
-        return None
-    whole, rest = divmod(micro, MICRO)
-    cents = f"{rest:06}".rstrip("0")
-    return f"{whole}.{cents.ljust(2, '0')}"
 
 
 def _word(options: argparse.Namespace, name: str) -> str:
@@ -133,8 +127,7 @@ def _money(name: str, word: str) -> int | None:
     """Exact, to a millionth of a dollar."""
     if word == NONE:
         return None
-    found = _DOLLARS.fullmatch(word.removeprefix("$"))
-    if found is None or int(found[1]) > MOST_DOLLARS:
-        flag = f"--{name.replace('_', '-')}"
-        raise Complaint(f"{flag} should be dollars such as 5 or 2.50 or none, not {said(word)}")
-    return int(found[1]) * MICRO + int((found[2] or "").ljust(6, "0"))
+    try:
+        return micro(word)
+    except ValueError as error:
+        raise Complaint(f"--{name.replace('_', '-')} {error}, or none; not {said(word)}") from error

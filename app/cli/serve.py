@@ -11,7 +11,7 @@ from pathlib import Path
 
 import app
 from app.cli.database import opened
-from app.cli.words import Complaint, settings
+from app.cli.words import Complaint, prices, settings
 from app.config import Settings
 
 HOME = Path(app.__file__).resolve().parent.parent
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     chosen = settings()
+    prices(chosen)  # only to have them checked
     with opened(chosen):
         pass  # only to have it at the newest migration
     check_log(chosen)

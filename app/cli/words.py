@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from app.config import BadSetting, Settings
 
 if TYPE_CHECKING:
+    from app.ledger.price_book import PriceBook
     from app.upstream.platform import Platform
 
 CALENDAR_END = 253402300799  # Python knows no year after 9999
@@ -56,6 +57,18 @@ def platforms(chosen: Settings) -> dict[str, Platform]:
         return with_overrides(PLATFORMS, Path(chosen.models_file))
     except ValueError as error:
         raise Complaint(f"TOKENS_MODELS_FILE {chosen.models_file} {error}") from error
+
+
+def prices(chosen: Settings) -> PriceBook:
+    """What everything costs, the operator's own files included."""
+    from app.ledger.price_book import PriceBook
+    from app.ledger.price_file import BadPrices
+    from app.platforms import PRICES
+
+    try:
+        return PriceBook.load(PRICES, Path(chosen.prices_folder) if chosen.prices_folder else None)
+    except BadPrices as error:
+        raise Complaint(f"TOKENS_PRICES_FOLDER: {error}") from error
 
 
 def said(word: str) -> str:

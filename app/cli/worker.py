@@ -7,7 +7,7 @@ import os
 import sys
 
 from app.cli.database import opened
-from app.cli.words import settings
+from app.cli.words import prices, settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    with opened(settings()):
+    chosen = settings()
+    prices(chosen)  # only to have them checked
+    with opened(chosen):
         pass  # only to have it at the newest migration
     os.execv(sys.executable, worker_command())
 

@@ -23,6 +23,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from app.pool.tally import DAY, MINUTE
+from app.process import began
 
 SLOTS = 16384
 NEAR = 64  # slots that may be a name's; of these it is in one, or nowhere
@@ -86,7 +87,7 @@ class Slate:
             for column in free:
                 _OWNER.pack_into(self._map, column * _OWNER.size, 0, 0)
             me = os.getpid()
-            _OWNER.pack_into(self._map, self.column * _OWNER.size, me, _began(me))
+            _OWNER.pack_into(self._map, self.column * _OWNER.size, me, began(me))
             for at in range(_SLOTS_AT, SIZE, _SLOT):
                 if any(self._map[at : at + 16]):
                     with self._locked(at, _SLOT):
@@ -96,8 +97,8 @@ class Slate:
 
     def _is_alive(self, column: int) -> bool:
         """Whether another process that still runs has this column."""
-        pid, began = _OWNER.unpack_from(self._map, column * _OWNER.size)
-        return bool(pid) and pid != os.getpid() and began == _began(pid)
+        pid, since = _OWNER.unpack_from(self._map, column * _OWNER.size)
+        return bool(pid) and pid != os.getpid() and since == began(pid)
 
     @contextmanager
     def held(self, name: str, now: float) -> Iterator[tuple[Count, memoryview]]:
@@ -186,12 +187,3 @@ def _owner(name: str) -> bytes:
 def _near(owner: bytes) -> list[int]:
     first = int.from_bytes(owner[:4], "little")
     return [_SLOTS_AT + (first + step) % SLOTS * _SLOT for step in range(NEAR)]
-
-
-def _began(pid: int) -> int:
-    """When a process began, in the kernel's own count; 0 if there is none of that number."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return 0
-    return int(stat.rpartition(b")")[2].split()[19])

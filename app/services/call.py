@@ -31,7 +31,8 @@ class Deaf:
 
 @dataclass(slots=True, kw_only=True)
 class ChatCall:
-    """`model` is the platform's name for what was asked; what the caller called it is in `telling`.
+    """`id` is the request's. `model` is the platform's name for what was asked; what the caller called
+    it is in `telling`.
 
     `strict` refuses what would lose a field. `sets` is what parameters in its name ask for,
     `groups` those whose credentials may serve, `shape` how a picture or a film should look. `raw` are
@@ -41,6 +42,7 @@ class ChatCall:
     of it may be the answer. `record` collects what the access log will say.
     """
 
+    id: str
     caller: Caller
     spoken: Spoken
     raw: bytes

@@ -9,7 +9,7 @@ which is how a caller who hangs up is noticed on a write.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -29,11 +29,14 @@ from app.errors import (
     UpstreamError,
     Verbatim,
     let_go,
+    outcome_of,
 )
+from app.ledger.ledger import Entry, Ledger, Purchase
 from app.media.inbound import Fetcher
 from app.services.call import ChatCall
-from app.services.estimate import USUAL_OUTPUT, tokens_of
+from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.services.flows import Flow
+from app.services.meter import estimated
 from app.services.roads import Road, choose
 from app.services.sources import Lent, Source, Sources
 from app.upstream.answer import Answering
@@ -51,6 +54,7 @@ PEEK_SECONDS = (
 TICK_SECONDS = 0.6  # how often a silent stream is looked after
 PROBE_SECONDS = 0.3  # the same, once the caller has stopped sending
 ERROR_BYTES = 1 << 20
+USUAL_OUTPUT = 32768  # tokens that a model may give of which nothing is known
 PASSED_HEADERS = (
     "anthropic-ratelimit-",
     "openai-model",
@@ -94,6 +98,7 @@ class ChatRelay:
         transport: Transport,
         fetcher: Fetcher,
         sources: Sources,
+        ledger: Ledger,
         base_urls: Mapping[str, str],
         clock: Clock,
         patience: Patience,
@@ -104,6 +109,7 @@ class ChatRelay:
         self._transport = transport
         self._fetcher = fetcher
         self._sources = sources
+        self._ledger = ledger
         self._base_urls = base_urls
         self._clock = clock
         self._patience = patience
@@ -111,6 +117,25 @@ class ChatRelay:
         self.ends_after_error = ends_after_error  # with the dialect's end marker, if it has one
 
     def serve(self, platform: Platform, call: ChatCall) -> Relayed:
+        road = self._road(platform, call)
+        source = self._sources.for_call(
+            call.caller,
+            platform.name,
+            call.attempts + 1,
+            model=call.model,
+            groups=call.groups,
+            session=call.session,
+            tokens=self._tokens(platform, call),
+        )
+        entry = self._ledger.open(_purchase(platform, call))
+        exchange = Exchange(self, platform, call, road, source, entry)
+        try:
+            return exchange.stream() if call.stream else exchange.whole()
+        except BaseException as error:
+            entry.end(call.record, None, outcome_of(error))
+            raise
+
+    def _road(self, platform: Platform, call: ChatCall) -> Road:
         road = choose(platform, call, self._fetcher.basket)
         call.record["road"] = road.name
         if road.dropped:
@@ -121,23 +146,13 @@ class ChatRelay:
                     param=road.dropped[0],
                     fields=", ".join(road.dropped),
                 )
-        source = self._sources.for_call(
-            call.caller,
-            platform.name,
-            call.attempts + 1,
-            model=call.model,
-            groups=call.groups,
-            session=call.session,
-            tokens=self._tokens(platform, call),
-        )
-        exchange = Exchange(self, platform, call, road, source)
-        return exchange.stream() if call.stream else exchange.whole()
+        return road
 
     def _tokens(self, platform: Platform, call: ChatCall) -> int:
         """What the call is thought to come to, where a credential has a limit of them."""
         if not self._sources.pool.counts_tokens(platform.name):
             return 0
-        return tokens_of(call.body) + USUAL_OUTPUT if call.tokens is None else call.tokens
+        return tokens_of(call.body) + LIKELY_OUTPUT if call.tokens is None else call.tokens
 
     def open(self, exchange: Exchange, credential: Credential) -> Answering:
         """One attempt, up to the platform's acceptance."""
@@ -200,13 +215,20 @@ class Exchange:
     """One call on its road: the attempts, and what comes of them."""
 
     def __init__(
-        self, relay: ChatRelay, platform: Platform, call: ChatCall, road: Road, source: Source
+        self,
+        relay: ChatRelay,
+        platform: Platform,
+        call: ChatCall,
+        road: Road,
+        source: Source,
+        entry: Entry,
     ) -> None:
         self.relay = relay
         self.platform = platform
         self.call = call
         self.road = road
         self._source = source
+        self._entry = entry
         self._candidates = source.candidates()
         self._attempts = 0
         self._lent: Lent | None = None  # to the attempt that runs, or to the answer that is told
@@ -220,6 +242,7 @@ class Exchange:
         answer, (body, usage) = self._until_one_works(self._read)
         self._note(usage)
         self._give_back(usage)
+        self._entry.charge(self.call.record, usage)
         return Relayed(200, "application/json", self._passed(answer), body)
 
     def _read(self, answer: Answering) -> tuple[bytes, Usage]:
@@ -288,9 +311,11 @@ class Exchange:
             if self.relay.ends_after_error:
                 yield self.call.spoken.STREAM_END
         finally:
-            if flow.spoke or record["outcome"] == "ok":
-                self._note(flow.usage)
-            self._give_back(flow.usage)
+            spent = flow.spent
+            if spent is not None:
+                self._note(spent)
+            self._give_back(spent)
+            self._entry.end(record, spent, record["outcome"])
 
     def _try_until_told(
         self, flow: Flow, opening: Opening[tuple[Answering, bytes]]
@@ -318,9 +343,9 @@ class Exchange:
 
     def _pump(self, flow: Flow, answer: Answering, out: bytes) -> Iterator[bytes]:
         """What the platform says, until it has said all."""
-        record, next_piece, feed = self.call.record, answer.next, flow.feed
-        if out:
-            record["first_ms"] = self._elapsed()
+        next_piece, feed = answer.next, flow.feed
+        if begun := bool(out):
+            self._hear(flow)
             yield out
         self._check(flow)  # the first read may have held words and an error after them
         to_the_end = self.road.name == "raw"
@@ -332,21 +357,40 @@ class Exchange:
                 silent = 0.0
                 if out := feed(data):
                     beaten = 0.0
+                    if flow.done or not begun:
+                        begun = True
+                        self._hear(flow)
                     yield out
             elif data is None:
                 silent, beaten = silent + wait, beaten + wait
-                if silent >= self.relay.patience.silence:
-                    raise TimedOut("the platform fell silent in the middle of its answer")
+                self._check_silence(silent)
                 if beaten >= self.relay.patience.heartbeat or self.call.ear.closing:
                     beaten = 0.0
                     yield flow.beat()
             else:
-                if out := flow.finish():
+                out = flow.finish()
+                self._charge(flow)
+                if out:
                     yield out
                 break
             self._check(flow)
         if not to_the_end:
             answer.next(PEEK_SECONDS)  # the end of the transfer: the connection can serve again
+
+    def _hear(self, flow: Flow) -> None:
+        """The caller is about to hear the first of it, or the last."""
+        self.call.record.setdefault("first_ms", self._elapsed())
+        if flow.done:
+            self._charge(flow)
+
+    def _check_silence(self, seconds: float) -> None:
+        if seconds >= self.relay.patience.silence:
+            raise TimedOut("the platform fell silent in the middle of its answer")
+
+    def _charge(self, flow: Flow) -> None:
+        """Closes the call's row, before the caller hears of the end."""
+        if flow.trouble is None and not flow.is_ill:
+            self._entry.charge(self.call.record, flow.spent)
 
     def _check(self, flow: Flow) -> None:
         """Raises what the platform said went wrong."""
@@ -428,6 +472,25 @@ class Exchange:
     def _note(self, usage: Usage | None) -> None:
         if usage is not None:
             self.call.record["usage"] = usage
+
+
+def _purchase(platform: Platform, call: ChatCall) -> Purchase:
+    wanted = Purchase(
+        id=call.id,
+        caller=call.caller,
+        platform=platform.name,
+        kind="chat",
+        model=call.model,
+        asked=call.telling.model,
+        spoken=call.spoken.NAME,
+        stream=call.stream,
+    )
+    licence = call.caller.licence
+    if licence is None or not licence.allowance.keeps_account:
+        return wanted
+    asked = call.spoken.read_request(call.body).max_output
+    most = asked or platform.catalogue.facts(call.model).max_output or USUAL_OUTPUT
+    return replace(wanted, input=estimated(len(call.raw), 0).input, output=most)
 
 
 def _json(body: bytes) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 CHARACTERS = 4  # a token, in the common tokenisers; of scripts such as Chinese it is one
 FILE_TOKENS = 1000
-USUAL_OUTPUT = 500  # of an answer that nobody has set a limit to
+LIKELY_OUTPUT = 500  # of an answer that nobody has set a limit to
 # Fields that hold a file, or an address of one, or something sealed. Elsewhere whatever stands there is
 # text, also where it looks like a file.
 FILES = frozenset(

@@ -26,7 +26,7 @@ from app.canonical.events import (
 )
 from app.canonical.sieve import Sieve
 from app.errors import BrokenTransfer, EmptyReply
-from app.services.meter import estimated
+from app.services.meter import estimated, so_far
 from app.wire import openai_chat
 from app.wire.dialect import Dialect, ElementTap, StreamWriter, Tap, Telling
 from app.wire.openai_chat_patch import ChatPatch
@@ -53,6 +53,10 @@ class Flow(Protocol):
     def usage(self) -> Usage | None: ...
 
     @property
+    def spent(self) -> Usage | None:
+        """What it has cost, whether it has come to its end or not; None where nothing has gone by."""
+
+    @property
     def trouble(self) -> Trouble | None: ...
 
     def restart(self) -> None:
@@ -73,8 +77,16 @@ class Flow(Protocol):
 
 class RawFlow:
     def __init__(
-        self, make_tap: Callable[[], Tap], writer: StreamWriter, *, array: bool, verbatim: bool
+        self,
+        make_tap: Callable[[], Tap],
+        writer: StreamWriter,
+        request_bytes: int,
+        *,
+        array: bool,
+        verbatim: bool,
     ) -> None:
+        self._request_bytes = request_bytes
+        self._passed = 0
         self._verbatim = verbatim  # an error that comes first passes too (C-044)
         self._make_tap = make_tap
         self._tap = make_tap()
@@ -100,6 +112,15 @@ class RawFlow:
         return self._tap.usage
 
     @property
+    def spent(self) -> Usage | None:
+        if not self._sent:
+            return None
+        known, said = self._tap.usage, self._passed // FRAME_BYTES
+        if known is not None and self._tap.done:
+            return known
+        return so_far(known, self._request_bytes, said)
+
+    @property
     def trouble(self) -> Trouble | None:
         return None if self._sent else self._tap.trouble
 
@@ -114,6 +135,7 @@ class RawFlow:
         if self._tap.trouble is not None and not (self._sent or self._verbatim):
             return b""  # ours to tell, and only if no other attempt follows
         self._sent = True
+        self._passed += len(data)
         self._between = data.endswith((b"\n\n", b"\r\n\r\n"))
         return data
 
@@ -136,8 +158,10 @@ class ArrayFlow(RawFlow):
 
     _tap: ElementTap
 
-    def __init__(self, make_tap: Callable[[], ElementTap], writer: StreamWriter) -> None:
-        super().__init__(make_tap, writer, array=True, verbatim=False)
+    def __init__(
+        self, make_tap: Callable[[], ElementTap], writer: StreamWriter, request_bytes: int
+    ) -> None:
+        super().__init__(make_tap, writer, request_bytes, array=True, verbatim=False)
         self._held = bytearray()
         self._last = b""  # of what was sent, white space aside
 
@@ -149,6 +173,7 @@ class ArrayFlow(RawFlow):
         self._tap.feed(data)
         if self._tap.trouble is not None and not self._sent:
             return b""
+        self._passed += len(data)
         self._held += data
         whole = len(self._held) - self._tap.unfinished
         out = bytes(self._held[:whole])
@@ -196,6 +221,14 @@ class PatchedFlow:
         if self._patch.usage is None and self._patch.done:
             return estimated(self._request_bytes, self._passed // FRAME_BYTES)
         return self._patch.usage
+
+    @property
+    def spent(self) -> Usage | None:
+        if self._patch.done:
+            return self.usage
+        if not self._patch.spoke:
+            return None
+        return so_far(self._patch.usage, self._request_bytes, self._passed // FRAME_BYTES)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -267,6 +300,14 @@ class TranslatedFlow:
     @property
     def done(self) -> bool:
         return self._reader.done or (self._cut is not None and self._cut.hit)
+
+    @property
+    def spent(self) -> Usage | None:
+        if self.done:
+            return self.usage
+        if not self.spoke:
+            return None
+        return so_far(self.usage, self._request_bytes, self._said)
 
     def open(self) -> bytes:
         return self._writer.open()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeVar
 
 from app.access.caller import Caller
 from app.canonical.media import ImageJob, Partial, Pictures
 from app.clock import Clock
 from app.credential import Credential
-from app.errors import EmptyReply, NotOffered
+from app.errors import EmptyReply, NotOffered, outcome_of
+from app.ledger.ledger import Entry, Ledger, Purchase, counted_usage, picture_units
 from app.services.attempts import until_one_works
+from app.services.meter import estimated
 from app.services.sources import Sources
 from app.spool import Spool
 from app.upstream.leash import Leash
@@ -20,12 +24,16 @@ from app.upstream.platform import Platform
 from app.upstream.transport import Transport
 
 T = TypeVar("T")
+PICTURE_TOKENS = 16384  # that one picture may come to, where pictures are counted so
 
 
 @dataclass(slots=True, kw_only=True)
 class MediaCall:
-    """What a caller asks of an engine, apart from the job. `model` is what it calls the model."""
+    """What a caller asks of an engine, apart from the job. `id` is the request's, `model` what the caller
+    calls the model.
+    """
 
+    id: str
     caller: Caller
     model: str
     attempts: int
@@ -81,16 +89,19 @@ class Errands:
 class ImageDesk:
     """Has pictures made by whichever credential can."""
 
-    def __init__(self, errands: Errands, sources: Sources) -> None:
+    def __init__(self, errands: Errands, sources: Sources, ledger: Ledger) -> None:
         self._errands = errands
         self._sources = sources
+        self._ledger = ledger
 
     def make(self, platform: Platform, call: MediaCall, job: ImageJob, spool: Spool) -> Pictures:
         """`job` as the engine has `fitted` it."""
         engine = engine_of(platform)
-        made = self._run(platform, call, job, spool, lambda errand: engine.make(errand, job))
-        if not made.pictures:
-            raise EmptyReply("the platform gave an empty answer")
+        with self._booked(platform, call, job) as entry:
+            made = self._run(platform, call, job, spool, lambda errand: engine.make(errand, job))
+            if not made.pictures:
+                raise EmptyReply("the platform gave an empty answer")
+            _charge(entry, call, job, made)
         return made
 
     def stream(
@@ -105,9 +116,45 @@ class ImageDesk:
             found = engine.stream(errand, job)
             return next(found), found
 
-        first, rest = self._run(platform, call, job, spool, begin)
-        yield first
-        yield from rest
+        with self._booked(platform, call, job, stream=True) as entry:
+            first, rest = self._run(platform, call, job, spool, begin)
+            for one in chain((first,), rest):
+                if isinstance(one, Pictures):
+                    _charge(entry, call, job, one)
+                yield one
+
+    def book(
+        self, platform: Platform, call: MediaCall, job: ImageJob, *, stream: bool = False
+    ) -> Entry:
+        """The row of the ledger for pictures that are about to be asked for."""
+        return self._ledger.open(
+            Purchase(
+                id=call.id,
+                caller=call.caller,
+                platform=platform.name,
+                kind="image",
+                model=job.model,
+                asked=call.model,
+                spoken="openai_images",
+                stream=stream,
+                input=estimated(len(job.prompt.encode()), 0).input,
+                output=PICTURE_TOKENS * job.count,
+                units=picture_units(job.count, _look(job)),
+            )
+        )
+
+    @contextmanager
+    def _booked(
+        self, platform: Platform, call: MediaCall, job: ImageJob, *, stream: bool = False
+    ) -> Iterator[Entry]:
+        """The same, closed when the block is left. What was made and not charged has cost nothing."""
+        entry = self.book(platform, call, job, stream=stream)
+        try:
+            yield entry
+        except BaseException as error:
+            entry.end(call.record, None, outcome_of(error))
+            raise
+        entry.end(call.record, None, EmptyReply.code)
 
     def _run(
         self,
@@ -142,6 +189,18 @@ class ImageDesk:
             )
 
         return until_one_works(source, call.record, attempt)[0]
+
+
+def _charge(entry: Entry, call: MediaCall, job: ImageJob, made: Pictures) -> None:
+    usage = counted_usage(made.usage)
+    call.record["usage"] = usage
+    look = _look(job) | ({"size": made.size} if made.size else {})
+    entry.charge(call.record, usage, picture_units(len(made.pictures), look))
+
+
+def _look(job: ImageJob) -> dict[str, str]:
+    """What prices of pictures go by."""
+    return {"quality": job.quality, "size": job.size, "resolution": job.resolution}
 
 
 def engine_of(platform: Platform) -> ImageEngine:

@@ -175,6 +175,7 @@ def _source(part: Image | Video) -> str:
 def called(call: ChatCall) -> MediaCall:
     """The chat as a call for something else than words."""
     return MediaCall(
+        id=call.id,
         caller=call.caller,
         model=call.telling.model,
         attempts=call.attempts,

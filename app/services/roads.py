@@ -99,11 +99,13 @@ class RawRoad:
         writer = make_writer(self._call, self._call.telling)
         verbatim = self._call.caller.brought is not None
         if not self._call.array:
-            return RawFlow(self._dialect.tap, writer, array=False, verbatim=verbatim)
+            return RawFlow(
+                self._dialect.tap, writer, len(self.payload), array=False, verbatim=verbatim
+            )
         native: Any = self._dialect
         if verbatim:
-            return RawFlow(native.array_tap, writer, array=True, verbatim=True)
-        return ArrayFlow(native.array_tap, writer)
+            return RawFlow(native.array_tap, writer, len(self.payload), array=True, verbatim=True)
+        return ArrayFlow(native.array_tap, writer, len(self.payload))
 
 
 def make_writer(call: ChatCall, telling: Telling) -> StreamWriter:

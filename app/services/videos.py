@@ -24,7 +24,9 @@ from app.errors import (
     TimedOut,
     Unreachable,
     Verbatim,
+    outcome_of,
 )
+from app.ledger.ledger import Entry, Ledger, Purchase, film_units
 from app.media.job import Folders, written
 from app.services.attempts import until_one_works
 from app.services.images import Errands, MediaCall
@@ -60,6 +62,7 @@ class VideoDesk:
         folders: Folders,
         errands: Errands,
         sources: Sources,
+        ledger: Ledger,
         queue: Callable[[str], None],
         clock: Clock,
         job_seconds: float,
@@ -69,6 +72,7 @@ class VideoDesk:
         self._folders = folders
         self._errands = errands
         self._sources = sources
+        self._ledger = ledger
         self._queue = queue
         self._clock = clock
         self._job_seconds = job_seconds
@@ -79,7 +83,12 @@ class VideoDesk:
         `fitted` it.
         """
         source = self._source(call, order)
-        task = self._added(call, order)
+        entry = self._ledger.open(_purchase(call, order))
+        try:
+            task = self._added(call, order, entry)
+        except BaseException as error:
+            entry.end(call.record, None, outcome_of(error))
+            raise
         try:
             held = self._submitted(call, order, task, source, spool)
         except BaseException as error:
@@ -126,7 +135,7 @@ class VideoDesk:
             raise NotFound("the film can no longer be changed: the key that made it is gone")
         return Pinned(credential)
 
-    def _added(self, call: MediaCall, order: Order) -> Task:
+    def _added(self, call: MediaCall, order: Order, entry: Entry) -> Task:
         now, name = self._clock.now(), new_id("video")
         job = order.job
         brought = call.caller.brought is not None
@@ -147,8 +156,10 @@ class VideoDesk:
             source=order.of.id if order.of else "",
             webhook=order.webhook,
             groups=call.groups,
+            ledger=entry.id,
         )
         self._tasks.add(task)
+        entry.hand_over()
         held = self._tasks.lease(name, self._clock.now(), LEASE_SECONDS, early=True)
         if held is None:
             raise GatewayError()  # nobody else knows of it yet
@@ -229,6 +240,21 @@ class VideoDesk:
                 changes = {"progress": found.percent, "lease_until": 0.0, "looks": looks}
                 moved = self._tasks.move(held, held.state, now, **changes)
         return moved or self._tasks.find(held.id) or held
+
+
+def _purchase(call: MediaCall, order: Order) -> Purchase:
+    job = order.job
+    return Purchase(
+        id=call.id,
+        caller=call.caller,
+        platform=order.platform.name,
+        maker=order.maker.name,
+        kind="video",
+        model=job.model,
+        asked=call.model,
+        spoken="openai_videos",
+        units=film_units(job.seconds, {"size": job.size, "resolution": job.resolution}),
+    )
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -19,9 +19,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.account import Account, Claim, Hold, Short, month_of
 from app.limits import BOUNDLESS, Allowance
 from app.storage.database import Database, metadata
+from app.storage.prepared import Prepared
 from app.storage.tasks import tasks
 
 OPENED = ("licence", "day", "platform", "model", "price", "held_tokens", "held_money")
+ALSO_OPENED = """id state mode kind asked spoken stream opened_at unit_prices worker""".split()
 OPEN, CHARGED, RELEASED, INTERRUPTED = "open", "charged", "released", "interrupted"
 PIECE = 500  # rows that are closed or deleted at a time
 COUNTS = ("input", "output", "cached", "cache_write", "reasoning", "pictures", "seconds", "charge")
@@ -146,37 +148,39 @@ class LedgerTable:
         outlives any process, what is closed a power cut too.
         """
 
-        def work(connection: sa.Connection, *, all_open: bool) -> None:
-            asking = {one.row["licence"] for one in openings if one.claim is not None}
-            concerned = asking | {one.opened["licence"] for one in closings}
-            known = _accounts(connection, concerned, locked=True)
-            for licence in sorted(asking - known.keys()):
-                known[licence] = _begun(connection, licence)
-            before = {licence: replace(account) for licence, account in known.items()}
-            opened = [one.row for one in openings if _taken(one, known)]
-            if opened:
-                connection.execute(ledger.insert(), opened)
-            if closings:
-                _close(connection, closings, known, all_open=all_open)
-            for licence, account in known.items():
-                if account != before[licence]:
-                    change = accounts.update().where(accounts.c.licence == licence)
-                    connection.execute(change.values(asdict(account)))
+        def work(connection: sa.Connection) -> None:
+            _write(connection, openings, closings, all_open=True)
+
+        def careful(connection: sa.Connection) -> None:
+            _write(connection, openings, closings, all_open=False)
 
         durable = bool(closings)
         try:
-            self._database.write(lambda found: work(found, all_open=True), durable=durable)
+            self._database.write(work, durable=durable)
         except _NotAllOpen:
-            self._database.write(lambda found: work(found, all_open=False), durable=durable)
+            self._database.write(careful, durable=durable)
 
-    def interrupt(self, worker: str, now: int) -> int:
+    def opened(self, connection: sa.Connection, name: str) -> Mapping[str, Any] | None:
+        """What a row was opened with, if it is open."""
+        query = sa.select(*(ledger.c[one] for one in (*OPENED, "unit_prices")))
+        found = connection.execute(query.where(ledger.c.id == name, ledger.c.state == OPEN)).first()
+        return None if found is None else dict(found._mapping)
+
+    def close_in(self, connection: sa.Connection, closing: Closing) -> None:
+        """Closes a row as part of a transaction that does more than that."""
+        _write(connection, (), (closing,), all_open=False)
+
+    def interrupt(self, worker: str, now: int, opened_before: int) -> int:
         """Closes what a worker that is no more has left open, but for what goes on as a task; how many
         rows that were. Nothing is charged: nobody was told that it was done.
         """
         going_on = sa.select(tasks.c.ledger).where(tasks.c.settled == "")
         columns = (ledger.c[name] for name in ("id", "credential", *OPENED))
         query = sa.select(*columns).where(
-            ledger.c.state == OPEN, ledger.c.worker == worker, ledger.c.id.not_in(going_on)
+            ledger.c.state == OPEN,
+            ledger.c.worker == worker,
+            ledger.c.opened_at <= opened_before,
+            ledger.c.id.not_in(going_on),
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
         closings = [
@@ -222,26 +226,47 @@ def closed_row(name: str, state: str, outcome: str, now: int, **known: Any) -> d
 # ---------------------------------------------------------------- rows
 
 
-_CLOSE = (
+_CLOSED = tuple(closed_row("", "", "", 0))
+_OPEN = Prepared(ledger.insert(), (*OPENED, *ALSO_OPENED))
+_CLOSE = Prepared(
     ledger.update()
-    .where(ledger.c.id == sa.bindparam("of"), ledger.c.state == OPEN)
-    .values(
-        {
-            name: sa.bindparam(name)
-            for name in (
-                "state",
-                "outcome",
-                "credential",
-                "road",
-                "attempts",
-                "closed_at",
-                "first_ms",
-                "estimated",
-                *COUNTS,
-            )
-        }
-    )
+    .where(ledger.c.id == sa.bindparam("id"), ledger.c.state == sa.literal_column("'open'"))
+    .values({name: sa.bindparam(name) for name in _CLOSED if name != "id"}),
+    (),
 )
+_FIND_ACCOUNT = Prepared(
+    sa.select(*accounts.c).where(accounts.c.licence == sa.bindparam("licence")).with_for_update(),
+    (),
+)
+_SET_ACCOUNT = Prepared(
+    accounts.update()
+    .where(accounts.c.licence == sa.bindparam("licence"))
+    .values({column.name: sa.bindparam(column.name) for column in list(accounts.c)[1:]}),
+    (),
+)
+
+
+def _write(
+    connection: sa.Connection,
+    openings: Sequence[Opening],
+    closings: Sequence[Closing],
+    *,
+    all_open: bool,
+) -> None:
+    asking = {one.row["licence"] for one in openings if one.claim is not None}
+    concerned = asking | {one.opened["licence"] for one in closings}
+    known = _accounts(connection, concerned)
+    for licence in sorted(asking - known.keys()):
+        known[licence] = _begun(connection, licence)
+    before = {licence: replace(account) for licence, account in known.items()}
+    opened = [one.row for one in openings if _taken(one, known)]
+    if opened:
+        _OPEN.run(connection, opened)
+    if closings:
+        _close(connection, closings, known, all_open=all_open)
+    for licence, account in known.items():
+        if account != before[licence]:
+            _SET_ACCOUNT.run(connection, [{"licence": licence, **asdict(account)}])
 
 
 def _taken(opening: Opening, known: Mapping[str, Account]) -> bool:
@@ -276,7 +301,7 @@ def _close(
         closings = list({one.row["id"]: one for one in closings if one.row["id"] in still}.values())
         if not closings:
             return
-    done = connection.execute(_CLOSE, [one.row | {"of": one.row["id"]} for one in closings])
+    done = _CLOSE.run(connection, [one.row for one in closings])
     if done.rowcount != len(closings):
         raise _NotAllOpen
     sums: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -287,7 +312,7 @@ def _close(
             hold = Hold(opened["held_tokens"], opened["held_money"])
             account.settle(hold, row["input"] + row["output"], row["charge"])
         _add(sums, row, opened)
-    connection.execute(_into_days(connection.dialect.name), [sums[key] for key in sorted(sums)])
+    _into_days(connection.dialect.name).run(connection, [sums[key] for key in sorted(sums)])
 
 
 def _add(
@@ -305,22 +330,24 @@ def _add(
 
 
 @cache
-def _into_days(dialect: str) -> Any:
+def _into_days(dialect: str) -> Prepared:
     """The statement that adds to a day, whether there is anything of it yet or not."""
     insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(days)
     sums = {name: days.c[name] + insert.excluded[name] for name in _SUMS}
-    return insert.on_conflict_do_update(index_elements=list(days.primary_key), set_=sums)
+    upsert = insert.on_conflict_do_update(index_elements=list(days.primary_key), set_=sums)
+    return Prepared(upsert, days.c.keys())
 
 
 # ---------------------------------------------------------------- accounts
 
 
-def _accounts(
-    connection: sa.Connection, licences: Collection[str], *, locked: bool = False
-) -> dict[str, Account]:
-    query = accounts.select().where(accounts.c.licence.in_(licences)).order_by(accounts.c.licence)
-    rows = connection.execute(query.with_for_update() if locked else query)
-    return {row[0]: Account(*row[1:]) for row in rows}
+def _accounts(connection: sa.Connection, licences: Collection[str]) -> dict[str, Account]:
+    """Those that there are, and nobody else's to change until the transaction is over."""
+    found = {}
+    for licence in sorted(licences):
+        if row := _FIND_ACCOUNT.run(connection, [{"licence": licence}]).first():
+            found[licence] = Account(*row[1:])
+    return found
 
 
 def _begun(connection: sa.Connection, licence: str) -> Account:
@@ -341,4 +368,4 @@ def _begun(connection: sa.Connection, licence: str) -> Account:
     values = {"licence": licence, **asdict(account)}
     insert: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(accounts)
     connection.execute(insert.on_conflict_do_nothing(), values)
-    return _accounts(connection, {licence}, locked=True)[licence]
+    return _accounts(connection, {licence})[licence]

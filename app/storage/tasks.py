@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -130,11 +130,15 @@ def new_id(kind: Kind) -> str:
     return f"{kind}_{secrets.token_hex(16)}"
 
 
-class Tasks:
-    """The table of jobs."""
+Settle = Callable[[sa.Connection, Task], None]
 
-    def __init__(self, database: Database) -> None:
+
+class Tasks:
+    """The table of jobs. `settle` is called in the transaction that ends one."""
+
+    def __init__(self, database: Database, settle: Settle | None = None) -> None:
         self._database = database
+        self._settle = settle
 
     # ------------------------------------------------------------ for callers
 
@@ -202,7 +206,9 @@ class Tasks:
 
         def work(connection: sa.Connection) -> sa.Row[Any] | None:
             ended = tasks.update().where(here, *untouched).values(_columns(over))
-            if not connection.execute(ended).rowcount:
+            done = connection.execute(ended.returning(*tasks.c)).first()
+            self._settled(connection, done)
+            if done is None:
                 live = tasks.c.state.in_(LIVE)
                 wish = (
                     tasks.update().where(here, live).values(cancelling=True, due_at=now, put_at=now)
@@ -345,8 +351,20 @@ class Tasks:
     def _change(self, condition: sa.ColumnElement[bool], changes: Mapping[str, Any]) -> Task | None:
         """The one row that fits, changed; in one statement, so that of many who try one succeeds."""
         query = tasks.update().where(condition).values(_columns(changes)).returning(*tasks.c)
-        row = self._database.write(lambda connection: connection.execute(query).first())
+
+        def work(connection: sa.Connection) -> sa.Row[Any] | None:
+            found = connection.execute(query).first()
+            if changes.get("state") in OVER:
+                self._settled(connection, found)
+            return found
+
+        row = self._database.write(work)
         return None if row is None else _read(row._mapping)
+
+    def _settled(self, connection: sa.Connection, row: sa.Row[Any] | None) -> None:
+        """Whoever keeps accounts hears of what has just ended."""
+        if self._settle is not None and row is not None and row.ledger:
+            self._settle(connection, _read(row._mapping))
 
     def _claim(self, chosen: sa.Select[Any], changes: Mapping[str, Any]) -> list[str]:
         some = tasks.c.id.in_(chosen.scalar_subquery())

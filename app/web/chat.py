@@ -136,6 +136,7 @@ def relay(
     leash = Leash()
     ear = listen(leash, probing=stream and not array)
     call = ChatCall(
+        id=g.request_id,
         caller=g.caller,
         spoken=spoken,
         raw=raw,

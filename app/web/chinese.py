@@ -12,6 +12,9 @@ CHINESE: dict[str, str] = {
     "the licence has expired or was revoked": "许可证已过期或已被吊销",
     "the licence does not cover the platform {platform}": "该许可证不包含平台 {platform}",
     "the licence does not cover the model {model}": "该许可证不包含模型 {model}",
+    "the price of {model} is not known, and the licence has a limit in money": (
+        "{model} 的价格未知，而该许可证设有金额上限"
+    ),
     "the platform token holds characters that no header can": "平台 Token 含有请求头无法传送的字符",
     "the platform token is missing: put it in the Authorization header": "缺少平台 Token：请放在 Authorization 请求头中",
     # paths

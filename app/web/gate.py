@@ -192,9 +192,8 @@ class Gate:
             ticket.requests = Allotment(most, taken.used.minute_requests, self._left())
             return
         ticket.requests = Allotment(most, most, self._left())
-        raise OverLimit(
-            "the licence allows {most} requests a minute", code="rpm_exceeded", most=most
-        ).at(ticket.headers(), ticket.requests.seconds)
+        error = OverLimit("the licence allows {most} requests a minute", most=most)
+        raise error.named("rpm_exceeded").at(ticket.headers(), ticket.requests.seconds)
 
     def _hold_tokens(self, ticket: Ticket, name: str, most: int, tokens: int) -> None:
         if self._limiter.hit(per_minute(most), "tpm", name, cost=min(max(tokens, 1), most)):
@@ -205,17 +204,15 @@ class Gate:
             return
         used = self._minutes.get(f"tpm/{name}")
         ticket.tokens = Allotment(most, used, self._left())
-        raise OverLimit(
-            "the licence allows {most} tokens a minute", code="tpm_exceeded", most=most
-        ).at(ticket.headers(), ticket.tokens.seconds)
+        error = OverLimit("the licence allows {most} tokens a minute", most=most)
+        raise error.named("tpm_exceeded").at(ticket.headers(), ticket.tokens.seconds)
 
     def _take_seat(self, ticket: Ticket, name: str, most: int) -> None:
         found = self._tally.take(name, SEAT, Limits(concurrency=most), self._clock.now())
         if isinstance(found, Taken):
             return ticket.take(found)
-        raise OverLimit(
-            "the licence allows {most} calls at a time", code="concurrency_exceeded", most=most
-        ).at(ticket.headers(), AGAIN)
+        error = OverLimit("the licence allows {most} calls at a time", most=most)
+        raise error.named("concurrency_exceeded").at(ticket.headers(), AGAIN)
 
     def _left(self) -> float:
         now = self._clock.now()

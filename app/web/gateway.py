@@ -11,6 +11,10 @@ from flask import current_app
 
 from app.access.caller import Access
 from app.clock import Clock
+from app.ledger.ledger import Ledger
+from app.ledger.ledger_watch import LedgerWatch
+from app.ledger.price_book import PriceBook
+from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.queue import TaskQueue
@@ -28,6 +32,7 @@ from app.services.video_chat import VideoChat
 from app.services.videos import VideoDesk
 from app.services.webhooks import Webhooks
 from app.storage.database import Database
+from app.storage.ledger_reading import LedgerReading
 from app.storage.tasks import Tasks
 from app.upstream.platform import Platform
 from app.web.gate import Gate
@@ -70,6 +75,8 @@ class Gateway:
     passage: Passage
     sources: Sources
     keeper: Keeper
+    prices: PriceBook
+    price_watch: PriceWatch
     roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
@@ -79,6 +86,9 @@ class Gateway:
     queue: TaskQueue
     work: MediaWork
     webhooks: Webhooks
+    ledger: Ledger
+    ledger_reading: LedgerReading
+    ledger_watch: LedgerWatch
     database: Database
     clock: Clock
     log: AccessLog
@@ -94,6 +104,8 @@ class Gateway:
         """What a worker does once, in its own process, before it serves."""
         self.tally.start()
         self.keeper.start()
+        self.ledger_watch.start()
+        self.price_watch.start()
 
 
 def gateway() -> Gateway:

@@ -10,7 +10,7 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from app.canonical.media import File, ImageJob, Picture, Pictures
-from app.errors import BadRequest, MediaGone, NotFound
+from app.errors import BadRequest, MediaGone, NotFound, outcome_of
 from app.media.job import written
 from app.media.task import status
 from app.services.images import MediaCall
@@ -56,21 +56,28 @@ def queued(
     folder = hub.folders.make(name)
     kept = written(job, folder)
     kept["extras"] = {**kept["extras"], AS_LINKS: "url" if as_links else "b64_json"}
-    task = hub.tasks.add(
-        Task(
-            id=name,
-            kind="image",
-            platform=platform.name,
-            engine=platform.name,
-            owner=call.caller.name,
-            model=call.model,
-            created_at=now,
-            deadline=now + hub.job_seconds,
-            job=kept,
-            groups=call.groups,
-            webhook=webhook,
+    entry = hub.images.book(platform, call, job)
+    try:
+        task = hub.tasks.add(
+            Task(
+                id=name,
+                kind="image",
+                platform=platform.name,
+                engine=platform.name,
+                owner=call.caller.name,
+                model=call.model,
+                created_at=now,
+                deadline=now + hub.job_seconds,
+                job=kept,
+                groups=call.groups,
+                webhook=webhook,
+                ledger=entry.id,
+            )
         )
-    )
+    except BaseException as error:
+        entry.end(call.record, None, outcome_of(error))
+        raise
+    entry.hand_over()
     hub.queue.put(task.id)
     call.record["task"] = task.id
     return _as_json(told_images(task))

@@ -89,6 +89,7 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, *, edits: bool) -> R
     if g.caller.brought is not None:
         g.record["mode"] = "chat2api"
     call = MediaCall(
+        id=g.request_id,
         caller=g.caller,
         model=shown(named.asked),
         attempts=wishes.retry_attempt,

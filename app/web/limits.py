@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, g
+from flask import Response, g, request
 
 from app.access.caller import Caller
 from app.canonical.events import Usage
 from app.errors import TooLong
-from app.services.estimate import USUAL_OUTPUT, tokens_of
+from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.web.gate import Ticket
 from app.web.gateway import Gateway
 from app.wire.dialect import Spoken
@@ -56,7 +56,7 @@ def measured(caller: Caller, spoken: Spoken, body: dict[str, Any]) -> Measured:
         body = spoken.with_output_limit(body, most)
         asked = min(asked or most, most)
     answers = _answers(body)
-    return Measured(body, tokens + (asked or USUAL_OUTPUT) * answers, most)
+    return Measured(body, tokens + (asked or LIKELY_OUTPUT) * answers, most)
 
 
 def _answers(body: Mapping[str, Any]) -> int:
@@ -67,9 +67,11 @@ def _answers(body: Mapping[str, Any]) -> int:
 
 
 def enter(hub: Gateway, said: Mapping[str, Any], tokens: int | None = None) -> None:
-    """Lets the call in, or raises `OverLimit`. It leaves when its answer is over, whatever that is."""
+    """Lets the call in, or raises `OverLimit`. It leaves when its answer is over, whatever that is. Who
+    only looks, or clears away, calls no model.
+    """
     licence = g.caller.licence
-    if licence is None:
+    if licence is None or request.method != "POST":
         return
     if tokens is None:
         tokens = tokens_of(said) if licence.allowance.limits.tpm is not None else 0

@@ -8,7 +8,10 @@ from urllib.parse import quote
 from flask import Blueprint, Response, g, request
 
 from app.access.caller import check_scope
-from app.errors import BadRequest
+from app.errors import BadRequest, Verbatim, outcome_of
+from app.ledger.ledger import Entry, Purchase
+from app.services.chat import USUAL_OUTPUT, Relayed
+from app.services.meter import estimated
 from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
@@ -23,10 +26,16 @@ HIDDEN = NAMES | {"key"}  # query parameters that are ours, or secret
 
 
 def mount_passage(
-    bp: Blueprint, platform: Platform, rule: str, upstream: str, methods: list[str]
+    bp: Blueprint,
+    platform: Platform,
+    rule: str,
+    upstream: str,
+    methods: list[str],
+    *,
+    is_paid: bool = False,
 ) -> None:
     """Passes `rule` on to `upstream`, a path below the platform's base address with the same
-    placeholders.
+    placeholders. `is_paid`: a model is at work behind it.
     """
 
     @require_access(platform.name)
@@ -44,14 +53,20 @@ def mount_passage(
         if body is not None:
             headers["content-type"] = "application/json"
         g.record.update(platform=platform.name, road="passage", licence=g.caller.name)
+        enter(hub, {}, 0)
         leash = Leash()
         ear = listen(leash, probing=False)
+        entry = hub.ledger.open(_purchase(platform, body)) if is_paid and body else None
         try:
-            if body is not None:
-                enter(hub, {}, 0)
             relayed = hub.passage.serve(
                 platform, g.caller, request.method, path, headers, body, leash
             )
+            if entry is not None:
+                _settle(entry, platform, relayed)
+        except BaseException as error:
+            if entry is not None:
+                entry.end(g.record, None, outcome_of(error))
+            raise
         finally:
             stop(ear)
         assert isinstance(relayed.body, bytes)
@@ -64,6 +79,30 @@ def mount_passage(
 
     name = "passage_" + "".join(c if c.isalnum() else "_" for c in rule)
     bp.add_url_rule(rule, name, passed, methods=methods)
+
+
+def _purchase(platform: Platform, body: bytes) -> Purchase:
+    model = parse(body).get("model")
+    asked = model if isinstance(model, str) else ""
+    return Purchase(
+        id=g.request_id,
+        caller=g.caller,
+        platform=platform.name,
+        kind="chat",
+        model=asked,
+        asked=asked,
+        spoken=platform.chat.dialect.NAME,
+        input=estimated(len(body), 0).input,
+        output=USUAL_OUTPUT,
+    )
+
+
+def _settle(entry: Entry, platform: Platform, relayed: Relayed) -> None:
+    if relayed.status != 200:
+        return entry.end(g.record, None, Verbatim.code)
+    assert isinstance(relayed.body, bytes)
+    usage = platform.chat.dialect.find_usage(parse(relayed.body))
+    entry.charge(g.record, usage or estimated(0, len(relayed.body)))
 
 
 def _check_model(platform: Platform, named: str | None, body: bytes | None) -> None:

@@ -18,9 +18,11 @@ from app.web.gateway import Gateway, gateway
 from app.web.intake import read_json
 from app.web.models import allowed, as_json, found, openai_entry, openai_list
 from app.web.schemas import check
+from app.web.usage import mount_usage
 from app.wire import openai_chat
 
 root = Blueprint("root", __name__)
+mount_usage(root)
 
 
 def _is_open(hub: Gateway) -> bool:

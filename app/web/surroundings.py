@@ -32,7 +32,8 @@ def register_surroundings(app: Flask) -> None:
         hub = gateway()
         if request.routing_exception is not None:
             let_go(request.routing_exception)
-        g.request_id = "req_" + os.urandom(12).hex()
+        # They grow with time, so that the ledger has them in order.
+        g.request_id = f"req_{int(hub.clock.now() * 1000):012x}{os.urandom(6).hex()}"
         g.record = {
             "request": g.request_id,
             "method": request.method,

@@ -130,6 +130,7 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
     if g.caller.brought is not None:
         g.record["mode"] = "chat2api"
     call = MediaCall(
+        id=g.request_id,
         caller=g.caller,
         model=shown(named.asked),
         attempts=wishes.retry_attempt,

@@ -41,6 +41,7 @@ def test_an_error_that_passes_in_the_platforms_own_words_is_known_to_have_passed
     flow = RawFlow(
         anthropic_messages.tap,
         anthropic_messages.write_stream(TELLING),
+        100,
         array=False,
         verbatim=False,
     )
@@ -56,7 +57,11 @@ def test_an_error_that_passes_in_the_platforms_own_words_is_known_to_have_passed
 def test_an_error_before_anything_has_passed_is_ours_to_tell():
     """R-012, R-015: another attempt may follow, and nothing of this one may stand before it."""
     flow = RawFlow(
-        gemini_generate.tap, gemini_generate.write_stream(TELLING), array=False, verbatim=False
+        gemini_generate.tap,
+        gemini_generate.write_stream(TELLING),
+        100,
+        array=False,
+        verbatim=False,
     )
     error = b'data: {"error": {"code": 503, "message": "busy"}}\r\n\r\n'
 
@@ -65,7 +70,7 @@ def test_an_error_before_anything_has_passed_is_ours_to_tell():
 
 
 def array_flow() -> ArrayFlow:
-    return ArrayFlow(gemini_generate.array_tap, gemini_generate.write_array_stream(TELLING))
+    return ArrayFlow(gemini_generate.array_tap, gemini_generate.write_array_stream(TELLING), 100)
 
 
 def element(text: str, **more: Any) -> bytes:

@@ -24,7 +24,7 @@ from tests.storage.databases import KINDS, made
 
 OWNER = "0a1b2c3d"
 URL = "http://good.test/hook"
-NOW = datetime.now(UTC).timestamp() // 1  # the verifier has no clock of ours
+NOW = 1_795_000_000.0
 OK, GONE, BUSY = 204, 410, 503
 
 
@@ -52,6 +52,20 @@ class Receiver:
             f"HTTP/1.1 {status} Said\r\nLocation: http://good.test/other\r\n"
             "Content-Length: 0\r\n\r\n".encode()
         )
+
+
+class Then(datetime):
+    """What the verifiers take for the clock: they have none of ours, and refuse what is minutes old."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.fromtimestamp(NOW, tz)
+
+
+@pytest.fixture(autouse=True)
+def _then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("standardwebhooks.webhooks.datetime", Then)
+    monkeypatch.setattr("time.time", lambda: NOW)
 
 
 @pytest.fixture

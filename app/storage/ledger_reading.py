@@ -1,0 +1,110 @@
+"""Reading the ledger: rows as they were written, and what the days came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.storage.database import Database
+from app.storage.ledger import COUNTS, OPEN, days, ledger
+
+DIMENSIONS = ("day", "licence", "platform", "model", "credential")
+SUMS = ("calls", "failed", "estimated", "unpriced", *COUNTS)
+PAGE = 1000
+LOOK_BACK_MS = (
+    7_200_000  # a call that is closed now was opened no longer ago than that, or is a task
+)
+
+Only = Mapping[str, str]
+
+
+def first_id(ms: int) -> str:
+    """No row that was opened later has a smaller id."""
+    return f"req_{max(ms, 0):012x}"
+
+
+class LedgerReading:
+    """Looks, and changes nothing but what is too old."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def report(
+        self, by: Sequence[str], first: int, last: int, only: Only | None = None
+    ) -> list[dict[str, Any]]:
+        """What these days came to, by these dimensions."""
+        wanted = [days.c[name] for name in by]
+        query = sa.select(*wanted, *(sa.func.sum(days.c[name]).label(name) for name in SUMS))
+        query = query.where(days.c.day.between(first, last), *_only(days, only or {}))
+        query = query.group_by(*wanted).order_by(*wanted) if wanted else query
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [
+            {name: _plain(value) for name, value in row._mapping.items()}
+            for row in rows
+            if row._mapping["calls"]
+        ]
+
+    def count(self, since_ms: int, until_ms: int, only: Only) -> int:
+        query = sa.select(sa.func.count()).select_from(ledger).where(*_span(since_ms, until_ms))
+        query = query.where(*_only(ledger, only))
+        return int(self._database.read(lambda connection: connection.execute(query).scalar() or 0))
+
+    def rows(self, since_ms: int, until_ms: int, only: Only) -> Iterator[dict[str, Any]]:
+        """From the oldest on, a page at a time, so that nobody waits for us in between."""
+        after = ""
+        while page := self._page(since_ms, until_ms, only, after):
+            yield from page
+            after = page[-1]["id"]
+
+    def _page(self, since_ms: int, until_ms: int, only: Only, after: str) -> list[dict[str, Any]]:
+        query = ledger.select().where(*_span(since_ms, until_ms), *_only(ledger, only))
+        query = query.where(ledger.c.id > after).order_by(ledger.c.id).limit(PAGE)
+        return self._all(query)
+
+    def newest(self, number: int, only: Only) -> list[dict[str, Any]]:
+        """The last that were opened, the oldest of them first."""
+        query = ledger.select().where(*_only(ledger, only)).order_by(ledger.c.id.desc())
+        return self._all(query.limit(number))[::-1]
+
+    def closed_since(self, ms: int, only: Only) -> list[dict[str, Any]]:
+        """What was closed at that time or later."""
+        query = ledger.select().where(
+            ledger.c.id >= first_id(ms - LOOK_BACK_MS),
+            ledger.c.closed_at >= ms,
+            *_only(ledger, only),
+        )
+        return self._all(query.order_by(ledger.c.closed_at, ledger.c.id))
+
+    def forget(self, before_ms: int, piece: int = PAGE) -> int:
+        """Deletes rows that were opened before and are closed, some at a time; what their days came to
+        stays. How many rows that were.
+        """
+        old = sa.select(ledger.c.id).where(
+            ledger.c.id < first_id(before_ms), ledger.c.state != OPEN
+        )
+        some = ledger.delete().where(ledger.c.id.in_(old.limit(piece).scalar_subquery()))
+        gone = 0
+        while True:
+            found = self._database.write(lambda connection: connection.execute(some).rowcount)
+            gone += found
+            if found < piece:
+                return gone
+
+    def _all(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [dict(row._mapping) for row in rows]
+
+
+def _span(since_ms: int, until_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return ledger.c.id >= first_id(since_ms), ledger.c.id < first_id(until_ms)
+
+
+def _only(table: sa.Table, only: Only) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in only.items()]
+
+
+def _plain(value: Any) -> Any:
+    """PostgreSQL adds whole numbers up to decimals."""
+    return value if isinstance(value, (str, float)) else int(value or 0)

@@ -1,0 +1,65 @@
+"""R-044, R-055: what callers saw and what the ledger has are the same, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.storage.database import Database
+from app.storage.ledger import days, ledger
+from tests.soak.crowd import crowd, killed
+from tests.stack import Stack, until
+from tests.storage.databases import KINDS, made
+
+# The whole of what reliability asks for is 10,000 requests and a kill a second: set SOAK_REQUESTS.
+REQUESTS = int(os.environ.get("SOAK_REQUESTS", "1200"))
+KILL_SECONDS = 1.0 if REQUESTS >= 10_000 else 0.4
+
+
+@pytest.fixture(params=KINDS)
+def house(request: pytest.FixtureRequest, tmp_path: Path, simulators: Any) -> Any:
+    with made(request.param, tmp_path, request.node.name) as database:
+        url = database.url.render_as_string(hide_password=False).replace("+psycopg", "")
+        stack = Stack(simulators, tmp_path / "stack", TOKENS_WORKERS="2", TOKENS_DATABASE_URL=url)
+        yield stack, database
+        stack.stop()
+
+
+def states(database: Database) -> dict[str, str]:
+    query = sa.select(ledger.c.id, ledger.c.state)
+    return dict(database.read(lambda connection: [tuple(row) for row in connection.execute(query)]))
+
+
+def test_a_row_for_every_answer_and_an_answer_for_every_row(house: Any) -> None:
+    """R-055."""
+    stack, database = house
+    told = crowd(int(stack.environ["TOKENS_PORT"]), stack.licence, REQUESTS)
+
+    assert told.others == Counter() and len(told.whole) == REQUESTS
+    found = states(database)
+    assert found.keys() == set(told.whole) and set(found.values()) == {"charged"}
+    calls = sa.select(sa.func.sum(days.c.calls))
+    assert database.read(lambda connection: connection.execute(calls).scalar()) == REQUESTS
+
+
+def test_no_answer_without_a_row_however_many_workers_are_killed(house: Any) -> None:
+    """R-044, R-056: nothing is lost, nothing stands twice, and nothing stays open."""
+    stack, database = house
+    port = int(stack.environ["TOKENS_PORT"])
+    with killed(stack.pid, KILL_SECONDS) as kills:
+        told = crowd(port, stack.licence, REQUESTS)
+        assert until(lambda: kills() > 2)
+
+    found = states(database)
+    assert len(set(told.whole)) == len(told.whole) > REQUESTS // 10, told.others
+    assert [name for name in told.whole if found.get(name) != "charged"] == []
+    assert until(lambda: "open" not in states(database).values(), 60.0)
+    found = states(database)
+    assert set(found.values()) <= {"charged", "released", "interrupted"}
+    calls = sa.select(sa.func.sum(days.c.calls))
+    assert database.read(lambda connection: connection.execute(calls).scalar()) == len(found)

@@ -1,0 +1,70 @@
+"""`GET /v1/usage`, as a licence holder sees it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+from app.limits import Allowance, Limits
+from app.storage.database import Database
+from app.storage.licences import Licences
+from tests.web.conftest import CHAT, HELLO
+
+
+def licence(stack, allowance: Allowance) -> str:
+    with closing(Database(stack.environ["TOKENS_DATABASE_URL"])) as database:
+        return Licences(database).add(time.time(), label="usage", allowance=allowance)[0]
+
+
+def test_a_licence_sees_what_it_has_used_and_what_is_left(stack, call):
+    allowance = Allowance(
+        Limits(rpm=60, rpd=3, tpd=100_000), context=1000, credit=5_000_000, credit_until=4 * 10**9
+    )
+    words = licence(stack, Allowance(allowance.limits, context=1000))
+    for _ in range(2):
+        assert call("POST", CHAT, licence=words, json=HELLO).status_code == 200
+
+    told = call("GET", "/v1/usage", licence=words).json()
+
+    assert told["object"] == "usage" and told["today"]["calls"] == told["total"]["calls"] == 2
+    assert told["today"]["input"] > 0 and told["today"]["output"] > 0
+    assert told["today"]["charge"].count(".") == 1
+    (model,) = told["by_model"]
+    assert (model["platform"], model["model"], model["calls"]) == ("chatgpt", "gpt-4o", 2)
+    limits = told["limits"]
+    assert limits["requests_per_day"]["used"] == 2 and limits["requests_per_day"]["remaining"] == 1
+    used = told["today"]["input"] + told["today"]["output"]
+    assert limits["tokens_per_day"]["remaining"] == 100_000 - used
+    assert limits["requests_per_minute"] == {"limit": 60}
+    assert limits["context_tokens"] == {"limit": 1000}
+
+
+def test_a_licence_with_credit_sees_until_when(stack, call):
+    words = licence(stack, Allowance(credit=5_000_000, credit_until=4 * 10**9, day=250_000))
+
+    limits = call("GET", "/v1/usage", licence=words).json()["limits"]
+
+    assert limits["credit"] == {
+        "limit": "5.00",
+        "used": "0.00",
+        "remaining": "5.00",
+        "expires_at": "2096-10-02T07:06:40+00:00",
+    }
+    assert limits["budget_per_day"]["remaining"] == "0.25"
+
+
+def test_a_day_that_is_used_up_is_refused(stack, call):
+    """C-240."""
+    words = licence(stack, Allowance(Limits(rpd=1)))
+    assert call("POST", CHAT, licence=words, json=HELLO).status_code == 200
+
+    refused = call("POST", CHAT, licence=words, json=HELLO)
+
+    assert refused.status_code == 429 and refused.json()["error"]["code"] == "rpd_exceeded"
+    assert 0 < int(refused.headers["Retry-After"]) <= 86400
+    assert refused.headers["x-should-retry"] == "false"
+    assert call("GET", "/v1/usage", licence=words).json()["limits"]["requests_per_day"]["used"] == 1
+
+
+def test_nobody_sees_it_without_a_licence(call):
+    assert call("GET", "/v1/usage", licence=None).status_code == 401
