@@ -22,6 +22,7 @@ from app.secret import Secret
 
 _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _PREFIX = re.compile(r"[a-z0-9._/-]*", re.IGNORECASE | re.ASCII)
 
 MAY_BE_ZERO = frozenset(
@@ -133,9 +134,13 @@ class Settings:
         "file for what the ledger cannot take while the database fails", "var/ledger.journal"
     )
     counters_file: str = _about(
-        "file in which the workers of this host count what keys with limits have used",
+        "file in which the workers of this host count what keys and licences with limits have used",
         "var/counters",
     )
+    hosts: int = _about(
+        "hosts that share the Redis; without it each gives such a part of every limit", 2
+    )
+    day_starts: str = _about("when a day's quotas begin anew, in UTC", "00:00")
     seal_file: str = _about("file whose keys open the credentials in the database", "var/seal.key")
     close_reasoning_content: bool = _about("leave reasoning out of answers", False)
     return_reasoning_content: bool = _about(
@@ -297,11 +302,22 @@ def _check(settings: Settings) -> None:
         raise BadSetting(f"TOKENS_ROOT_PLATFORM names no platform: {settings.root_platform!r}")
     for host in settings.fetch_allowed_hosts:
         _check_host(host)
+    day_starts(settings.day_starts)
     _check_media(settings)
     if settings.redis_url:
         _check_redis(settings.redis_url)
     if settings.upstream_ca_file:
         _check_authorities(settings.upstream_ca_file)
+
+
+def day_starts(words: str) -> int:
+    """The second of the day, in UTC, at which a day of ours begins."""
+    found = _TIME.fullmatch(words)
+    if found is None:
+        raise BadSetting(
+            f"TOKENS_DAY_STARTS should be a time such as 00:00 or 16:30, not {words!r}"
+        )
+    return int(found[1]) * 3600 + int(found[2]) * 60
 
 
 def _check_media(settings: Settings) -> None:

@@ -24,6 +24,7 @@
     │   ├── TooLarge                the body is over the limit
     │   ├── WrongMedia              the body has a coding or type we do not read
     │   ├── WrongRange              a file has no such part
+    │   ├── TooLong                 the licence allows no request, or no answer, that long
     │   └── CallerGone              nobody is listening any more
     ├── StorageFull                 there is no room for what would be made
     ├── StorageTrouble              the place where files are kept cannot be used just now
@@ -51,7 +52,9 @@ or an address of ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 Verdict = Literal["rest", "retire", "retry", "stop"]
@@ -64,6 +67,7 @@ class GatewayError(Exception):
     type: ClassVar[str] = "api_error"
     code: str = "internal_error"
     retry_after: float | None = None
+    headers: Mapping[str, str] = MappingProxyType({})  # what its answer says beside the usual
     may_retry: bool | None = None  # False is told to the caller's SDK as `x-should-retry: false`
 
     def __init__(
@@ -184,6 +188,13 @@ class OverLimit(CallerError):
         self.code = code
         return self
 
+    def at(self, headers: Mapping[str, str], seconds: float) -> Self:
+        """The same error, which now says what there is and when there is more. Half a second early would
+        be once more for nothing.
+        """
+        self.headers = headers
+        return self.after(math.ceil(seconds))
+
 
 class BudgetSpent(OverLimit):
     """What may be spent in a day or a month is spent."""
@@ -267,6 +278,18 @@ class WrongRange(CallerError):
 
     status = 416
     code = "range_not_satisfiable"
+
+
+class TooLong(BadRequest):
+    """The request, or the answer it asks for, is longer than the licence allows (C-241)."""
+
+    code = "context_length_exceeded"
+
+    def __init__(
+        self, template: str, *, code: str = "context_length_exceeded", **facts: Any
+    ) -> None:
+        super().__init__(template, **facts)
+        self.code = code
 
 
 class CallerGone(CallerError):

@@ -7,6 +7,7 @@ standard library.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -34,10 +35,12 @@ from app.media.s3 import S3, is_installed
 from app.media.store import Store
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS, PRICES
 from app.pool.board import Board, make_boards
+from app.pool.host_tally import HostTally
 from app.pool.keeper import Keeper
 from app.pool.pool import Pool
 from app.pool.rest import Rules
 from app.pool.slate import Slate
+from app.pool.tally import Tally
 from app.pool.vault import Vault
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
@@ -66,6 +69,7 @@ from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
 from app.web.elsewhere import register_elsewhere
 from app.web.failures import register_failures
+from app.web.gate import Gate
 from app.web.gateway import KEY, Defaults, Gateway, Root
 from app.web.logs import AccessLog, set_up_logging
 from app.web.media import media
@@ -209,7 +213,8 @@ def _build(
 ) -> Gateway:
     base_urls = _base_urls(settings)
     boards = make_boards(database, settings.redis_url)
-    pool = _pool(settings, clock, boards)
+    tally = _tally(settings, clock)
+    pool = _pool(settings, clock, boards, tally)
     persistence = Persistence(
         settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent
     )
@@ -229,6 +234,8 @@ def _build(
     videos = _desk(settings, bench, errands, ledger, queue)
     return Gateway(
         access=Access(Licences(database), clock),
+        tally=tally,
+        gate=Gate(tally, clock),
         chat=ChatRelay(
             transport,
             fetcher,
@@ -308,13 +315,23 @@ def _desk(
     )
 
 
-def _pool(settings: Settings, clock: Clock, boards: list[Board]) -> Pool:
+def _tally(settings: Settings, clock: Clock) -> Tally:
+    """Where what has limits is counted."""
+    host = HostTally(lambda: Slate(Path(settings.counters_file)))
+    if not settings.redis_url:
+        return host
+    shared = importlib.import_module("app.pool.shared_tally")  # slow, and seldom needed
+    tally: Tally = shared.made(host, settings.redis_url, settings.hosts, clock)
+    return tally
+
+
+def _pool(settings: Settings, clock: Clock, boards: list[Board], tally: Tally) -> Pool:
     return Pool(
         {name: one.keys for name, one in settings.platforms.items()},
         clock,
         boards=boards,
         vault=Vault(Path(settings.seal_file)),
-        slate=lambda: Slate(Path(settings.counters_file)),
+        tally=tally,
         rules=Rules(settings.rest_seconds, settings.retire_after),
         sticky_seconds=settings.sticky_seconds,
     )

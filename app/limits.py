@@ -20,6 +20,10 @@ class Limits:
             one is not None for one in (self.rpm, self.rpd, self.tpm, self.tpd, self.concurrency)
         )
 
+    @property
+    def counts_tokens(self) -> bool:
+        return self.tpm is not None or self.tpd is not None
+
 
 UNLIMITED = Limits()
 
@@ -46,6 +50,12 @@ class Allowance:
     @property
     def counts_money(self) -> bool:
         return any(one is not None for one in (self.day, self.month, self.total, self.credit))
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how long a request and its answer are."""
+        is_bound = self.context is not None or self.output is not None
+        return is_bound or self.limits.counts_tokens or self.counts_money
 
     @property
     def keeps_account(self) -> bool:

@@ -224,6 +224,10 @@ class Stack:
         root = f"http://127.0.0.1:{self.environ['TOKENS_PORT']}"
         return f"{root}/{platform}" if platform else root
 
+    def new_licence(self, *words: str) -> str:
+        """Another licence, with what `tokens licence add` takes."""
+        return _called_here(self.environ, "licence", "add", *words).strip()
+
     def tokens(self, *words: str) -> str:
         """What a command of `tokens` prints, run with the gateway's settings."""
         return _called_here(self.environ, *words)

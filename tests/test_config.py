@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cli.settings import rows
-from app.config import BadSetting, PlatformSettings, Settings
+from app.config import BadSetting, PlatformSettings, Settings, day_starts
 from app.secret import Secret
 
 
@@ -252,3 +252,14 @@ def test_a_bucket_comes_with_its_key_whose_secret_shows_itself_nowhere() -> None
     assert "hush" not in str(rows(settings))
     with pytest.raises(BadSetting, match="TOKENS_MEDIA_S3_SECRET"):
         read(**env)
+
+
+@pytest.mark.parametrize("words", ["24:00", "7:30", "00:60", "noon", "00:00 ", "٠٠:٠٠", ""])
+def test_a_day_begins_at_a_time_of_day(words):
+    """C-239."""
+    with pytest.raises(BadSetting, match="TOKENS_DAY_STARTS"):
+        read(TOKENS_DAY_STARTS=words)
+
+
+def test_a_day_may_begin_at_any_minute():
+    assert [day_starts(words) for words in ("00:00", "16:30", "23:59")] == [0, 59400, 86340]

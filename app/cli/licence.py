@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from app.cli.database import is_there, opened
+from app.cli.licence_limits import add_limits, changed, is_given, shortly, told
 from app.cli.words import Complaint, moment, said, settings, show
+from app.limits import BOUNDLESS, Allowance
 from app.platforms import PLATFORMS
 from app.storage.licences import Licence, Licences
 from app.upstream.names import read_groups
@@ -29,6 +31,7 @@ VERBS = {
     "show": "show one licence (not its words: those are not kept)",
     "revoke": "end a licence for good; every worker knows within 2 seconds",
     "extend": "let a licence last longer",
+    "limit": "say how much a licence may use; what is not named stays as it is",
     "webhook": "say whom to tell when what a licence asked for is made",
 }
 
@@ -70,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="groups whose credentials it may use, comma-separated; all credentials if left out",
     )
-    for name in ("show", "revoke", "extend", "webhook"):
+    for name in ("show", "revoke", "extend", "limit", "webhook"):
         made[name].add_argument("name", metavar="NAME", help="its name or number from the list")
     extend.add_argument(
         "span",
@@ -78,6 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"how much longer: {_SPANS}, counted from its end, or from now if that is past; "
         "`never` = without end",
     )
+    for name in ("add", "limit"):
+        add_limits(made[name])
     _add_webhook_arguments(made["webhook"])
     for verb in made.values():
         verb.add_argument("--json", action="store_true", help="print JSON")
@@ -111,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show_all(licences: Iterable[Licence], options: argparse.Namespace) -> int:
-    rows = [_row(licence) for licence in licences]
+    rows = [_row(licence, as_json=options.json) for licence in licences]
     show(rows, as_json=options.json, if_none="no licence yet; `tokens licence add` makes one")
     return 0
 
@@ -133,9 +138,10 @@ def _add(table: Licences, options: argparse.Namespace) -> int:
         expires_at=expires_at,
         strict=options.strict,
         groups=_groups(options.groups),
+        allowance=changed(BOUNDLESS, options, lambda span: _end(span, now, now)),
     )
     if options.json:
-        print(json.dumps({"licence": words, **_row(licence)}, ensure_ascii=False))
+        print(json.dumps({"licence": words, **_row(licence, as_json=True)}, ensure_ascii=False))
     else:
         print(words)
         label = f" ({licence.label})" if licence.label else ""
@@ -157,8 +163,22 @@ def _change(table: Licences, options: argparse.Namespace) -> int:
         licence = table.revoke(licence, time.time())
     elif options.verb == "extend":
         licence = table.extend(licence, _later_end(licence, options.span, time.time()))
-    show([_row(licence)], as_json=options.json)
+    elif options.verb == "limit":
+        licence = _limit(table, licence, options, time.time())
+    show([_row(licence, as_json=options.json)], as_json=options.json)
     return 0
+
+
+def _limit(table: Licences, licence: Licence, options: argparse.Namespace, now: float) -> Licence:
+    if not is_given(options):
+        raise Complaint(
+            "say which limit: --rpm 60, --budget-day 5.00 ...; `--rpm none` takes it away"
+        )
+
+    def change(before: Allowance) -> Allowance:
+        return changed(before, options, lambda span: _end(span, now, now))
+
+    return table.allow(licence, change)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -196,7 +216,7 @@ def _end(span: str, begin: float, now: float) -> int:
     return int(begin + seconds)
 
 
-def _row(licence: Licence) -> dict[str, Any]:
+def _row(licence: Licence, *, as_json: bool) -> dict[str, Any]:
     now = time.time()
     state = "live" if licence.is_live(now) else "revoked" if licence.revoked_at else "expired"
     return {
@@ -208,6 +228,7 @@ def _row(licence: Licence) -> dict[str, Any]:
         "models": list(licence.models),
         "groups": list(licence.groups),
         "strict": licence.strict,
+        "limits": told(licence.allowance) if as_json else shortly(licence.allowance),
         "created": moment(licence.created_at),
         "expires": moment(licence.expires_at),
     }

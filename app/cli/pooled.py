@@ -12,6 +12,7 @@ from app.clock import SystemClock
 from app.config import Settings
 from app.errors import GatewayError
 from app.pool.board import make_boards
+from app.pool.host_tally import HostTally
 from app.pool.pool import Pool
 from app.pool.rest import Rules
 from app.pool.slate import Slate
@@ -27,7 +28,7 @@ def looking(chosen: Settings) -> Iterator[Pool]:
         keys,
         SystemClock(),
         vault=Closed(),
-        slate=(lambda: Slate(counters)) if counters.exists() else None,
+        tally=HostTally(lambda: Slate(counters)) if counters.exists() else None,
         rules=Rules(chosen.rest_seconds, chosen.retire_after),
     )
     if not is_there(chosen):
@@ -39,5 +40,4 @@ def looking(chosen: Settings) -> Iterator[Pool]:
                 pool.take(board.news())
             except GatewayError as error:
                 raise Complaint(f"{error}; check TOKENS_REDIS_URL") from error
-        pool.read_slate()
         yield pool

@@ -32,13 +32,15 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a call asks of a credential. `groups` are the call's own choice, `allowed` the licence's;
-    empty is no choice. `but` are credentials that failed the call already.
+    empty is no choice. `but` are credentials that failed the call already, `tokens` what it is
+    thought to come to.
     """
 
     model: str
     groups: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     but: Collection[str] = ()
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from app.credential import Credential
 from app.errors import UpstreamError
 from app.pool.member import Member
 from app.pool.rest import Rest
+from app.pool.tally import Taken
 
 
 class Lender(Protocol):
@@ -18,11 +19,13 @@ class Lender(Protocol):
 
     def failed(self, lease: Lease, error: UpstreamError) -> None: ...
 
-    def returned(self, lease: Lease, tokens: int) -> None: ...
+    def returned(self, lease: Lease, tokens: int, *, at_leisure: bool) -> None: ...
 
 
 class Lease:
-    """`probes` are the rests that this attempt probes, `session` what it should stay together with."""
+    """`probes` are the rests that this attempt probes, `session` what it should stay together with,
+    `taken` what it took of the credential's own limits.
+    """
 
     __slots__ = (
         "credential",
@@ -32,6 +35,7 @@ class Lease:
         "began",
         "probes",
         "session",
+        "taken",
         "_pool",
         "_told",
     )
@@ -45,6 +49,7 @@ class Lease:
         began: float,
         probes: Sequence[Rest],
         session: str,
+        taken: Taken,
     ) -> None:
         self.credential: Credential = member.credential
         self.platform = platform
@@ -53,6 +58,7 @@ class Lease:
         self.began = began
         self.probes = probes
         self.session = session
+        self.taken = taken
         self._pool: Lender | None = pool
         self._told = False
 
@@ -69,11 +75,12 @@ class Lease:
             self._told = True
             self._pool.failed(self, error)
 
-    def give_back(self, tokens: int = 0) -> None:
+    def give_back(self, tokens: int = 0, *, at_leisure: bool = False) -> None:
         """The attempt is over. Saying so again changes nothing."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.returned(self, tokens)
+            pool.returned(self, tokens, at_leisure=at_leisure)
 
     def __del__(self) -> None:
-        self.give_back()  # an answer that nobody began to read is never closed either
+        # An answer that nobody began to read is never closed either. No place to wait in.
+        self.give_back(at_leisure=True)

@@ -7,7 +7,8 @@ from collections import deque
 from app.credential import Credential
 from app.pool.hindrance import Hindrance, hindrance
 from app.pool.rest import Rest
-from app.pool.slate import Use
+from app.pool.tally import UNCOUNTED, Taken
+from app.pool.use import Use
 
 FAULTS = 5  # failures among the last `OF` calls, not older than `WITHIN` seconds, trip
 OF = 10
@@ -40,21 +41,22 @@ class Member:
         found = (rest for rest in self.rests.values() if rest.model in ("", model))
         return [rest for rest in found if rest.phase(now) == "due"]
 
-    def begin(self, model: str, now: float) -> bool:
-        """A call goes out, unless another worker was quicker and a limit is used up."""
-        if self.use is not None and not self.use.begin(now):
-            return False
+    def begin(self, model: str, tokens: int, now: float) -> Taken | None:
+        """A call goes out, unless another worker was quicker and a limit is used up. Gives what it took
+        of the limits.
+        """
+        taken = UNCOUNTED if self.use is None else self.use.begin(tokens, now)
+        if taken is None:
+            return None
         self.busy += 1
         for key, rest in self.rests.items():
             if rest.model in ("", model) and rest.phase(now) == "ramping":
                 self.let[key] = self.let.get(key, 0) + 1
-        return True
+        return taken
 
-    def end(self, tokens: int, now: float) -> None:
-        """A call is over, and cost this many tokens."""
+    def end(self) -> None:
+        """A call is over."""
         self.busy -= 1
-        if self.use is not None:
-            self.use.end(tokens, now)
 
     def learn(self, rest: Rest) -> None:
         """Takes what is now held against it; what is over is forgotten on the way."""

@@ -22,7 +22,8 @@ from app.pool.lane import Lane
 from app.pool.lease import Lease
 from app.pool.member import Member
 from app.pool.rest import Evidence, Rest, Rules, merged, rested
-from app.pool.slate import Slate, Use
+from app.pool.tally import Tally
+from app.pool.use import Use
 from app.pool.vault import Closed, Vault
 from app.storage.bindings import Bound
 
@@ -44,7 +45,7 @@ class Pool:
         *,
         boards: Sequence[Board] = (),
         vault: Vault | Closed | None = None,
-        slate: Callable[[], Slate] | None = None,
+        tally: Tally | None = None,
         rules: Rules = Rules(),
         sticky_seconds: float = 3600.0,
     ) -> None:
@@ -52,13 +53,13 @@ class Pool:
         self.clock = clock
         self._boards = boards
         self._vault = vault
-        self._make_slate = slate
-        self._slate: Slate | None = None
+        self._tally = tally
         self.rules = rules
         self._sticky_seconds = sticky_seconds
         self._members: dict[str, dict[str, Member]] = {}  # by platform, by id
         self._lanes: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], Lane] = {}
         self._groups: frozenset[str] = frozenset()
+        self._counting: frozenset[str] = frozenset()
         self._bound: OrderedDict[str, Bound] = OrderedDict()
         self._untold: dict[tuple[str, str, str], Rest] = {}
         self._unbound: dict[str, Bound] = {}
@@ -75,6 +76,10 @@ class Pool:
         member = self._members.get(platform, {}).get(name)
         return None if member is None else member.credential
 
+    def counts_tokens(self, platform: str) -> bool:
+        """Whether any of the platform's credentials has a limit of tokens."""
+        return platform in self._counting
+
     def knows_group(self, group: str) -> bool:
         return group in self._groups
 
@@ -90,8 +95,10 @@ class Pool:
             if member is None:
                 return None
             due = member.due(model, now)
-            if all([self._claims(member, rest, now) for rest in due]) and member.begin(model, now):
-                return Lease(self, platform, member, model, now, due, session)
+            if not all([self._claims(member, rest, now) for rest in due]):
+                continue
+            if (taken := member.begin(model, wanted.tokens, now)) is not None:
+                return Lease(self, platform, member, model, now, due, session, taken)
 
     def next_look(self, platform: str, wanted: Wanted) -> Hindrance | None:
         """What keeps back the credential that can serve the soonest, which may be nothing any more; None
@@ -199,8 +206,10 @@ class Pool:
             log.warning("a key rests", extra=about)
         self._learn(lease.platform, member, rest)
 
-    def returned(self, lease: Lease, tokens: int) -> None:
-        lease.member.end(tokens, self.clock.now())
+    def returned(self, lease: Lease, tokens: int, *, at_leisure: bool) -> None:
+        lease.member.end()
+        if self._tally is not None and lease.taken.name:
+            self._tally.give(lease.taken, tokens, self.clock.now(), at_leisure=at_leisure)
 
     def _learn(self, platform: str, member: Member, rest: Rest) -> None:
         member.learn(rest)
@@ -234,18 +243,6 @@ class Pool:
         rests = [rest for member in self._everyone() for rest in member.rests.values()]
         return rests, dict(self._bound)
 
-    def open_slate(self) -> None:
-        """Begins to count with the other workers of this host; once, in the worker's own process."""
-        self.read_slate()
-        if self._slate is not None:
-            self._slate.claim()
-
-    def read_slate(self) -> None:
-        """Sees what the workers of this host have counted, without counting with them."""
-        if self._make_slate is not None and self._slate is None:
-            self._slate = self._make_slate()
-            self._count_use()
-
     def take(self, news: News) -> None:
         """Takes in what others have told."""
         if news.credentials is not None and self._vault is not None:
@@ -274,22 +271,20 @@ class Pool:
         given = (group for one in keys.values() for key in one for group in key.groups)
         self._groups = frozenset(GROUPS).union(given)
         self._lanes.clear()
-        self._count_use()
+        self._counting = frozenset(
+            platform
+            for platform, credentials in keys.items()
+            if any(one.limits.counts_tokens for one in credentials)
+        )
 
     def _member(self, before: Mapping[str, Member], credential: Credential) -> Member:
         known = before.get(credential.id)
         if known is None or known.credential.token != credential.token:
-            return Member(credential)
+            known = Member(credential)
         known.credential = credential
+        limits = credential.limits
+        known.use = Use(self._tally, credential.id, limits) if self._tally and limits else None
         return known
-
-    def _count_use(self) -> None:
-        if self._slate is None:
-            return
-        for members in self._members.values():
-            for name, member in members.items():
-                limits = member.credential.limits
-                member.use = Use(self._slate, name, limits) if limits else None
 
     def _wake(self, platform: str) -> None:
         for key, lane in self._lanes.items():

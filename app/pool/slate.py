@@ -1,9 +1,13 @@
 """Counters that all workers of a host share, without a service: a file mapped into memory.
 
-A slot belongs to a credential with limits of its own. It counts requests and tokens of the present
-minute and day, and in a column for each worker the calls that worker has going: where a worker was
-killed, the next one to take its column clears it. A slot is held by a lock on its bytes of the file
-for the few microseconds a change takes; the kernel lets go where a process dies.
+A slot belongs to a name with limits: a credential's, or a licence's. It counts requests and tokens of
+the present minute and day, and in a column for each worker the calls that worker has going: where a
+worker was killed, the next one to take its column clears it.
+
+A slot is held by a lock on its bytes of the file for the few microseconds a change takes; the kernel
+lets go where a process dies. Nothing is done under it but arithmetic, so a worker may wait for it in C,
+which its greenlets could not see: within one worker nobody else can be at it, and another worker is
+through before a switch would be. Workers that start look through all slots, and hold them one by one.
 """
 
 from __future__ import annotations
@@ -18,23 +22,23 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from app.limits import Limits
-from app.pool.hindrance import Hindrance
+from app.pool.tally import DAY, MINUTE
 from app.process import began
 
 SLOTS = 16384
+NEAR = 64  # slots that may be a name's; of these it is in one, or nowhere
 WORKERS = 64
-MINUTE, DAY = 60, 86400
 _OWNER = struct.Struct("<IQ")  # a worker: its process and when that began
 _HEAD = struct.Struct("<16sqqqqqq")  # whose, minute, its requests and tokens, day, its ...
-_BUSY = struct.Struct(f"<{WORKERS}H")
 _SLOT = 192
 _SLOTS_AT = 1024
+_OWNERS, _PLACES = (0, 768), (768, 256)  # what is held to take a column, and to take a slot
 SIZE = _SLOTS_AT + SLOTS * _SLOT
+_NOBODY = bytes(16)
 
 
 class Full(Exception):
-    """There are more credentials with limits than there are slots."""
+    """There are more workers than columns."""
 
 
 @dataclass(slots=True)
@@ -50,11 +54,13 @@ class Count:
     day_tokens: int
 
     def turn(self, now: float) -> None:
-        """Begins anew where a minute or a day has."""
+        """Begins anew where a minute or a day has. Whoever looked at the clock just before that counts
+        with the others all the same; only a clock that was set back begins anew too.
+        """
         minute, day = int(now // MINUTE), int(now // DAY)
-        if minute != self.minute:
+        if not 0 <= self.minute - minute <= 1:
             self.minute, self.minute_requests, self.minute_tokens = minute, 0, 0
-        if day != self.day:
+        if not 0 <= self.day - day <= 1:
             self.day, self.day_requests, self.day_tokens = day, 0, 0
 
 
@@ -67,11 +73,13 @@ class Slate:
         if os.fstat(self._fd).st_size != SIZE:
             os.ftruncate(self._fd, SIZE)
         self._map = mmap.mmap(self._fd, SIZE)
+        self._words = memoryview(self._map).cast("H")  # where calls are counted
+        self._known: dict[str, tuple[int, bytes]] = {}  # slots by name, and whose they are then
         self.column = -1
 
     def claim(self) -> None:
         """Takes a column that no living process has. What dead ones left behind is cleared."""
-        with self._held(0, _SLOTS_AT):
+        with self._locked(*_OWNERS):
             free = [column for column in range(WORKERS) if not self._is_alive(column)]
             if not free:
                 raise Full("more workers than columns")
@@ -82,7 +90,8 @@ class Slate:
             _OWNER.pack_into(self._map, self.column * _OWNER.size, me, began(me))
             for at in range(_SLOTS_AT, SIZE, _SLOT):
                 if any(self._map[at : at + 16]):
-                    with self.held(at) as (_, busy):
+                    with self._locked(at, _SLOT):
+                        busy = self._busy(at)
                         for column in free:
                             busy[column] = 0
 
@@ -91,47 +100,74 @@ class Slate:
         pid, since = _OWNER.unpack_from(self._map, column * _OWNER.size)
         return bool(pid) and pid != os.getpid() and since == began(pid)
 
-    def slot(self, name: str) -> int:
-        """Where the counters of this name are; makes room for them if there are none yet."""
-        owner = blake2b(name.encode(), digest_size=16).digest()
-        first = int.from_bytes(owner[:4], "little") % SLOTS
-        with self._held(0, _SLOTS_AT):
-            for step in range(SLOTS):
-                at = _SLOTS_AT + (first + step) % SLOTS * _SLOT
-                found = self._map[at : at + 16]
-                if found == owner:
-                    return at
-                if found == bytes(16):
-                    self._map[at : at + 16] = owner
-                    return at
-        raise Full("more credentials with limits than slots")
+    @contextmanager
+    def held(self, name: str, now: float) -> Iterator[tuple[Count, memoryview]]:
+        """The counts of this name, which are written back when the block is left. There is room made
+        for them if there are none yet.
+        """
+        at, owner = self._known.get(name) or self._place(name)
+        while True:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX, _SLOT, at)
+            try:
+                count = Count(*_HEAD.unpack_from(self._map, at))
+                if count.owner == owner:
+                    count.turn(now)
+                    yield count, self._busy(at)
+                    _HEAD.pack_into(
+                        self._map,
+                        at,
+                        owner,
+                        count.minute,
+                        count.minute_requests,
+                        count.minute_tokens,
+                        count.day,
+                        count.day_requests,
+                        count.day_tokens,
+                    )
+                    return
+            finally:
+                fcntl.lockf(self._fd, fcntl.LOCK_UN, _SLOT, at)
+            at, owner = self._place(name)  # nobody asked for it in days, and another took it
+
+    def look(self, name: str, now: float) -> tuple[Count, int] | None:
+        """The counts of this name as they are at this moment, if there are any, and its calls."""
+        owner, known = _owner(name), self._known.get(name)
+        for at in (known[0],) if known else _near(owner):
+            count = Count(*_HEAD.unpack_from(self._map, at))
+            if count.owner == owner:
+                count.turn(now)
+                return count, sum(self._busy(at))
+        return None
+
+    def _place(self, name: str) -> tuple[int, bytes]:
+        """Where this name's counts are from now on: where they were, or an empty slot, or that of
+        whoever needs it least.
+        """
+        if len(self._known) >= SLOTS:
+            self._known.clear()
+        owner = _owner(name)
+        with self._locked(*_PLACES):
+            near = _near(owner)
+            at = next((at for at in near if self._map[at : at + 16] == owner), None)
+            if at is None:
+                at = min(near, key=self._need)
+                with self._locked(at, _SLOT):
+                    self._map[at : at + _SLOT] = owner + bytes(_SLOT - len(owner))
+        self._known[name] = at, owner
+        return at, owner
+
+    def _busy(self, at: int) -> memoryview:
+        """The calls that each worker has going."""
+        first = (at + _HEAD.size) // 2
+        return self._words[first : first + WORKERS]
+
+    def _need(self, at: int) -> tuple[bool, bool, int]:
+        """How much a slot is needed: an empty one not at all, one with calls going the most."""
+        owner, minute, *_ = _HEAD.unpack_from(self._map, at)
+        return any(self._busy(at)), owner != _NOBODY, minute
 
     @contextmanager
-    def held(self, at: int) -> Iterator[tuple[Count, list[int]]]:
-        """The counts of a slot, which are written back when the block is left."""
-        with self._held(at, _SLOT):
-            count, busy = self.read(at)
-            yield count, busy
-            _HEAD.pack_into(
-                self._map,
-                at,
-                count.owner,
-                count.minute,
-                count.minute_requests,
-                count.minute_tokens,
-                count.day,
-                count.day_requests,
-                count.day_tokens,
-            )
-            _BUSY.pack_into(self._map, at + _HEAD.size, *busy)
-
-    def read(self, at: int) -> tuple[Count, list[int]]:
-        """The counts of a slot as they are at this moment."""
-        count = Count(*_HEAD.unpack_from(self._map, at))
-        return count, list(_BUSY.unpack_from(self._map, at + _HEAD.size))
-
-    @contextmanager
-    def _held(self, at: int, length: int) -> Iterator[None]:
+    def _locked(self, at: int, length: int) -> Iterator[None]:
         fcntl.lockf(self._fd, fcntl.LOCK_EX, length, at)
         try:
             yield
@@ -139,52 +175,15 @@ class Slate:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, length, at)
 
     def close(self) -> None:
+        self._words.release()
         self._map.close()
         os.close(self._fd)
 
 
-class Use:
-    """How much of its limits a credential has used, on this host."""
+def _owner(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=16).digest()
 
-    def __init__(self, slate: Slate, name: str, limits: Limits) -> None:
-        self._slate = slate
-        self._limits = limits
-        self._at = slate.slot(name)
 
-    def hindrance(self, now: float) -> Hindrance | None:
-        """The limit that is used up, if one is."""
-        count, busy = self._slate.read(self._at)
-        count.turn(now)
-        return self._over(count, sum(busy), now)
-
-    def begin(self, now: float) -> bool:
-        """Counts a call, if there is still room for it."""
-        with self._slate.held(self._at) as (count, busy):
-            count.turn(now)
-            if self._over(count, sum(busy), now) is not None:
-                return False
-            count.minute_requests += 1
-            count.day_requests += 1
-            busy[self._slate.column] = min(busy[self._slate.column] + 1, 65535)
-            return True
-
-    def end(self, tokens: int, now: float) -> None:
-        with self._slate.held(self._at) as (count, busy):
-            count.turn(now)
-            count.minute_tokens += tokens
-            count.day_tokens += tokens
-            busy[self._slate.column] = max(busy[self._slate.column] - 1, 0)
-
-    def _over(self, count: Count, busy: int, now: float) -> Hindrance | None:
-        limits = self._limits
-        minute, day = (now // MINUTE + 1) * MINUTE, (now // DAY + 1) * DAY
-        for kind, used, most, until in (
-            ("rpd", count.day_requests, limits.rpd, day),
-            ("tpd", count.day_tokens, limits.tpd, day),
-            ("rpm", count.minute_requests, limits.rpm, minute),
-            ("tpm", count.minute_tokens, limits.tpm, minute),
-            ("concurrency", busy, limits.concurrency, now),
-        ):
-            if most is not None and used >= most:
-                return Hindrance(kind, f"{used} of {most} used", until)
-        return None
+def _near(owner: bytes) -> list[int]:
+    first = int.from_bytes(owner[:4], "little")
+    return [_SLOTS_AT + (first + step) % SLOTS * _SLOT for step in range(NEAR)]

@@ -10,7 +10,7 @@ from app.access.caller import Caller
 from app.canonical.events import Trouble
 from app.errors import GatewayError
 from app.upstream.transport import Leash
-from app.wire.dialect import Dialect, Telling
+from app.wire.dialect import Spoken, Telling
 
 
 class Ear(Protocol):
@@ -35,16 +35,16 @@ class ChatCall:
     it is in `telling`.
 
     `strict` refuses what would lose a field. `sets` is what parameters in its name ask for,
-    `groups` those whose credentials may serve, `shape` how a picture
-    or a film should look. `raw` are the bytes of `body`, without what the path
-    said. `array` asks for the framing that is a JSON array. `say` words an error for this caller.
-    `session` is what should be served by one credential together. `record` collects what the access
-    log will say.
+    `groups` those whose credentials may serve, `shape` how a picture or a film should look. `raw` are
+    the bytes of `body`, without what the path said. `array` asks for the framing that is a JSON array.
+    `say` words an error for this caller. `session` is what should be served by one credential together.
+    `tokens` is what the call is thought to come to, where somebody counts them, and `most_output` what
+    of it may be the answer. `record` collects what the access log will say.
     """
 
     id: str
     caller: Caller
-    spoken: Dialect
+    spoken: Spoken
     raw: bytes
     body: dict[str, Any]
     model: str
@@ -63,4 +63,6 @@ class ChatCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     leash: Leash = field(default_factory=Leash)
     ear: Ear = field(default_factory=Deaf)
+    tokens: int | None = None
+    most_output: int | None = None
     record: dict[str, Any] = field(default_factory=dict)

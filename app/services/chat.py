@@ -33,6 +33,7 @@ from app.errors import (
 from app.ledger.ledger import Entry, Ledger, Purchase
 from app.media.inbound import Fetcher
 from app.services.call import ChatCall
+from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.services.flows import Flow
 from app.services.losses import note
 from app.services.meter import estimated
@@ -124,6 +125,7 @@ class ChatRelay:
             model=call.model,
             groups=call.groups,
             session=call.session,
+            tokens=self._tokens(platform, call),
         )
         entry = self._ledger.open(_purchase(platform, call))
         exchange = Exchange(self, platform, call, road, source, entry)
@@ -138,6 +140,12 @@ class ChatRelay:
         call.record["road"] = road.name
         note(call.record, road.dropped, strict=call.strict)
         return road
+
+    def _tokens(self, platform: Platform, call: ChatCall) -> int:
+        """What the call is thought to come to, where a credential has a limit of them."""
+        if not self._sources.pool.counts_tokens(platform.name):
+            return 0
+        return tokens_of(call.body) + LIKELY_OUTPUT if call.tokens is None else call.tokens
 
     def open(self, exchange: Exchange, credential: Credential) -> Answering:
         """One attempt, up to the platform's acceptance."""

@@ -62,6 +62,8 @@ def choose(platform: Platform, call: ChatCall, basket: Callable[[], Basket]) -> 
         wanted = _with_budget(call.spoken.read_request(call.body), call)
         chat = platform.pick(call.spoken, wanted, call.sets)
     facts = platform.catalogue.facts(call.model)
+    if (most := call.most_output) is not None:
+        facts = replace(facts, max_output=min(facts.max_output or most, most))
     # Bytes pass untouched to what the platform is first of all, and not to its second best.
     is_same = chat.dialect is call.spoken and chat is platform.chat and not call.sets
     if is_same and chat.dialect is not openai_chat:

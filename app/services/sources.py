@@ -164,7 +164,7 @@ class Pooled:
 
     def _without(self, *names: str) -> Wanted:
         wanted = self._wanted
-        return Wanted(wanted.model, wanted.groups, wanted.allowed, frozenset(names))
+        return Wanted(wanted.model, wanted.groups, wanted.allowed, frozenset(names), wanted.tokens)
 
     def failed(self, name: str, error: UpstreamError) -> None:
         self._last = error
@@ -239,9 +239,10 @@ class Sources:
         model: str = "",
         groups: tuple[str, ...] = (),
         session: str = "",
+        tokens: int = 0,
     ) -> Source:
         """`groups` are those a credential must belong to one of; none = any will do. A token that
-        was brought belongs to nobody's groups (C-049).
+        was brought belongs to nobody's groups (C-049). `tokens` is what the call is thought to come to.
         """
         if caller.brought is not None:
             return Brought(_brought(caller.brought))
@@ -260,7 +261,7 @@ class Sources:
         budget = self._budgets.get(platform)
         if budget is None:
             budget = self._budgets[platform] = Budget(self._persistence.percent)
-        wanted = Wanted(model, groups, allowed)
+        wanted = Wanted(model, groups, allowed, tokens=tokens)
         return Pooled(
             self.pool,
             self._clock,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -135,11 +136,19 @@ class Licences:
         self._database.write(lambda connection: connection.execute(change))
         return self._one(licences.c.id == licence.id)
 
-    def allow(self, licence: Licence, allowance: Allowance) -> Licence:
-        """Gives a licence other limits. What it has used stays counted."""
-        change = licences.update().where(licences.c.id == licence.id).values(_columns(allowance))
-        self._database.write(lambda connection: connection.execute(change))
-        return self._one(licences.c.id == licence.id)
+    def allow(self, licence: Licence, change: Callable[[Allowance], Allowance]) -> Licence:
+        """Gives a licence other limits: those that `change` makes of what they are by then (C-246).
+        What it has used stays counted.
+        """
+        this = licences.c.id == licence.id
+
+        def work(connection: sa.Connection) -> None:
+            row = connection.execute(licences.select().where(this).with_for_update()).one()
+            after = change(_read(row).allowance)
+            connection.execute(licences.update().where(this).values(_columns(after)))
+
+        self._database.write(work)
+        return self._one(this)
 
     def _one(self, condition: sa.ColumnElement[bool]) -> Licence:
         return self._select(condition)[0]

@@ -23,14 +23,16 @@ from app.upstream.transport import Leash
 from app.web.access import require_access
 from app.web.ear import SocketEar
 from app.web.failures import in_trouble
+from app.web.gate import Ticket
 from app.web.gateway import Gateway, gateway
 from app.web.intake import read_json
+from app.web.limits import enter, leave, measured
 from app.web.naming import explain, read_name
 from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
 from app.web.session import OURS, opening, session_key, session_named, without_ours
 from app.web.wishes import NAMES, SHAPE, read_wishes
 from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
-from app.wire.dialect import Dialect, Telling
+from app.wire.dialect import Dialect, Spoken, Telling
 
 CHAT = ChatShape()
 CONTENTS = ContentsShape()
@@ -75,7 +77,7 @@ def _gemini_view(platform: Platform, stream: bool) -> Any:
 
 
 def answer(
-    platform: Platform, spoken: Dialect, schema: Schema, path: dict[str, Any] | None = None
+    platform: Platform, spoken: Spoken, schema: Schema, path: dict[str, Any] | None = None
 ) -> Response:
     """Reads the call, has it relayed, and gives what came of it. `path` is what the path itself
     says.
@@ -91,7 +93,7 @@ def answer(
 def relay(
     hub: Gateway,
     platform: Platform,
-    spoken: Dialect,
+    spoken: Spoken,
     raw: bytes,
     body: dict[str, Any],
     outside: frozenset[str] = frozenset(),
@@ -99,26 +101,27 @@ def relay(
     """The answer to a call whose body has been read. `outside` names what in `body` did not come
     from `raw`.
     """
+    asked = body
     wishes = read_wishes(request.args, body, hub.defaults)
     shape = {name: given[name] for given in (body, request.args) for name in SHAPE & given.keys()}
     if NAMES & body.keys():
         body = {name: value for name, value in body.items() if name not in NAMES}
-        raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     session = session_named(request.headers, body)
     if OURS in body:
         body = without_ours(body, keyed=_has_cache_key(platform, spoken))
-        raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     for header, kind in platform.chat.switches.items():
         if request.headers.get(header, "").lower() == "true" and "tools" in body:
             body = without_tool(body, kind)
-            raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     named = read_name(platform, body["model"])
     if named.model != body["model"]:
         body = body | {"model": named.model}
-        raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     if platform.chat.anchored and not session:
         session = opening(spoken.read_request(body))
     model = named.model
+    chat = measured(g.caller, spoken, body)
+    body = chat.body
+    if body is not asked:
+        raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     stream = body.get("stream") is True
     options = body.get("stream_options")
     telling = Telling(
@@ -152,12 +155,15 @@ def relay(
         groups=named.groups,
         session=session_key(g.caller, platform.name, session),
         headers=forwarded(hub, platform, spoken),
+        tokens=chat.tokens,
+        most_output=chat.output,
         leash=leash,
         ear=ear,
         record=_described(platform, spoken, model, stream),
     )
     relayed = None
     try:
+        enter(hub, body, chat.tokens)
         relayed = _served(hub, platform, call)
     finally:
         if relayed is None or isinstance(relayed.body, bytes):
@@ -177,7 +183,7 @@ def _served(hub: Gateway, platform: Platform, call: ChatCall) -> Relayed:
     return hub.chat.serve(platform, call)
 
 
-def _has_cache_key(platform: Platform, spoken: Dialect) -> bool:
+def _has_cache_key(platform: Platform, spoken: Spoken) -> bool:
     """Whether caller and platform both know OpenAI's name for a session (C-235)."""
     return all(one in (openai_chat, openai_responses) for one in (spoken, platform.chat.dialect))
 
@@ -186,7 +192,7 @@ def _speaker(accept: str) -> Callable[[GatewayError], Trouble]:
     return lambda error: in_trouble(error, accept)
 
 
-def _described(platform: Platform, spoken: Dialect, model: str, stream: bool) -> dict[str, Any]:
+def _described(platform: Platform, spoken: Spoken, model: str, stream: bool) -> dict[str, Any]:
     record: dict[str, Any] = g.record
     record.update(platform=platform.name, spoken=spoken.NAME, model=model, stream=stream)
     record["licence"] = g.caller.name
@@ -199,7 +205,7 @@ def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
     if isinstance(relayed.body, bytes):
         response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
     else:
-        body = _streamed(hub, relayed.body, ear, g.record)
+        body = _streamed(hub, relayed.body, ear, g.record, g.get("ticket"))
         response = Response(
             body, relayed.status, content_type=relayed.content_type, direct_passthrough=True
         )
@@ -212,7 +218,11 @@ def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
 
 
 def _streamed(
-    hub: Gateway, body: Iterator[bytes], ear: SocketEar | Deaf, record: dict[str, Any]
+    hub: Gateway,
+    body: Iterator[bytes],
+    ear: SocketEar | Deaf,
+    record: dict[str, Any],
+    ticket: Ticket | None,
 ) -> Iterator[bytes]:
     """The body, with the end of the request tied to its end. A broken answer breaks the transfer
     too: only that shows every kind of client that something is missing.
@@ -223,6 +233,7 @@ def _streamed(
         raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
     finally:
         stop(ear)
+        leave(ticket, record, answered="first_ms" in record)
         hub.log.write(_finished(hub, record))
 
 

@@ -93,6 +93,16 @@ CHINESE: dict[str, str] = {
     "no key of the platform can be used just now": "该平台目前没有可用的密钥",
     "the licence does not cover the group {group}": "许可证不包含分组 {group}",
     "the platform has no key in the group {groups}": "该平台在分组 {groups} 中没有可用的密钥",
+    # limits
+    "the licence allows {most} requests a minute": "该许可证每分钟最多允许 {most} 次请求",
+    "the licence allows {most} tokens a minute": "该许可证每分钟最多允许 {most} 个 token",
+    "the licence allows {most} calls at a time": "该许可证同时最多允许 {most} 个调用",
+    "the request has some {tokens} tokens: the licence's maximum context length is {most}": (
+        "请求约有 {tokens} 个 token：该许可证的最大上下文长度（maximum context length）为 {most}"
+    ),
+    "the licence allows answers of {most} tokens, and {asked} are asked for": (
+        "该许可证允许的最大输出为 {most} 个 token，请求了 {asked} 个"
+    ),
     # attachments
     "{field} is not valid base64": "{field} 不是有效的 base64",
     "{field} must be a base64 data URL": "{field} 必须是 base64 的 data URL",

@@ -101,6 +101,8 @@ def told(error: GatewayError) -> Response:
     response = Response(orjson.dumps(body), error.status, content_type="application/json")
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    for name, value in error.headers.items():
+        response.headers[name] = value
     if error.may_retry is False:
         response.headers["x-should-retry"] = "false"
     g.outcome = error.code

@@ -20,7 +20,14 @@ from app.media.job import Folders
 from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
+
+<<<<<<< HEAD
 from app.services.characters import CharacterDesk
+
+=======
+from app.pool.tally import Tally
+
+>>>>>>> limits
 from app.services.chat import ChatRelay
 from app.services.images import ImageDesk
 from app.services.media_chat import PictureChat
@@ -35,6 +42,7 @@ from app.storage.database import Database
 from app.storage.ledger_reading import LedgerReading
 from app.storage.tasks import Tasks
 from app.upstream.platform import Platform
+from app.web.gate import Gate
 from app.web.logs import AccessLog
 
 KEY = "tokens"
@@ -63,6 +71,8 @@ class Root:
 @dataclass(frozen=True, slots=True)
 class Gateway:
     access: Access
+    tally: Tally
+    gate: Gate
     chat: ChatRelay
     images: ImageDesk
     picture_chat: PictureChat
@@ -100,7 +110,7 @@ class Gateway:
 
     def start(self) -> None:
         """What a worker does once, in its own process, before it serves."""
-        self.sources.pool.open_slate()
+        self.tally.start()
         self.keeper.start()
         self.ledger_watch.start()
         self.price_watch.start()

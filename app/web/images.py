@@ -33,6 +33,7 @@ from app.web.failures import in_trouble
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
 from app.web.image_tasks import mount_image_tasks, queued
+from app.web.limits import enter
 from app.web.naming import explain, read_name
 from app.web.pictures import with_files, with_links
 from app.web.session import session_key, session_named
@@ -110,6 +111,7 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> R
         record=g.record,
     )
     try:
+        enter(hub, fields)
         if in_background:
             stop(ear)
             webhook = webhook_of(hub, fields)

@@ -18,6 +18,7 @@ from app.web.access import require_access
 from app.web.chat import forwarded, listen, stop
 from app.web.gateway import gateway
 from app.web.intake import parse, read_body
+from app.web.limits import enter
 from app.web.wishes import NAMES
 from app.wire.names import given_twice
 
@@ -52,6 +53,7 @@ def mount_passage(
         if body is not None:
             headers["content-type"] = "application/json"
         g.record.update(platform=platform.name, road="passage", licence=g.caller.name)
+        enter(hub, {}, 0)
         leash = Leash()
         ear = listen(leash, probing=False)
         entry = hub.ledger.open(_purchase(platform, body)) if is_paid and body else None

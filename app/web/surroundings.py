@@ -8,6 +8,7 @@ from flask import Flask, Response, g, request
 
 from app.errors import let_go
 from app.web.gateway import gateway
+from app.web.limits import leave, tell
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 HEADERS = ", ".join(
@@ -52,8 +53,10 @@ def register_surroundings(app: Flask) -> None:
         g.record["status"] = response.status_code
         if "outcome" in g:
             g.record["outcome"] = g.outcome
+        tell(response)
         if "streaming" not in g:
             record = g.record
+            leave(g.get("ticket"), record, answered=response.status_code < 400)
             record["total_ms"] = int((hub.clock.ticks() - record.pop("began")) * 1000)
             hub.log.write(record)
         return response

@@ -27,6 +27,7 @@ from app.web.access import require_access
 from app.web.chat import listen, stop
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
+from app.web.limits import enter
 from app.web.media import served
 from app.web.naming import explain, read_name
 from app.web.removal import removed
@@ -142,6 +143,7 @@ def _begun(name: str, shape: Shape, video: str, spool: Spool) -> Response:
         record=g.record,
     )
     try:
+        enter(hub, fields)
         task = hub.videos.begin(call, Order(platform, maker, job, of, webhook), spool)
     finally:
         stop(ear)

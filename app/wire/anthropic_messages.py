@@ -28,7 +28,12 @@ from app.wire.anthropic_blocks import (
     signature,
     write_call,
 )
-from app.wire.anthropic_request import read_request, write_request
+from app.wire.anthropic_request import (
+    output_limit,
+    read_request,
+    with_output_limit,
+    write_request,
+)
 from app.wire.anthropic_stream import (
     REASONS,
     MessagesReader,
@@ -57,11 +62,13 @@ __all__ = [
     "STREAM_END",
     "STREAM_TYPE",
     "find_usage",
+    "output_limit",
     "read_error",
     "read_reply",
     "read_request",
     "read_stream",
     "tap",
+    "with_output_limit",
     "write_error",
     "write_reply",
     "write_request",

@@ -29,6 +29,7 @@ from app.errors import BadRequest
 from app.wire import fields
 from app.wire.anthropic_blocks import NAME, fitting_id, own, read_blocks, write_blocks
 from app.wire.anthropic_schema import object_schema, sanitised
+from app.wire.output import asked_in, lowered
 
 UNDERSTOOD = frozenset(
     """model messages system stream tools tool_choice temperature top_p top_k stop_sequences max_tokens
@@ -58,6 +59,21 @@ FREE_TEXT = {
 }  # what a tool that takes no JSON becomes
 LONGEST_USER = 256
 LEAST_TOP_P = 0.95  # while it thinks
+
+
+def output_limit(body: Mapping[str, Any]) -> int | None:
+    return asked_in(body, "max_tokens")
+
+
+def with_output_limit(body: Mapping[str, Any], most: int) -> dict[str, Any]:
+    """With a budget for thoughts that leaves room for words, or without thoughts."""
+    body = lowered(body, most, "max_tokens")
+    thinking = body.get("thinking")
+    if not isinstance(thinking, Mapping) or (asked_in(thinking, "budget_tokens") or 0) < most:
+        return body
+    if most <= LEAST_BUDGET:
+        return {name: value for name, value in body.items() if name != "thinking"}
+    return body | {"thinking": {**thinking, "budget_tokens": max(most // 2, LEAST_BUDGET)}}
 
 
 # ---------------------------------------------------------------- reading
@@ -278,7 +294,9 @@ def _limit(request: ChatRequest, facts: ModelFacts, thinking: dict[str, Any]) ->
     budget = thinking.get("budget_tokens")
     if budget is not None and limit <= budget:
         limit = min(budget + limit, most)
-        if limit <= budget:
+        if limit <= LEAST_BUDGET:
+            thinking.clear()  # not enough for the shortest thought
+        elif limit <= budget:
             thinking["budget_tokens"] = max(LEAST_BUDGET, limit - LEAST_BUDGET)
     return limit
 

@@ -121,3 +121,13 @@ class Dialect(Protocol):
 
     def find_usage(self, body: Mapping[str, Any]) -> Usage | None:
         """Usage of a whole answer that is passed on untouched."""
+
+
+class Spoken(Dialect, Protocol):
+    """A dialect that callers speak, and not only a platform."""
+
+    def output_limit(self, body: Mapping[str, Any]) -> int | None:
+        """How many tokens the answer may have; None where the request does not say."""
+
+    def with_output_limit(self, body: Mapping[str, Any], most: int) -> Json:
+        """The request, for an answer of so many tokens or less, also where it did not say."""

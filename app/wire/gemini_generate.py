@@ -18,7 +18,12 @@ from app.canonical.reply import ChatReply, fold
 from app.errors import BadReply
 from app.wire.dialect import Telling
 from app.wire.gemini_parts import NAME, function_call, own, signature_of
-from app.wire.gemini_request import read_request, write_request
+from app.wire.gemini_request import (
+    output_limit,
+    read_request,
+    with_output_limit,
+    write_request,
+)
 from app.wire.gemini_stream import (
     FINISH_REASONS,
     ArrayWriter,
@@ -42,6 +47,7 @@ __all__ = [
     "STREAM_TYPE",
     "array_tap",
     "find_usage",
+    "output_limit",
     "read_array_stream",
     "read_error",
     "read_reply",
@@ -49,6 +55,7 @@ __all__ = [
     "read_stream",
     "takes_link",
     "tap",
+    "with_output_limit",
     "write_array_stream",
     "write_error",
     "write_reply",

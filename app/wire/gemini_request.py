@@ -28,6 +28,7 @@ from app.canonical.request import (
 )
 from app.wire import fields
 from app.wire.gemini_parts import NAME, camel, own, read_contents, write_contents
+from app.wire.output import asked_in, lowered
 
 UNDERSTOOD = frozenset(
     "model stream contents systemInstruction tools toolConfig generationConfig serviceTier".split()
@@ -75,12 +76,25 @@ MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 START, GO_ON = "(start)", "Continue."
 
 
+def output_limit(body: Mapping[str, Any]) -> int | None:
+    return asked_in(_config(camel(body)), "maxOutputTokens")
+
+
+def with_output_limit(body: Mapping[str, Any], most: int) -> dict[str, Any]:
+    body = camel(body)  # two spellings of one name would say two things
+    return body | {"generationConfig": lowered(_config(body), most, "maxOutputTokens")}
+
+
+def _config(body: Mapping[str, Any]) -> dict[str, Any]:
+    return _camel_object(body.get("generationConfig"), "generationConfig")
+
+
 # ---------------------------------------------------------------- reading
 
 
 def read_request(body: Mapping[str, Any]) -> ChatRequest:
     body = camel(body)
-    config = _camel_object(body.get("generationConfig"), "generationConfig")
+    config = _config(body)
     thinking = _camel_object(config.get("thinkingConfig"), "generationConfig.thinkingConfig")
     choice = _camel_object(body.get("toolConfig"), "toolConfig")
     system = body.get("systemInstruction")

@@ -17,7 +17,12 @@ from app.errors import BadReply
 from app.wire.dialect import Telling
 from app.wire.openai_chat_messages import NAME
 from app.wire.openai_chat_patch import ChatTap
-from app.wire.openai_chat_request import read_request, write_request
+from app.wire.openai_chat_request import (
+    output_limit,
+    read_request,
+    with_output_limit,
+    write_request,
+)
 from app.wire.openai_chat_seals import read_call_seal, read_details, write_call_seal, write_detail
 from app.wire.openai_chat_stream import (
     DONE,
@@ -43,11 +48,13 @@ __all__ = [
     "STREAM_END",
     "STREAM_TYPE",
     "find_usage",
+    "output_limit",
     "read_error",
     "read_reply",
     "read_request",
     "read_stream",
     "tap",
+    "with_output_limit",
     "write_error",
     "write_reply",
     "write_request",

@@ -23,6 +23,7 @@ from app.canonical.request import (
 from app.errors import BadRequest
 from app.wire import fields
 from app.wire.openai_chat_messages import NAME, read_messages, write_messages
+from app.wire.output import asked_in, lowered
 
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")  # C-072: the first given wins
 UNDERSTOOD = (
@@ -40,6 +41,14 @@ OWN = frozenset(
 )  # documented by OpenAI, without a counterpart elsewhere
 LONGEST_NAME = 64  # of a caller's own identifiers
 EFFORTS: frozenset[str] = frozenset(get_args(Effort))
+
+
+def output_limit(body: Mapping[str, Any]) -> int | None:
+    return asked_in(body, *LIMITS)
+
+
+def with_output_limit(body: Mapping[str, Any], most: int) -> dict[str, Any]:
+    return lowered(body, most, *LIMITS)
 
 
 # ---------------------------------------------------------------- reading
@@ -65,7 +74,7 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
         sampling=_read_sampling(body),
         reasoning=_read_reasoning(body),
         format=_read_format(body),
-        max_output=_read_limit(body),
+        max_output=output_limit(body),
         stream=fields.optional_bool(body, "stream") or False,
         variants=fields.optional_int(body, "n", least=1) or 1,
         user=fields.optional_text(body, "user") or fields.optional_text(body, "safety_identifier"),
@@ -80,13 +89,6 @@ def read_options(body: Mapping[str, Any]) -> dict[str, Any]:
     """What the caller says of its stream."""
     options = body.get("stream_options")
     return {} if options is None else dict(fields.an_object(options, "stream_options"))
-
-
-def _read_limit(body: Mapping[str, Any]) -> int | None:
-    for name in LIMITS:
-        if (limit := fields.optional_int(body, name, least=1)) is not None:
-            return limit
-    return None
 
 
 def _read_sampling(body: Mapping[str, Any]) -> Sampling:

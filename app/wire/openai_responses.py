@@ -28,7 +28,12 @@ from app.wire.dialect import Telling
 from app.wire.openai_chat_stream import write_error
 from app.wire.openai_responses_items import NAME
 from app.wire.openai_responses_reader import ResponsesReader, read_failure, read_usage
-from app.wire.openai_responses_request import read_request, write_request
+from app.wire.openai_responses_request import (
+    output_limit,
+    read_request,
+    with_output_limit,
+    write_request,
+)
 from app.wire.openai_responses_writer import ResponsesWriter, write_usage
 from app.wire.sse import Frames
 
@@ -40,11 +45,13 @@ __all__ = [
     "STREAM_END",
     "STREAM_TYPE",
     "find_usage",
+    "output_limit",
     "read_error",
     "read_reply",
     "read_request",
     "read_stream",
     "tap",
+    "with_output_limit",
     "write_error",
     "write_reply",
     "write_request",

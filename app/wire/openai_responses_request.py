@@ -26,6 +26,7 @@ from app.errors import BadRequest
 from app.wire import fields
 from app.wire.openai_chat_request import effort_for, fitting, nearest
 from app.wire.openai_responses_items import CHAT, NAME, own, read_input, write_input
+from app.wire.output import asked_in, lowered
 
 UNDERSTOOD = frozenset("""model input instructions tools tool_choice parallel_tool_calls temperature
         top_p top_logprobs max_output_tokens reasoning text stream user
@@ -42,6 +43,14 @@ CHOICES = ("auto", "none", "required")
 FORMATS = ("text", "json_object", "json_schema")
 SEALED_THOUGHTS = "reasoning.encrypted_content"
 LEAST_OUTPUT = 16
+
+
+def output_limit(body: Mapping[str, Any]) -> int | None:
+    return asked_in(body, "max_output_tokens")
+
+
+def with_output_limit(body: Mapping[str, Any], most: int) -> dict[str, Any]:
+    return lowered(body, max(most, LEAST_OUTPUT), "max_output_tokens")
 
 
 # ---------------------------------------------------------------- reading

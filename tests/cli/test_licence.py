@@ -204,6 +204,7 @@ def test_a_table_is_for_people(tokens, called):
     head, row = tokens("licence", "list").stdout.splitlines()
 
     assert (
-        head.split() == "id name label state platforms models groups strict created expires".split()
+        head.split()
+        == "id name label state platforms models groups strict limits created expires".split()
     )
     assert "手机" in row and "live" in row

@@ -36,17 +36,17 @@ def in_memory(stack: Stack, mark: str, length: int) -> set[str]:
     wanted = mark.encode()
     return {
         piece[at : at + length].decode("ascii", "replace")
-        for pid in _processes(stack.pid)
+        for pid in processes(stack.pid)
         for piece in _pieces(pid)
         for at in _at(piece, wanted)
     }
 
 
-def _processes(pid: int) -> list[int]:
+def processes(pid: int) -> list[int]:
     """gunicorn's own process, and its workers'."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     children = [int(one) for each in threads for one in (each / "children").read_text().split()]
-    return [pid, *(one for child in children for one in _processes(child))]
+    return [pid, *(one for child in children for one in processes(child))]
 
 
 def _at(data: bytes, mark: bytes) -> Iterator[int]:
