@@ -116,7 +116,7 @@ def test_a_mask_goes_along_or_is_refused_by_its_name(
         files = [*form(wish), ("image", ("a.png", GIVEN)), *how["files"]]
         told = call("POST", path, files=files)
 
-    asked = stack.simulators.journal(name)
+    asked = stack.simulators.posts(name)
     if PAINTERS[name].masks:
         shown(told)
         assert asked[0]["body"].count('name="mask"; filename=') == 1
@@ -141,7 +141,7 @@ def test_a_shape_and_a_resolution_are_the_picture_s(
     told = call("POST", f"/sora/v1/images/generations{query}", json=WISH | fields)
 
     _, (wide, high) = shown(told)
-    (asked,) = stack.simulators.journal("sora")
+    (asked,) = stack.simulators.posts("sora")
     assert f"{wide}x{high}" == told.json()["size"] == asked["body"]["size"] == size
 
 
