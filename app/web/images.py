@@ -28,6 +28,7 @@ from app.upstream.names import Named, shown
 from app.upstream.opening import Opening
 from app.upstream.platform import Platform
 from app.web.access import require_access
+from app.web.basket import basket_of
 from app.web.chat import listen, respond, stop
 from app.web.failures import in_trouble
 from app.web.form import read_fields
@@ -155,7 +156,7 @@ def _complete(fields: dict[str, Any], model: str) -> None:
 def _job(
     hub: Gateway, fields: dict[str, Any], named: Named, spool: Spool, wanted: Wanted
 ) -> ImageJob:
-    material = Material(spool, hub.fetcher.basket)
+    material = Material(spool, basket_of(hub))
     images: tuple[File, ...] = ()
     mask = None
     varies = wanted == "variations"

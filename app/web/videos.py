@@ -24,6 +24,7 @@ from app.upstream.leash import Leash
 from app.upstream.names import Named, shown
 from app.upstream.platform import Platform
 from app.web.access import require_access
+from app.web.basket import basket_of
 from app.web.chat import listen, stop
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
@@ -188,7 +189,7 @@ def _job(
     of: Task | None,
     spool: Spool,
 ) -> VideoJob:
-    material = Material(spool, hub.fetcher.basket)
+    material = Material(spool, basket_of(hub))
     field = next((one for one in REFERENCES if fields.get(one) not in (None, "", [])), "")
     given = fields.get(field)
     references = material.all(given, field, PICTURES_AND_FILMS, MOST_REFERENCES)
