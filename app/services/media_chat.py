@@ -65,6 +65,7 @@ class PictureChat:
         spool = Spool(self._spool_folder)
         try:
             job = self._job(platform, call, spool)
+            self._store.check_room()
             asked = called(call)
 
             def work() -> list[Event]:

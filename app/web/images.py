@@ -91,6 +91,8 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> R
     streams = flag(fields, "stream")
     in_background = flag(fields, "async")
     as_links = one_of(fields, "response_format", ("b64_json", "url")) == "url"
+    if as_links and not streams:
+        hub.media.check_room()
     wishes = read_wishes(request.args, fields, hub.defaults)
     g.record.update(platform=platform.name, spoken="openai_images", model=job.model)
     g.record.update(stream=streams, licence=g.caller.name)
