@@ -202,7 +202,7 @@ def _streamed(
         opening.result()  # raises what went wrong
     name = "image_edit" if job.images else "image_generation"
     accept = request.headers.get("Accept-Language", "")
-    return _events(hub, opening, found, name, accept)
+    return _events(hub, opening, found, name, accept, call.record)
 
 
 def _events(
@@ -211,23 +211,30 @@ def _events(
     found: Iterator[Partial | Pictures],
     name: str,
     accept: str,
+    record: dict[str, Any],
 ) -> Iterator[bytes]:
+    """Always tells how it ended, as chats do: by the last picture, an error event, or that and a broken
+    transfer.
+    """
     created = int(hub.clock.now())
+    record["outcome"] = "caller_gone"  # until we know better
     try:
         while not opening.wait(hub.chat.patience.heartbeat):
             yield KEEP_ALIVE
         yield from _event(opening.result(), name, created)
         for one in found:
             yield from _event(one, name, created)
+        record["outcome"] = "ok"
     except CallerGone as error:
         let_go(error)
-    except BrokenTransfer:
-        raise
     except GatewayError as error:
         let_go(error)
+        record["outcome"] = error.code
         yield b"event: error\ndata: " + orjson.dumps(
             openai_chat.write_error(in_trouble(error, accept))
         ) + b"\n\n"
+        if isinstance(error, BrokenTransfer):
+            raise
     finally:
         opening.abandon()
 
