@@ -129,7 +129,7 @@ class GrokVideos:
         host = urlsplit(result).hostname or ""
         if host != urlsplit(errand.base_url).hostname and not host.endswith(HOST):
             raise BadReply("the platform sent a link that leads elsewhere")
-        return errand.open("GET", result, {})
+        return errand.open("GET", result, errand.part)
 
     def cancel(self, errand: Errand, name: str) -> None:
         """There is no way to stop a film at xAI; it is paid for."""

@@ -138,7 +138,7 @@ class SoraVideos:
         if not _is_own(result, errand.base_url):
             raise BadReply("the platform sent a link that leads elsewhere")
         send = self._follow(result, errand.credential.token)
-        return errand.open("GET", send.url, send.headers)
+        return errand.open("GET", send.url, {**send.headers, **errand.part})
 
     def still(self, errand: Errand, name: str, variant: str) -> Answer:
         """Servers that know no variants send the film itself."""

@@ -110,9 +110,18 @@ class VideoDesk:
             raise
         return self._noted(held, found)
 
-    def fetch(self, task: Task, platform: Platform, caller: Caller, spool: Spool) -> Answering:
-        """The film of a caller who brought the token, straight from the platform."""
-        errand = self._errand(platform, caller, spool)
+    def fetch(
+        self,
+        task: Task,
+        platform: Platform,
+        caller: Caller,
+        spool: Spool,
+        part: Mapping[str, str],
+    ) -> Answering:
+        """The film of a caller who brought the token, straight from the platform; or the part of it
+        that these headers want, where the platform gives parts.
+        """
+        errand = replace(self._errand(platform, caller, spool), part=part)
         return engine_of(platform).fetch(errand, str(task.result["result"]))
 
     def fetch_still(

@@ -458,7 +458,12 @@ def test_a_link_opens_for_its_owner_under_every_name_of_ours(make_store, given):
 
     for url in (ours, ours.lower().replace(path.lower(), path), f"http://here:81{path}"):
         assert lent(store, url) == PNG, url
-    for url in (f"http://here{path}", f"https://media.example{path}", "http://here:81/x", "http://["):
+    for url in (
+        f"http://here{path}",
+        f"https://media.example{path}",
+        "http://here:81/x",
+        "http://[",
+    ):
         assert lent(store, url) is None, url
 
 

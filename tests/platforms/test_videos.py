@@ -23,6 +23,7 @@ MP4 = film(1280, 720, 4, "")
 MODEL = "sora-2"
 OVER = ("completed", "failed")
 NOBODYS = "video_" + "0" * 32
+FILM_MODELS = {"flow": "veo_3_1", "grok": "grok-imagine-video"}
 BROUGHT = "brought-film-token-91d4"
 
 
@@ -417,6 +418,30 @@ def test_a_film_by_a_brought_token_is_made_and_its_token_is_nowhere(own):
     stack.stop()
     files = [path for path in stack.folder.rglob("*") if path.is_file()]
     assert files and not [path for path in files if BROUGHT.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("platform", ["sora", "flow", "grok"])
+def test_a_film_by_a_brought_token_comes_in_parts_and_does_no_harm(studio, platform):
+    """C-202: what is asked of us is asked of the platform; the headers are those of our own films."""
+    screen = Screen(studio, platform, token=BROUGHT)
+    more = {} if platform == "sora" else {"model": FILM_MODELS[platform]}
+    path = f"/{screen.made('A boat', **more)}/content"
+    whole = screen.call("GET", path)
+    part = screen.call("GET", path, headers={"Range": "bytes=4-11"})
+
+    assert (whole.status_code, part.status_code) == (200, 206), part.headers
+    assert part.content == whole.content[4:12]
+    assert part.headers["content-range"] == f"bytes 4-11/{len(whole.content)}"
+    assert part.headers["content-length"] == "8"
+    for one in (whole, part):
+        assert one.headers["content-type"] == "video/mp4"
+        assert one.headers["accept-ranges"] == "bytes"
+        assert one.headers["x-content-type-options"] == "nosniff"
+        assert one.headers["content-security-policy"].startswith("sandbox")
+        assert one.headers["content-disposition"].endswith('.mp4"')
+        assert one.headers["cache-control"] == "private"
+    several = screen.call("GET", path, headers={"Range": "bytes=0-1,4-5"})
+    assert (several.status_code, several.content) == (200, whole.content)
 
 
 def test_a_brought_token_hears_the_platform_word_for_word(screen, studio):
