@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from app.canonical.endings import FORBIDDEN, GIVEN_UP
 from app.canonical.media import Progress, VideoJob
 from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.platforms.grok_images import BLOCKED, as_number, data_url, nearest, read_error
@@ -201,10 +202,10 @@ def _progress(told: Mapping[str, Any], status: int) -> Progress:
         code, message = str(error.get("code") or "upstream_error"), str(error.get("message") or "")
         return Progress(state="failed", code=code, message=message)
     if said == "expired":
-        return Progress(state="failed", code="expired", message="the platform has given it up")
+        return Progress(state="failed", code="expired", message=GIVEN_UP)
     if said == "done" or (film and status == 200 and said != "pending"):
         if film.get("respect_moderation") is False or not film.get("url"):
-            return Progress(state="failed", code=BLOCKED, message="the film breaks the rules")
+            return Progress(state="failed", code=BLOCKED, message=FORBIDDEN)
         seconds = film.get("duration")
         return Progress(
             state="done",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.access.caller import Caller
+from app.canonical.endings import UNKNOWN
 from app.canonical.media import File, Progress, VideoJob
 from app.canonical.task import State
 from app.clock import Clock
@@ -259,7 +260,7 @@ class VideoDesk:
                 words = {"code": found.code, "message": found.message}
                 moved = self._tasks.move(held, "failed", now, **words)
             case "gone":
-                words = {"code": "video_not_found", "message": "the platform knows no such job"}
+                words = {"code": "video_not_found", "message": UNKNOWN}
                 moved = self._tasks.move(held, "failed", now, **words)
             case _:
                 changes = {"progress": found.percent, "lease_until": 0.0, "looks": looks}

@@ -217,6 +217,19 @@ CHINESE: dict[str, str] = {
     "the vendor has retired its films: choose another engine for them, or another server": (
         "供应商已停用其视频接口：请改由其他平台生成，或配置使用同一协议的服务器"
     ),
+    # why jobs end
+    "the task was cancelled": "任务已取消",
+    "the gateway ended while it asked the platform; whether the platform took the job is not known": (
+        "网关在请求平台时中断；不清楚平台是否已接受该任务"
+    ),
+    "the platform did not finish the job in time": "平台未能按时完成任务",
+    "the key that the job was begun with is not there any more": "提交该任务时使用的密钥已不存在",
+    "the platform does not know the job any more": "平台已找不到该任务",
+    "the platform knows no such job": "平台没有该任务",
+    "the platform could not make it": "平台未能生成",
+    "the platform has given it up": "平台已放弃该任务",
+    "the film breaks the rules": "视频违反了平台的规则",
+    "the platform has no such endpoint": "平台没有该接口",
     # ours
     "the gateway could not finish the request": "网关未能完成该请求",
     "the gateway's database cannot be used just now": "网关的数据库暂时不可用",

@@ -93,7 +93,7 @@ def _found(hub: Gateway, name: str, wanted: str) -> Task:
 def _shown(name: str, wanted: str) -> Response:
     hub = gateway()
     task = _found(hub, name, wanted)
-    told = told_images(task)
+    told = told_images(task, request.headers.get("Accept-Language", ""))
     if flag(request.args, "detail"):
         told["detail"] = described(task)
     if status(task) != "completed":

@@ -247,7 +247,8 @@ def _listed(name: str) -> Response:
     found = hub.tasks.page(
         name, g.caller.name, "video", after, limit + 1, "asc" if order == "asc" else "desc"
     )
-    page = [told_video(one) for one in found[:limit]]
+    accept = request.headers.get("Accept-Language", "")
+    page = [told_video(one, accept) for one in found[:limit]]
     told = {
         "object": "list",
         "data": page,
@@ -335,7 +336,7 @@ def _there(hub: Gateway, made: Mapping[str, Any]) -> Kept:
 
 
 def _as_json(hub: Gateway, task: Task, *, detail: bool = False) -> Response:
-    told = told_video(task)
+    told = told_video(task, request.headers.get("Accept-Language", ""))
     if detail:
         told["detail"] = described(task)
     response = Response(orjson.dumps(told), content_type="application/json")
