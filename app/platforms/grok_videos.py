@@ -20,6 +20,7 @@ from app.spool import Base64, Pieces
 from app.upstream.media import Errand
 from app.upstream.names import unsupported
 from app.upstream.platform import Catalogue, Send
+from app.upstream.refusals import said_code
 from app.upstream.transport import Answer
 from app.wire.openai_images import flag
 
@@ -199,7 +200,7 @@ def _progress(told: Mapping[str, Any], status: int) -> Progress:
     if said == "failed":
         error = told.get("error")
         error = error if isinstance(error, dict) else {}
-        code, message = str(error.get("code") or "upstream_error"), str(error.get("message") or "")
+        code, message = said_code(error), str(error.get("message") or "")
         return Progress(state="failed", code=code, message=message)
     if said == "expired":
         return Progress(state="failed", code="expired", message=GIVEN_UP)

@@ -363,6 +363,21 @@ def test_moderation_is_a_refusal_at_once_and_a_failure_later(screen):
     assert (told["status"], told["error"]["code"]) == ("failed", "moderation_blocked")
 
 
+def test_a_server_that_makes_no_films_any_more_says_so(screen):
+    """C-190: not as if only the name of the model were wrong."""
+    answer = screen.begin("A boat\nsimulate: gone")
+    assert (answer.status_code, error(answer)["code"]) == (404, "model_not_found")
+    assert error(answer)["message"].startswith("the platform makes no films with the model sora-2")
+    assert "shut down" in error(answer)["message"]
+
+
+def test_a_platform_s_own_trouble_is_not_called_ours(studio):
+    """C-190."""
+    screen = Screen(studio, "grok")
+    told = screen.ended(screen.begun("A boat\nsimulate: failed", model=FILM_MODELS["grok"]))
+    assert (told["status"], told["error"]["code"]) == ("failed", "upstream_error")
+
+
 def test_a_job_that_the_platform_has_lost_fails(screen):
     """C-179, C-190: when it has said three times that there is none."""
     told = screen.ended(screen.begun("Vanishes\nsimulate: vanished"))
@@ -471,5 +486,6 @@ def test_the_vendor_that_has_no_films_any_more_is_not_asked(own):
     screen = Screen(own(TOKENS_SORA_BASE_URL=PLATFORMS["sora"].base_url))
     answer = screen.begin()
     assert answer.status_code == 410 and error(answer)["code"] == "model_not_found"
+    assert "x-tokens-attempts" not in answer.headers
     line = screen.stack.line(answer.headers["x-request-id"])
     assert line["platform"] == "sora" and line["status"] == 410
