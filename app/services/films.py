@@ -101,7 +101,7 @@ class Films:
             self._made(hand, engine, credential, seen)
         elif seen.state == "failed":
             words = {"code": seen.code or "generation_failed", "message": seen.message or FAILED}
-            hand.end("failed", **words)
+            hand.end("failed", looks=hand.task.looks + 1, **words)
         elif misses >= GONE_TIMES:
             hand.end("failed", code="video_not_found", message=GONE)
         else:
@@ -142,6 +142,7 @@ class Films:
             result=result,
             deadline=deadline,
             progress=99,
+            looks=hand.task.looks + 1,
             misses=0,
             code="",
             message="",

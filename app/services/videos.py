@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from app.access.caller import Caller
 from app.canonical.endings import UNKNOWN
@@ -117,7 +118,7 @@ class VideoDesk:
         platform: Platform,
         caller: Caller,
         spool: Spool,
-        part: Mapping[str, str],
+        part: Mapping[str, str] = MappingProxyType({}),
     ) -> Answering:
         """The film of a caller who brought the token, straight from the platform; or the part of it
         that these headers want, where the platform gives parts.
@@ -253,12 +254,12 @@ class VideoDesk:
         now, looks = self._clock.now(), held.looks + 1
         match found.state:
             case "done":
-                stored = self._moved(held, "storing", progress=99)
+                stored = self._moved(held, "storing", progress=99, looks=looks)
                 result = {"result": found.result, "seconds": found.seconds, "size": found.size}
                 moved = self._tasks.move(stored, "completed", now, result=result)
             case "failed":
                 words = {"code": found.code, "message": found.message}
-                moved = self._tasks.move(held, "failed", now, **words)
+                moved = self._tasks.move(held, "failed", now, looks=looks, **words)
             case "gone":
                 words = {"code": "video_not_found", "message": UNKNOWN}
                 moved = self._tasks.move(held, "failed", now, **words)

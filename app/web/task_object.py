@@ -40,8 +40,8 @@ def told_images(task: Task, accept: str = "") -> dict[str, Any]:
         "status": status(task),
         "progress": progress(task),
         "created_at": int(task.created_at),
-        "completed_at": int(task.completed_at or 0) or None,
-        "expires_at": int(task.expires_at or 0) or None,
+        "completed_at": seconds(task.completed_at) if status(task) == "completed" else None,
+        "expires_at": seconds(task.expires_at),
         "error": _failure(task, accept),
     }
 

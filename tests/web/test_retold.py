@@ -51,6 +51,7 @@ def test_a_task_says_why_it_failed_in_the_caller_s_language(
     asked = f"/sora/v1/{path}/{name}"
     for more, words in ((None, endings.CANCELLED), (CHINESE, "任务已取消")):
         told = json.loads(house.ask("GET", asked, house.owner, environ=more).body)
+        assert told["completed_at"] is None
         assert told["error"] == {"code": "cancelled", "message": words}
     if kind == "video":
         content = house.ask("GET", f"{asked}/content", house.owner, environ=CHINESE)
