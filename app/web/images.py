@@ -247,8 +247,10 @@ def _event(one: Partial | Pictures, name: str, created: int) -> Iterator[bytes]:
     about = {"type": f"{name}.completed", "created_at": created}
     for field in ("size", "quality", "background", "output_format"):
         about |= {field: value} if (value := getattr(one, field)) else {}
-    for picture in one.pictures:
-        more = {"usage": dict(one.usage)} if one.usage is not None else {}
+    for left, picture in zip(range(len(one.pictures) - 1, -1, -1), one.pictures, strict=True):
+        # It counts all of them: told with each, it would be added up.
+        counted = one.usage is not None and not left
+        more = {"usage": dict(one.usage or {})} if counted else {}
         yield from _frame(about | more, picture.file)
 
 

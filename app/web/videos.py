@@ -254,7 +254,7 @@ def _listed(name: str) -> Response:
         "data": page,
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
-        "has_more": len(found) > limit,
+        "has_more": bool(page) and len(found) > limit,  # after nothing there is no going on
     }
     return Response(orjson.dumps(told), content_type="application/json")
 

@@ -212,6 +212,14 @@ def test_a_stream_that_breaks_off_says_so(call: Call, stack: Stack, kind: str) -
         assert told.status_code >= 500 and told.json()["error"]["code"]
 
 
+def test_a_stream_counts_its_tokens_once(call: Call) -> None:
+    """C-173: with the last picture."""
+    wish = {"model": PAINTERS["gemini"].model, "prompt": "A kite", "stream": True, "n": 2}
+    told = call("POST", "/gemini/v1/images/generations", json=wish)
+    lines = [line[6:] for line in told.text.splitlines() if line.startswith("data: ")]
+    assert ["usage" in json.loads(line) for line in lines] == [False, True]
+
+
 def test_a_stream_that_the_platform_breaks_off_says_so_and_breaks_off_too(
     call: Call, stack: Stack
 ) -> None:

@@ -55,3 +55,9 @@ def test_of_pictures_that_are_gone_the_task_is_still_told(tmp_path: Path) -> Non
         house.ask("GET", f"/grok/v1/images/{house.pictures['grok'].id}", house.owner).body
     )
     assert other["error"] is None and len(other["data"]) == 1
+
+
+def test_a_page_of_nothing_leads_nowhere(house: House) -> None:
+    """C-197: who pages until there is no more comes to an end."""
+    told = json.loads(house.ask("GET", "/sora/v1/videos?limit=0", house.owner).body)
+    assert (told["data"], told["last_id"], told["has_more"]) == ([], None, False)
