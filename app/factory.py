@@ -200,7 +200,6 @@ def _build(
         access=Access(Licences(database), clock),
         chat=ChatRelay(
             transport,
-            fetcher,
             sources,
             base_urls,
             clock,
@@ -212,7 +211,6 @@ def _build(
         picture_chat=PictureChat(
             images,
             store,
-            fetcher,
             spool_folder,
             patience,
             ends_after_error=settings.end_after_error,
@@ -222,7 +220,6 @@ def _build(
             videos,
             bench.tasks,
             store,
-            fetcher,
             spool_folder,
             clock,
             patience,

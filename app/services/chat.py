@@ -29,7 +29,6 @@ from app.errors import (
     Verbatim,
     let_go,
 )
-from app.media.inbound import Fetcher
 from app.services.call import ChatCall
 from app.services.flows import Flow
 from app.services.losses import note
@@ -91,7 +90,6 @@ class ChatRelay:
     def __init__(
         self,
         transport: Transport,
-        fetcher: Fetcher,
         sources: Sources,
         base_urls: Mapping[str, str],
         clock: Clock,
@@ -101,7 +99,6 @@ class ChatRelay:
         ends_after_error: bool = True,
     ) -> None:
         self._transport = transport
-        self._fetcher = fetcher
         self._sources = sources
         self._base_urls = base_urls
         self._clock = clock
@@ -110,7 +107,7 @@ class ChatRelay:
         self.ends_after_error = ends_after_error  # with the dialect's end marker, if it has one
 
     def serve(self, platform: Platform, call: ChatCall) -> Relayed:
-        road = choose(platform, call, self._fetcher.basket)
+        road = choose(platform, call, call.basket)
         call.record["road"] = road.name
         note(call.record, road.dropped, strict=call.strict)
         source = self._sources.for_call(

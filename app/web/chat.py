@@ -21,6 +21,7 @@ from app.upstream.names import shown
 from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
+from app.web.basket import basket_of
 from app.web.ear import SocketEar
 from app.web.failures import in_trouble
 from app.web.gateway import Gateway, gateway
@@ -151,6 +152,7 @@ def relay(
         groups=named.groups,
         session=session_key(g.caller, platform.name, session),
         headers=forwarded(hub, platform, spoken),
+        basket=basket_of(hub),
         leash=leash,
         ear=ear,
         record=_described(platform, spoken, model, stream),

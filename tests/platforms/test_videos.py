@@ -23,6 +23,7 @@ MP4 = film(1280, 720, 4, "")
 MODEL = "sora-2"
 OVER = ("completed", "failed")
 NOBODYS = "video_" + "0" * 32
+FILM_MODELS = {"flow": "veo_3_1", "grok": "grok-imagine-video"}
 BROUGHT = "brought-film-token-91d4"
 
 
@@ -362,6 +363,21 @@ def test_moderation_is_a_refusal_at_once_and_a_failure_later(screen):
     assert (told["status"], told["error"]["code"]) == ("failed", "moderation_blocked")
 
 
+def test_a_server_that_makes_no_films_any_more_says_so(screen):
+    """C-190: not as if only the name of the model were wrong."""
+    answer = screen.begin("A boat\nsimulate: gone")
+    assert (answer.status_code, error(answer)["code"]) == (404, "model_not_found")
+    assert error(answer)["message"].startswith("the platform makes no films with the model sora-2")
+    assert "shut down" in error(answer)["message"]
+
+
+def test_a_platform_s_own_trouble_is_not_called_ours(studio):
+    """C-190."""
+    screen = Screen(studio, "grok")
+    told = screen.ended(screen.begun("A boat\nsimulate: failed", model=FILM_MODELS["grok"]))
+    assert (told["status"], told["error"]["code"]) == ("failed", "upstream_error")
+
+
 def test_a_job_that_the_platform_has_lost_fails(screen):
     """C-179, C-190: when it has said three times that there is none."""
     told = screen.ended(screen.begun("Vanishes\nsimulate: vanished"))
@@ -418,6 +434,30 @@ def test_a_film_by_a_brought_token_is_made_and_its_token_is_nowhere(own):
     assert files and not [path for path in files if BROUGHT.encode() in path.read_bytes()]
 
 
+@pytest.mark.parametrize("platform", ["sora", "flow", "grok"])
+def test_a_film_by_a_brought_token_comes_in_parts_and_does_no_harm(studio, platform):
+    """C-202: what is asked of us is asked of the platform; the headers are those of our own films."""
+    screen = Screen(studio, platform, token=BROUGHT)
+    more = {} if platform == "sora" else {"model": FILM_MODELS[platform]}
+    path = f"/{screen.made('A boat', **more)}/content"
+    whole = screen.call("GET", path)
+    part = screen.call("GET", path, headers={"Range": "bytes=4-11"})
+
+    assert (whole.status_code, part.status_code) == (200, 206), part.headers
+    assert part.content == whole.content[4:12]
+    assert part.headers["content-range"] == f"bytes 4-11/{len(whole.content)}"
+    assert part.headers["content-length"] == "8"
+    for one in (whole, part):
+        assert one.headers["content-type"] == "video/mp4"
+        assert one.headers["accept-ranges"] == "bytes"
+        assert one.headers["x-content-type-options"] == "nosniff"
+        assert one.headers["content-security-policy"].startswith("sandbox")
+        assert one.headers["content-disposition"].endswith('.mp4"')
+        assert one.headers["cache-control"] == "private"
+    several = screen.call("GET", path, headers={"Range": "bytes=0-1,4-5"})
+    assert (several.status_code, several.content) == (200, whole.content)
+
+
 def test_a_brought_token_hears_the_platform_word_for_word(screen, studio):
     """C-043 to C-046: the same status and bytes, asked for once."""
     bringing = Screen(studio, token=BROUGHT)
@@ -445,5 +485,6 @@ def test_the_vendor_that_has_no_films_any_more_is_not_asked(own):
     screen = Screen(own(TOKENS_SORA_BASE_URL=PLATFORMS["sora"].base_url))
     answer = screen.begin()
     assert answer.status_code == 410 and error(answer)["code"] == "model_not_found"
+    assert "x-tokens-attempts" not in answer.headers
     line = screen.stack.line(answer.headers["x-request-id"])
     assert line["platform"] == "sora" and line["status"] == 410
