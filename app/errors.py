@@ -32,6 +32,7 @@
     ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
         ├── RequestRefused          the platform finds fault with the request itself
+        │   ├── Retired             what is wanted has an end, known without asking
         │   ├── ContextTooLong      the conversation does not fit the model
         │   └── ContentRefused      what was to be made is against the platform's rules
         ├── Throttled               too fast; `retry_after` may say how long
@@ -252,6 +253,12 @@ class MediaGone(CallerError):
     may_retry = False
 
 
+class PicturesGone(MediaGone):
+    """The same of pictures, told within their task: how that went can be read all the same."""
+
+    code = "image_expired"
+
+
 class WrongMethod(CallerError):
     """The path is one of ours, with another method."""
 
@@ -348,6 +355,7 @@ class UpstreamError(GatewayError):
     kind: str = "fault"
     whole: bool = False
     may_be_done: bool = False
+    asked: bool = True  # false: the platform was not called at all
 
 
 class RequestRefused(UpstreamError):
@@ -371,6 +379,16 @@ class RequestRefused(UpstreamError):
         super().__init__(template, param=param, status=status, **facts)
         self.status = status
         self.code = code
+
+
+class Retired(RequestRefused):
+    """The vendor has ended all that makes such things, so it was not asked."""
+
+    code = "model_not_found"
+    asked = False
+
+    def __init__(self, template: str) -> None:
+        super().__init__(template, status=410, code=self.code, param="model")
 
 
 class ContextTooLong(RequestRefused):

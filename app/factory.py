@@ -238,7 +238,6 @@ def _build(
         gate=Gate(tally, clock),
         chat=ChatRelay(
             transport,
-            fetcher,
             sources,
             ledger,
             base_urls,
@@ -251,7 +250,6 @@ def _build(
         picture_chat=PictureChat(
             images,
             store,
-            fetcher,
             spool_folder,
             patience,
             ends_after_error=settings.end_after_error,
@@ -261,7 +259,6 @@ def _build(
             videos,
             bench.tasks,
             store,
-            fetcher,
             spool_folder,
             clock,
             patience,

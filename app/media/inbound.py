@@ -36,7 +36,7 @@ from urllib3.util.ssltransport import SSLTransport
 from app.canonical.media import File
 from app.canonical.media_type import HEAD_BYTES, LONGEST_HEAD, MEASURED, pixels, sniff
 from app.clock import Clock, SystemClock
-from app.errors import BadAttachment, StorageTrouble
+from app.errors import BadAttachment, NotFound, StorageTrouble
 from app.media.addresses import Resolver, is_own, is_public, system_resolver
 from app.media.destination import PORTS, Destination, Refusal, read_destination, read_redirect
 from app.media.line import Connector, Deadline, Line, system_connect, tls_context
@@ -65,6 +65,9 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
+# What lies behind a link of ours, or `NotFound`; None where the link leads elsewhere.
+Own = Callable[[str], Iterator[bytes] | None]
+
 _TROUBLE = (Refusal, OSError, UnicodeError, HTTPException, HTTPError)
 
 
@@ -116,9 +119,9 @@ class Fetcher:
         self._resolve, self._connect, self._own, self._clock = resolve, connect, own, clock
         self._lookups = ThreadPoolExecutor(_MOST_LOOKUPS, thread_name_prefix="lookup")
 
-    def basket(self) -> Basket:
-        """An empty basket, for one request of a caller."""
-        return Basket(self, urls=self._request_urls, size=self._request_bytes)
+    def basket(self, own: Own = lambda url: None) -> Basket:
+        """An empty basket, for one request of a caller. Nobody is called for what is `own`."""
+        return Basket(self, own, urls=self._request_urls, size=self._request_bytes)
 
     def follow(self, url: str, reader: _Reader) -> None:
         """Fetch `url` through its redirects. Call the basket: it counts, and tells no tales."""
@@ -252,8 +255,9 @@ class Basket:
     usable.
     """
 
-    def __init__(self, fetcher: Fetcher, *, urls: int, size: int) -> None:
+    def __init__(self, fetcher: Fetcher, own: Own, *, urls: int, size: int) -> None:
         self._fetcher = fetcher
+        self._own = own
         self._lock = threading.Lock()
         self._most_urls = self._urls = urls
         self._size = size
@@ -278,9 +282,13 @@ class Basket:
                     "a request may name at most {most} addresses", most=self._most_urls
                 )
         try:
-            self._fetcher.follow(url, reader)
+            pieces = self._own(url)
+            if pieces is None:
+                self._fetcher.follow(url, reader)
+            else:
+                _take_all(pieces, reader)
             return reader.media_type
-        except _TROUBLE as error:
+        except (*_TROUBLE, NotFound) as error:
             raise BadAttachment(NEUTRAL) from error
 
     def count(self, size: int) -> None:
@@ -408,6 +416,12 @@ def _read_body(response: HTTPResponse, reader: _Reader) -> None:
     if response.length_remaining is not None:
         reader.expect(response.length_remaining)
     while piece := response.read1(_SLICE):
+        reader.take(piece)
+    reader.finish()
+
+
+def _take_all(pieces: Iterator[bytes], reader: _Reader) -> None:
+    for piece in pieces:
         reader.take(piece)
     reader.finish()
 

@@ -12,13 +12,14 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from app.canonical.media import File
 from app.canonical.media_type import HEAD_BYTES, sniff
 from app.clock import Clock
 from app.errors import BadReply, GatewayError, NotFound, StorageFull
 from app.media.kinds import ENDINGS, name_of
-from app.media.links import Links
+from app.media.links import PREFIX, Links
 from app.media.place import NOTHING, Place
 from app.storage.media import Kept, Media, Where
 
@@ -102,6 +103,20 @@ class Store:
             raise NotFound(NOTHING)
         return kept
 
+    def lent(self, url: str, owner: str, base_url: str = "") -> Iterator[bytes] | None:
+        """What the owner's own link leads to, or `NotFound`; None where it is no link of ours at all.
+        Links begin with the operator's word for where we are, or as the caller reached us.
+        """
+        for base in (self._public_url, base_url):
+            rest = _behind(url, base)
+            if rest is not None and rest.startswith(f"{PREFIX}/"):
+                seal, _, name = rest.removeprefix(f"{PREFIX}/").partition("/")
+                kept = self.behind(seal, name)
+                if kept.owner != owner:
+                    raise NotFound(NOTHING)
+                return self.read(kept, 0, kept.size)
+        return None
+
     def read(self, kept: Kept, start: int, end: int) -> Iterator[bytes]:
         """The bytes from `start` up to `end`, in pieces. `NotFound` at once if it is gone."""
         place = self._places.get(kept.where)
@@ -180,3 +195,16 @@ class Store:
 
 def _name(kept: Kept) -> str:
     return name_of(kept.id, kept.media_type)
+
+
+def _behind(url: str, base: str) -> str | None:
+    """The path of `url` below `base`, if it is there; hosts and schemes are the same in any case."""
+    try:
+        asked, ours = urlsplit(url), urlsplit(base.rstrip("/"))
+    except ValueError:
+        return None
+    place = asked.scheme.lower(), asked.netloc.lower()
+    if not base or place != (ours.scheme.lower(), ours.netloc.lower()):
+        return None
+    path = asked.path + (f"?{asked.query}" if asked.query else "")
+    return path[len(ours.path) :] if path.startswith(ours.path + "/") else None

@@ -138,8 +138,11 @@ def _require_references(job: VideoJob) -> None:
             raise BadRequest(
                 "the platform takes no {media_type} here", param=field, media_type=one.media_type
             )
-    if len(pictures) > MOST_IMAGES or len(films) > MOST_FILMS:
-        raise BadRequest("{field} has too many entries", param=field, field=field)
+    for found, most in ((pictures, MOST_IMAGES), (films, MOST_FILMS)):
+        if len(found) > most:
+            raise BadRequest(
+                "{field} has more than {most} entries", param=field, field=field, most=most
+            )
     if sum(one.size for one in job.references) > MOST_BYTES:
         raise BadRequest(
             "{field} is larger than {most} MB", param=field, field=field, most=MOST_BYTES >> 20

@@ -138,8 +138,11 @@ def _require_references(job: VideoJob) -> None:
                 field=field,
                 most=LARGEST_PICTURE >> 20,
             )
-    if len(job.references) > (0 if job.shape == "extend" else MOST_REFERENCES):
-        raise BadRequest("{field} has too many entries", param=field, field=field)
+    most = 0 if job.shape == "extend" else MOST_REFERENCES
+    if len(job.references) > most:
+        raise BadRequest(
+            "{field} has more than {most} entries", param=field, field=field, most=most
+        )
     if job.sets.get("frames"):
         require_frames(job, *sorted_out(job.references))
 

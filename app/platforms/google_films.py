@@ -184,7 +184,7 @@ def _opened(errand: Errand, url: str, home: str) -> Answer:
     return errand.transport.open(
         "GET",
         url,
-        headers,
+        {**headers, **errand.part},
         None,
         leash=errand.leash,
         first_byte_seconds=errand.seconds,

@@ -191,7 +191,12 @@ def _require_possible(job: ImageJob) -> None:
 
 def _require_inputs(job: ImageJob, facts: ModelFacts) -> None:
     if facts.most_images and len(job.images) > facts.most_images:
-        raise BadRequest("{field} has too many entries", param="image", field="image")
+        raise BadRequest(
+            "{field} has more than {most} entries",
+            param="image",
+            field="image",
+            most=facts.most_images,
+        )
     for image in job.images:
         if image.media_type not in TAKEN:
             raise BadRequest(

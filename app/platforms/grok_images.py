@@ -63,7 +63,12 @@ class GrokImages:
         if job.output_compression not in (None, 100):
             raise _cannot("output_compression")
         if len(job.images) > MOST_IMAGES:
-            raise BadRequest("{field} has too many entries", param="image", field="image")
+            raise BadRequest(
+                "{field} has more than {most} entries",
+                param="image",
+                field="image",
+                most=MOST_IMAGES,
+            )
         ratio = job.aspect_ratio
         if ratio and ratio not in RATIOS:
             raise BadRequest(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from app.canonical.endings import FORBIDDEN, GIVEN_UP
 from app.canonical.media import Progress, VideoJob
 from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
 from app.platforms.grok_images import BLOCKED, as_number, data_url, nearest, read_error
@@ -19,6 +20,7 @@ from app.spool import Base64, Pieces
 from app.upstream.media import Errand
 from app.upstream.names import unsupported
 from app.upstream.platform import Catalogue, Send
+from app.upstream.refusals import said_code
 from app.upstream.transport import Answer
 from app.wire.openai_images import flag
 
@@ -129,7 +131,7 @@ class GrokVideos:
         host = urlsplit(result).hostname or ""
         if host != urlsplit(errand.base_url).hostname and not host.endswith(HOST):
             raise BadReply("the platform sent a link that leads elsewhere")
-        return errand.open("GET", result, {})
+        return errand.open("GET", result, errand.part)
 
     def cancel(self, errand: Errand, name: str) -> None:
         """There is no way to stop a film at xAI; it is paid for."""
@@ -198,13 +200,13 @@ def _progress(told: Mapping[str, Any], status: int) -> Progress:
     if said == "failed":
         error = told.get("error")
         error = error if isinstance(error, dict) else {}
-        code, message = str(error.get("code") or "upstream_error"), str(error.get("message") or "")
+        code, message = said_code(error), str(error.get("message") or "")
         return Progress(state="failed", code=code, message=message)
     if said == "expired":
-        return Progress(state="failed", code="expired", message="the platform has given it up")
+        return Progress(state="failed", code="expired", message=GIVEN_UP)
     if said == "done" or (film and status == 200 and said != "pending"):
         if film.get("respect_moderation") is False or not film.get("url"):
-            return Progress(state="failed", code=BLOCKED, message="the film breaks the rules")
+            return Progress(state="failed", code=BLOCKED, message=FORBIDDEN)
         seconds = film.get("duration")
         return Progress(
             state="done",

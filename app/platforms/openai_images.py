@@ -66,7 +66,12 @@ class OpenAIImages:
         if job.varies:
             return job
         if len(job.images) > MOST_IMAGES:
-            raise BadRequest("{field} has too many entries", param="image", field="image")
+            raise BadRequest(
+                "{field} has more than {most} entries",
+                param="image",
+                field="image",
+                most=MOST_IMAGES,
+            )
         if job.background == "transparent" and job.output_format == "jpeg":
             raise BadRequest(
                 "{field} must be one of {allowed}",

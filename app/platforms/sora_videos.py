@@ -16,13 +16,14 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from app.canonical.media import Progress, State, VideoJob
-from app.errors import BadReply, BadRequest, RequestRefused, WrongModel
+from app.errors import BadReply, BadRequest, RequestRefused, Retired, WrongModel
 from app.secret import Secret
 from app.spool import Pieces
 from app.upstream.media import Errand
 from app.upstream.multipart import form
 from app.upstream.names import unsupported
 from app.upstream.platform import Catalogue, Send
+from app.upstream.refusals import said_code
 from app.upstream.transport import Answer
 from app.wire import openai_chat
 from app.wire.openai_images import flag
@@ -99,7 +100,10 @@ class SoraVideos:
         url, fields = _create(errand.base_url, job)
         send = self._follow(url, errand.credential.token)
         body, kind = _body(fields, job)
-        told = errand.ask("POST", send.url, send.headers, body, kind)
+        try:
+            told = errand.ask("POST", send.url, send.headers, body, kind)
+        except RequestRefused as error:
+            raise _without_films(error, job) or error from error
         name = (told.get("id") or told.get("task_id")) if isinstance(told, dict) else None
         if not isinstance(name, str) or not name:
             raise BadReply("the platform sent an answer that makes no sense")
@@ -138,7 +142,7 @@ class SoraVideos:
         if not _is_own(result, errand.base_url):
             raise BadReply("the platform sent a link that leads elsewhere")
         send = self._follow(result, errand.credential.token)
-        return errand.open("GET", send.url, send.headers)
+        return errand.open("GET", send.url, {**send.headers, **errand.part})
 
     def still(self, errand: Errand, name: str, variant: str) -> Answer:
         """Servers that know no variants send the film itself."""
@@ -153,21 +157,15 @@ class SoraVideos:
 def require_living(errand: Errand, retired: str) -> None:
     """Raises where the errand would go to the address whose films are gone."""
     if errand.base_url == retired:
-        raise RequestRefused(
-            "the vendor has retired its films: choose another engine for them, or another server",
-            status=410,
-            code="model_not_found",
-            param="model",
+        raise Retired(
+            "the vendor has retired its films: choose another engine for them, or another server"
         )
 
 
 def _require_possible(job: VideoJob) -> None:
     if len(job.references) > 1:
         raise BadRequest(
-            "{field} must be up to {most} pictures",
-            param="input_reference",
-            field="input_reference",
-            most=1,
+            "{field} must be one picture", param="input_reference", field="input_reference"
         )
     if "generate_audio" in job.extras and not flag(job.extras, "generate_audio"):
         raise BadRequest(
@@ -193,6 +191,20 @@ def _require_known(job: VideoJob, seconds: int) -> None:
 def _not_among(field: str, allowed: Iterable[str]) -> BadRequest:
     return BadRequest(
         "{field} must be one of {allowed}", param=field, field=field, allowed=", ".join(allowed)
+    )
+
+
+def _without_films(error: RequestRefused, job: VideoJob) -> RequestRefused | None:
+    """The same in better words, where the server has no films at all or none by this model."""
+    if job.shape != "create" or error.status not in (404, 405, 410):
+        return None
+    return RequestRefused(
+        "the platform makes no films with the model {model}: {words}",
+        status=error.status,
+        code=Retired.code,
+        param="model",
+        model=job.model,
+        words=error.facts.get("words") or "",
     )
 
 
@@ -293,7 +305,7 @@ def _progress(told: Mapping[str, Any], name: str) -> Progress:
         return Progress(
             state="failed",
             percent=percent,
-            code=str(error.get("code") or "upstream_error"),
+            code=said_code(error),
             message=str(error.get("message") or ""),
         )
     if state == "done":

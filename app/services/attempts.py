@@ -28,6 +28,8 @@ def until_one_works(
             lent.accepted()
             return used, lent.credential
         except UpstreamError as error:
+            if not error.asked:
+                record["attempts"] = number - 1
             lent.failed(error)
             if source.only_once or error.verdict == "stop" or isinstance(error, BadReply):
                 raise

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from app.access.caller import Caller
 from app.canonical.events import Trouble
 from app.errors import GatewayError
+from app.media.inbound import Basket
 from app.upstream.transport import Leash
 from app.wire.dialect import Spoken, Telling
 
@@ -37,9 +38,10 @@ class ChatCall:
     `strict` refuses what would lose a field. `sets` is what parameters in its name ask for,
     `groups` those whose credentials may serve, `shape` how a picture or a film should look. `raw` are
     the bytes of `body`, without what the path said. `array` asks for the framing that is a JSON array.
-    `say` words an error for this caller. `session` is what should be served by one credential together.
-    `tokens` is what the call is thought to come to, where somebody counts them, and `most_output` what
-    of it may be the answer. `record` collects what the access log will say.
+    `say` words an error for this caller, `basket` makes one for what links in it lead to. `session` is
+    what should be served by one credential together. `tokens` is what the call is thought to come to,
+    where somebody counts them, and `most_output` what of it may be the answer. `record` collects what
+    the access log will say.
     """
 
     id: str
@@ -51,6 +53,7 @@ class ChatCall:
     stream: bool
     telling: Telling
     attempts: int
+    basket: Callable[[], Basket]
     say: Callable[[GatewayError], Trouble]
     array: bool = False
     thinking_budget: int | None = None

@@ -31,7 +31,6 @@ from app.errors import (
     outcome_of,
 )
 from app.ledger.ledger import Entry, Ledger, Purchase
-from app.media.inbound import Fetcher
 from app.services.call import ChatCall
 from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.services.flows import Flow
@@ -96,7 +95,6 @@ class ChatRelay:
     def __init__(
         self,
         transport: Transport,
-        fetcher: Fetcher,
         sources: Sources,
         ledger: Ledger,
         base_urls: Mapping[str, str],
@@ -107,7 +105,6 @@ class ChatRelay:
         ends_after_error: bool = True,
     ) -> None:
         self._transport = transport
-        self._fetcher = fetcher
         self._sources = sources
         self._ledger = ledger
         self._base_urls = base_urls
@@ -136,7 +133,7 @@ class ChatRelay:
             raise
 
     def _road(self, platform: Platform, call: ChatCall) -> Road:
-        road = choose(platform, call, self._fetcher.basket)
+        road = choose(platform, call, call.basket)
         call.record["road"] = road.name
         note(call.record, road.dropped, strict=call.strict)
         return road

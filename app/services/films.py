@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.canonical.endings import CREDENTIAL_GONE, FAILED, GONE
 from app.canonical.media import File, Progress
 from app.credential import Credential
 from app.errors import CallerGone, GatewayError, UpstreamError
 from app.media.fetched import judged, measured
 from app.media.job import read_video_job
 from app.media.task import size_of
-from app.services.hand import CREDENTIAL_GONE, Hand, Taken
+from app.services.hand import Hand, Taken
 from app.services.workbench import KEEP_SECONDS, Asking, Workbench, shown
 from app.storage.media import Kept
 from app.upstream.leash import Leash
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 
 LONGEST_GAP = 15.0  # seconds between two looks
 GONE_TIMES = 3  # in a row, before we believe that a platform has lost its job
-GONE = "the platform does not know the job any more"
-FAILED = "the platform could not make it"
 
 
 class Films:
@@ -102,7 +101,7 @@ class Films:
             self._made(hand, engine, credential, seen)
         elif seen.state == "failed":
             words = {"code": seen.code or "generation_failed", "message": seen.message or FAILED}
-            hand.end("failed", **words)
+            hand.end("failed", looks=hand.task.looks + 1, **words)
         elif misses >= GONE_TIMES:
             hand.end("failed", code="video_not_found", message=GONE)
         else:
@@ -143,6 +142,7 @@ class Films:
             result=result,
             deadline=deadline,
             progress=99,
+            looks=hand.task.looks + 1,
             misses=0,
             code="",
             message="",

@@ -6,24 +6,19 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from app.canonical.endings import CANCELLED, LOST, TIMEOUT
 from app.canonical.task import State
 from app.clock import Clock
 from app.errors import GatewayError, TimedOut
 from app.media.job import Folders
 from app.storage.database import DatabaseTrouble
-from app.storage.tasks import CANCELLED, Task, Tasks
+from app.storage.tasks import Task, Tasks
 from app.upstream.leash import Leash
 
 log = logging.getLogger(__name__)
 
 SAVE_PAUSES = (0.1, 0.5, 2.0, 5.0)  # seconds; all of them are over before the lease is
 LONGEST_WAIT = 300.0  # seconds that a platform may ask us to wait
-
-LOST = (
-    "the gateway ended while it asked the platform; whether the platform took the job is not known"
-)
-TIMEOUT = "the platform did not finish the job in time"
-CREDENTIAL_GONE = "the key that the job was begun with is not there any more"
 
 
 class Taken(Exception):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from app.spool import Spool
 PICTURES = frozenset({"image/*"})
 FILMS = frozenset({"video/*"})
 PICTURES_AND_FILMS = PICTURES | FILMS
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LINKS = ("http://", "https://")
 _KEYS = ("image_url", "url", "image", "b64_json", "data")  # what callers call it inside an object
 
@@ -38,7 +40,9 @@ class Material:
         """Every file that `value` means: one thing or a list of things."""
         given = value if isinstance(value, list) else [] if value in (None, "") else [value]
         if len(given) > most:
-            raise BadRequest("{field} has too many entries", param=field, field=field)
+            raise BadRequest(
+                "{field} has more than {most} entries", param=field, field=field, most=most
+            )
         if len(given) == 1:
             return (self._one(given[0], field, kinds),)
         return tuple(self._one(one, f"{field}[{at}]", kinds) for at, one in enumerate(given))
@@ -66,6 +70,10 @@ class Material:
         value = value.strip()
         if value[:8].lower().startswith(_LINKS):
             return self._fetched(value, field, kinds)
+        if _ADDRESS.match(value):
+            raise BadAttachment(
+                "{field}: only http, https and data addresses are taken", param=field, field=field
+            )
         return self._looked_at(self._spool.keep(_decoded(value, field)), field, kinds)
 
     def _fetched(self, url: str, field: str, kinds: Collection[str]) -> File:

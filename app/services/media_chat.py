@@ -16,7 +16,6 @@ from app.canonical.parts import Image, Inline, Link, Text, Video
 from app.canonical.reply import fold
 from app.canonical.request import ChatRequest
 from app.errors import BadRequest, CallerGone, GatewayError, let_go
-from app.media.inbound import Fetcher
 from app.media.store import Store
 from app.services.call import ChatCall
 from app.services.chat import Patience, Relayed
@@ -50,7 +49,6 @@ class PictureChat:
         self,
         desk: ImageDesk,
         store: Store,
-        fetcher: Fetcher,
         spool_folder: Path,
         patience: Patience,
         *,
@@ -58,7 +56,6 @@ class PictureChat:
     ) -> None:
         self._desk = desk
         self._store = store
-        self._fetcher = fetcher
         self._spool_folder = spool_folder
         self._patience = patience
         self._ends_after_error = ends_after_error
@@ -68,6 +65,7 @@ class PictureChat:
         spool = Spool(self._spool_folder)
         try:
             job = self._job(platform, call, spool)
+            self._store.check_room()
             asked = called(call)
 
             def work() -> list[Event]:
@@ -110,7 +108,7 @@ class PictureChat:
         }
         if isinstance(fields.get("background"), bool):
             del fields["background"]  # of the call, not of the picture
-        material = Material(spool, self._fetcher.basket)
+        material = Material(spool, call.basket)
         images = material.all(list(sources), "messages")
         asked = read_job(fields, call.model, images=images, sets=call.sets)
         engine = engine_of(platform)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from app.canonical.endings import NO_ENDPOINT
 from app.errors import GatewayError
 from app.services.films import Films
 from app.services.hand import Hand, Taken
@@ -86,8 +87,7 @@ class MediaWork:
         elif task.kind == "image" and platform is not None and platform.images is not None:
             self._pictures.step(hand, platform.images)
         else:
-            message = "the platform has no such endpoint"
-            hand.end("failed", code="endpoint_not_supported", message=message)
+            hand.end("failed", code="endpoint_not_supported", message=NO_ENDPOINT)
 
     def _cancel(self, hand: Hand) -> None:
         platform = self._platforms.get(hand.task.engine)

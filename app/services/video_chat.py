@@ -25,7 +25,6 @@ from app.canonical.media_type import HEAD_BYTES, sniff
 from app.canonical.reply import fold
 from app.clock import Clock
 from app.errors import CallerGone, GatewayError, RequestRefused, UpstreamError, let_go
-from app.media.inbound import Fetcher
 from app.media.store import Store
 from app.media.task import progress, status
 from app.services.call import ChatCall
@@ -57,7 +56,6 @@ class VideoChat:
         desk: VideoDesk,
         tasks: Tasks,
         store: Store,
-        fetcher: Fetcher,
         spool_folder: Path,
         clock: Clock,
         patience: Patience,
@@ -67,7 +65,6 @@ class VideoChat:
         self._desk = desk
         self._tasks = tasks
         self._store = store
-        self._fetcher = fetcher
         self._spool_folder = spool_folder
         self._clock = clock
         self._patience = patience
@@ -102,7 +99,7 @@ class VideoChat:
     ) -> VideoJob:
         request = call.spoken.read_request(call.body)
         prompt, sources = last_words(request)
-        material = Material(spool, self._fetcher.basket)
+        material = Material(spool, call.basket)
         references = material.all(list(sources), "messages", PICTURES_AND_FILMS)
         fields = {**call.body, **call.shape, "prompt": prompt}
         asked = read_job(fields, model, references=references, sets=call.sets)

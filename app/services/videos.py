@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from app.access.caller import Caller
+from app.canonical.endings import UNKNOWN
 from app.canonical.media import File, Progress, VideoJob
 from app.canonical.task import State
 from app.clock import Clock
@@ -119,9 +121,18 @@ class VideoDesk:
             raise
         return self._noted(held, found)
 
-    def fetch(self, task: Task, platform: Platform, caller: Caller, spool: Spool) -> Answering:
-        """The film of a caller who brought the token, straight from the platform."""
-        errand = self._errand(platform, caller, spool)
+    def fetch(
+        self,
+        task: Task,
+        platform: Platform,
+        caller: Caller,
+        spool: Spool,
+        part: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answering:
+        """The film of a caller who brought the token, straight from the platform; or the part of it
+        that these headers want, where the platform gives parts.
+        """
+        errand = replace(self._errand(platform, caller, spool), part=part)
         return engine_of(platform).fetch(errand, str(task.result["result"]))
 
     def fetch_still(
@@ -254,14 +265,14 @@ class VideoDesk:
         now, looks = self._clock.now(), held.looks + 1
         match found.state:
             case "done":
-                stored = self._moved(held, "storing", progress=99)
+                stored = self._moved(held, "storing", progress=99, looks=looks)
                 result = {"result": found.result, "seconds": found.seconds, "size": found.size}
                 moved = self._tasks.move(stored, "completed", now, result=result)
             case "failed":
                 words = {"code": found.code, "message": found.message}
-                moved = self._tasks.move(held, "failed", now, **words)
+                moved = self._tasks.move(held, "failed", now, looks=looks, **words)
             case "gone":
-                words = {"code": "video_not_found", "message": "the platform knows no such job"}
+                words = {"code": "video_not_found", "message": UNKNOWN}
                 moved = self._tasks.move(held, "failed", now, **words)
             case _:
                 changes = {"progress": found.percent, "lease_until": 0.0, "looks": looks}

@@ -125,7 +125,8 @@ class Workbench:
             return hand.fail(error)
         for lent in source.candidates():
             try:
-                hand.move("submitting", credential=lent.credential.id)
+                began = self.clock.now()
+                hand.move("submitting", credential=lent.credential.id, started_at=began)
                 if hand.task.cancelling:
                     return hand.cancelled()
                 last = _asked(hand, lent, asking)

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from app.canonical.endings import CANCELLED
 from app.canonical.task import LIVE, OVER, Kind, State, check_move, outcome
 from app.storage.database import Database, metadata
 
 BROUGHT = "brought"  # in place of a credential: the caller's own, which is kept nowhere
-CANCELLED = "the task was cancelled"
 _JSON = ("groups", "job", "result")
 _WORDS = {"model": 200, "code": 100, "message": 2000, "upstream": 2000}  # others say them: how long
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -27,7 +27,8 @@ ReadError = Callable[[int, Any], Trouble]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
     """One attempt at something. Who brought the credential hears the platform's refusals `verbatim`,
-    and is called for once and no more. Files go into `spool`.
+    and is called for once and no more. Files go into `spool`. `part` are the headers that say how
+    much of a film is wanted; engines send them along where they fetch one.
     """
 
     base_url: str
@@ -41,6 +42,7 @@ class Errand:
     verbatim: bool
     now: Callable[[], float]
     read_error: ReadError
+    part: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def token(self) -> str:

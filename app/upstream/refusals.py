@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from app.canonical.events import Trouble
 from app.errors import (
     BadReply,
     ContextTooLong,
     CredentialRefused,
+    GatewayError,
     QuotaSpent,
     RequestRefused,
     Throttled,
@@ -167,6 +169,12 @@ def _fault(status: int, trouble: Trouble, words: str, model: str) -> UpstreamErr
         param=trouble.param,
         words=words,
     )
+
+
+def said_code(error: Mapping[str, Any]) -> str:
+    """What a platform calls the failure of a job; its own trouble is never ours."""
+    code = str(error.get("code") or "")
+    return UpstreamError.code if code in ("", GatewayError.code) else code
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -20,6 +20,7 @@ from app.spool import Spool
 from app.upstream.leash import Leash
 from app.upstream.platform import Platform
 from app.web.access import require_access
+from app.web.basket import basket_of
 from app.web.chat import listen, stop
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
@@ -156,7 +157,7 @@ def _name(given: Any) -> str:
 
 
 def _sent(hub: Gateway, fields: Fields, field: str, spool: Spool) -> File:
-    film = Material(spool, hub.fetcher.basket).one(fields.get(field), field, FILMS)
+    film = Material(spool, basket_of(hub)).one(fields.get(field), field, FILMS)
     if film is None:
         raise BadRequest("{field} is required", param=field, field=field)
     return film

@@ -21,6 +21,7 @@ from app.upstream.names import shown
 from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
+from app.web.basket import basket_of
 from app.web.ear import SocketEar
 from app.web.failures import in_trouble
 from app.web.gate import Ticket
@@ -157,6 +158,7 @@ def relay(
         headers=forwarded(hub, platform, spoken),
         tokens=chat.tokens,
         most_output=chat.output,
+        basket=basket_of(hub),
         leash=leash,
         ear=ear,
         record=_described(platform, spoken, model, stream),

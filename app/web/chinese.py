@@ -214,6 +214,9 @@ CHINESE: dict[str, str] = {
     "{field} must be like 0,3": "{field} 应形如 0,3",
     "{field} must be one of {allowed}": "{field} 必须是以下之一：{allowed}",
     "{field} must be text": "{field} 必须是文本",
+    "{field} must be one picture": "{field} 只能是一张图片",
+    "{field} has more than {most} entries": "{field} 的条目超过 {most} 个",
+    "the platform makes no films with the model {model}: {words}": "平台不能用模型 {model} 生成视频：{words}",
     "{field} must be up to {most} pictures": "{field} 最多为 {most} 张图片",
     "the pictures are no longer kept here": "这些图片已不再保存",
     "{field}: a token of your own is kept nowhere, so nobody could go on without you": "{field}：您自带的令牌不会被保存，因此无法在后台继续",
@@ -230,6 +233,19 @@ CHINESE: dict[str, str] = {
     "the vendor has retired its films: choose another engine for them, or another server": (
         "供应商已停用其视频接口：请改由其他平台生成，或配置使用同一协议的服务器"
     ),
+    # why jobs end
+    "the task was cancelled": "任务已取消",
+    "the gateway ended while it asked the platform; whether the platform took the job is not known": (
+        "网关在请求平台时中断；不清楚平台是否已接受该任务"
+    ),
+    "the platform did not finish the job in time": "平台未能按时完成任务",
+    "the key that the job was begun with is not there any more": "提交该任务时使用的密钥已不存在",
+    "the platform does not know the job any more": "平台已找不到该任务",
+    "the platform knows no such job": "平台没有该任务",
+    "the platform could not make it": "平台未能生成",
+    "the platform has given it up": "平台已放弃该任务",
+    "the film breaks the rules": "视频违反了平台的规则",
+    "the platform has no such endpoint": "平台没有该接口",
     # ours
     "the gateway could not finish the request": "网关未能完成该请求",
     "the gateway's database cannot be used just now": "网关的数据库暂时不可用",

@@ -14,6 +14,7 @@ from app.canonical.events import Trouble
 from app.errors import GatewayError, Verbatim, let_go
 from app.services.chat import PASSED_HEADERS
 from app.web.chinese import CHINESE
+from app.web.retold import in_chinese
 from app.web.spoken import spoken
 
 log = logging.getLogger(__name__)
@@ -36,10 +37,11 @@ def prefers_chinese(accept: str) -> bool:
 
 def worded(error: GatewayError, accept: str) -> str:
     """The error's message in the language the caller prefers."""
-    template = error.template
+    template, facts = error.template, error.facts
     if prefers_chinese(accept):
         template = CHINESE.get(template, template)
-    return template.format(**error.facts) if error.facts else template
+        facts = {name: in_chinese(one) if name == "why" else one for name, one in facts.items()}
+    return template.format(**facts) if facts else template
 
 
 def in_trouble(error: GatewayError, accept: str) -> Trouble:

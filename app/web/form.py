@@ -7,8 +7,10 @@ A form's names may say that they are lists or have parts (`image[]`, `image[0]`,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import parse_qsl
 
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -32,17 +34,35 @@ def read_fields(request: Request, spool: Spool, most_bytes: int) -> dict[str, An
     kind, options = parse_options_header(request.headers.get("Content-Type", ""))
     if kind == "multipart/form-data":
         return _read_form(request, options.get("boundary", ""), spool, most_bytes)
-    return _read_json(request, spool, most_bytes)
+    pairs = kind == "application/x-www-form-urlencoded"
+    return _read_json(request, spool, most_bytes, _parse_pairs if pairs else parse)
 
 
-def _read_json(request: Request, spool: Spool, most_bytes: int) -> dict[str, Any]:
+def _read_json(
+    request: Request, spool: Spool, most_bytes: int, read: Callable[[bytes], dict[str, Any]]
+) -> dict[str, Any]:
     try:
-        body: dict[str, Any] = lifted(body_pieces(request, most_bytes), spool, parse)
+        body: dict[str, Any] = lifted(body_pieces(request, most_bytes), spool, read)
     except Overfull as error:
         raise TooLarge(
             "the body holds more than {most} MB beside its files", most=MOST_LEFT >> 20
         ) from error
     return body
+
+
+def _parse_pairs(raw: bytes) -> dict[str, Any]:
+    """A form without files, if it is one: curl calls everything so that nobody has named."""
+    if b"=" not in raw or raw.lstrip()[:1] in (b"{", b"["):
+        return parse(raw)
+    fields = dict[str, Any]()
+    try:
+        for name, value in parse_qsl(
+            raw.decode("utf-8", "replace"), True, max_num_fields=MOST_PARTS
+        ):
+            _put(fields, name, value)
+    except ValueError as error:
+        raise TooLarge("the form has more than {most} parts", most=MOST_PARTS) from error
+    return fields
 
 
 def _read_form(request: Request, boundary: str, spool: Spool, most_bytes: int) -> dict[str, Any]:
@@ -111,34 +131,38 @@ class _Form:
         path = self._path
         self.close()
         if path is None:
-            self._add(self._held.decode("utf-8", "replace"))
+            _put(self.fields, self._name, self._held.decode("utf-8", "replace"))
         elif self._is_file:
-            self._add(Lifted(path, path.stat().st_size))
+            _put(self.fields, self._name, Lifted(path, path.stat().st_size))
         else:  # a picture in base64, or just a long text
             held = read_text(path, self._spool)
-            self._add(held.decode("utf-8", "replace") if isinstance(held, bytes) else held)
+            _put(
+                self.fields,
+                self._name,
+                held.decode("utf-8", "replace") if isinstance(held, bytes) else held,
+            )
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _add(self, value: Any) -> None:
-        found = _NAME.fullmatch(self._name)
-        if found is None:
-            raise BadRequest("the form has a field without a usable name")
-        name, keys = found[1], [
-            key for key in _KEY.findall(found[2]) if key and not key.isdecimal()
-        ]
-        for key in reversed(keys):
-            value = {key: value}
-        is_list = bool(found[2]) and not keys
-        before = self.fields.get(name)
-        if before is None:
-            self.fields[name] = [value] if is_list else value
-        elif isinstance(before, dict) and isinstance(value, dict) and not before.keys() & value:
-            before.update(value)
-        elif isinstance(before, list):
-            before.append(value)
-        else:
-            self.fields[name] = [before, value]
+
+def _put(fields: dict[str, Any], written: str, value: Any) -> None:
+    """Adds what a form has under this name, which may say that it is part of something."""
+    found = _NAME.fullmatch(written)
+    if found is None:
+        raise BadRequest("the form has a field without a usable name")
+    name, keys = found[1], [key for key in _KEY.findall(found[2]) if key and not key.isdecimal()]
+    for key in reversed(keys):
+        value = {key: value}
+    is_list = bool(found[2]) and not keys
+    before = fields.get(name)
+    if before is None:
+        fields[name] = [value] if is_list else value
+    elif isinstance(before, dict) and isinstance(value, dict) and not before.keys() & value:
+        before.update(value)
+    elif isinstance(before, list):
+        before.append(value)
+    else:
+        fields[name] = [before, value]

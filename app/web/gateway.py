@@ -20,14 +20,8 @@ from app.media.job import Folders
 from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
-
-<<<<<<< HEAD
-from app.services.characters import CharacterDesk
-
-=======
 from app.pool.tally import Tally
-
->>>>>>> limits
+from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay
 from app.services.images import ImageDesk
 from app.services.media_chat import PictureChat

@@ -10,7 +10,7 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from app.canonical.media import File, ImageJob, Picture, Pictures
-from app.errors import BadRequest, MediaGone, NotFound, outcome_of
+from app.errors import BadRequest, NotFound, PicturesGone, outcome_of
 from app.media.job import written
 from app.media.task import status
 from app.services.images import MediaCall
@@ -18,6 +18,7 @@ from app.spool import Spool
 from app.storage.tasks import Task, new_id
 from app.upstream.platform import Platform
 from app.web.access import require_access
+from app.web.failures import worded
 from app.web.gateway import Gateway, gateway
 from app.web.pictures import with_files, with_links
 from app.web.removal import removed
@@ -100,12 +101,16 @@ def _found(hub: Gateway, name: str, wanted: str) -> Task:
 def _shown(name: str, wanted: str) -> Response:
     hub = gateway()
     task = _found(hub, name, wanted)
-    told = told_images(task)
+    told = told_images(task, request.headers.get("Accept-Language", ""))
     if flag(request.args, "detail"):
         told["detail"] = described(task)
     if status(task) != "completed":
         return _as_json(told)
-    return _with_pictures(hub, task, told)
+    try:
+        return _with_pictures(hub, task, told)
+    except PicturesGone as error_:
+        accept = request.headers.get("Accept-Language", "")
+        return _as_json(told | {"error": {"code": error_.code, "message": worded(error_, accept)}})
 
 
 def _with_pictures(hub: Gateway, task: Task, told: dict[str, Any]) -> Response:
@@ -140,7 +145,7 @@ def _with_pictures(hub: Gateway, task: Task, told: dict[str, Any]) -> Response:
         return with_files(made, int(task.created_at), told, spool)
     except NotFound as error_:
         spool.close()
-        raise MediaGone("the pictures are no longer kept here") from error_
+        raise PicturesGone("the pictures are no longer kept here") from error_
     except BaseException:
         spool.close()
         raise

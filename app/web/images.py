@@ -28,6 +28,7 @@ from app.upstream.names import Named, shown
 from app.upstream.opening import Opening
 from app.upstream.platform import Platform
 from app.web.access import require_access
+from app.web.basket import basket_of
 from app.web.chat import listen, respond, stop
 from app.web.failures import in_trouble
 from app.web.form import read_fields
@@ -91,6 +92,8 @@ def _served(hub: Gateway, platform: Platform, spool: Spool, wanted: Wanted) -> R
     streams = flag(fields, "stream")
     in_background = flag(fields, "async")
     as_links = one_of(fields, "response_format", ("b64_json", "url")) == "url"
+    if as_links and not streams:
+        hub.media.check_room()
     wishes = read_wishes(request.args, fields, hub.defaults)
     g.record.update(platform=platform.name, spoken="openai_images", model=job.model)
     g.record.update(stream=streams, licence=g.caller.name)
@@ -158,7 +161,7 @@ def _complete(fields: dict[str, Any], model: str) -> None:
 def _job(
     hub: Gateway, fields: dict[str, Any], named: Named, spool: Spool, wanted: Wanted
 ) -> ImageJob:
-    material = Material(spool, hub.fetcher.basket)
+    material = Material(spool, basket_of(hub))
     images: tuple[File, ...] = ()
     mask = None
     varies = wanted == "variations"
@@ -202,7 +205,7 @@ def _streamed(
         opening.result()  # raises what went wrong
     name = "image_edit" if job.images else "image_generation"
     accept = request.headers.get("Accept-Language", "")
-    return _events(hub, opening, found, name, accept)
+    return _events(hub, opening, found, name, accept, call.record)
 
 
 def _events(
@@ -211,23 +214,30 @@ def _events(
     found: Iterator[Partial | Pictures],
     name: str,
     accept: str,
+    record: dict[str, Any],
 ) -> Iterator[bytes]:
+    """Always tells how it ended, as chats do: by the last picture, an error event, or that and a broken
+    transfer.
+    """
     created = int(hub.clock.now())
+    record["outcome"] = "caller_gone"  # until we know better
     try:
         while not opening.wait(hub.chat.patience.heartbeat):
             yield KEEP_ALIVE
         yield from _event(opening.result(), name, created)
         for one in found:
             yield from _event(one, name, created)
+        record["outcome"] = "ok"
     except CallerGone as error:
         let_go(error)
-    except BrokenTransfer:
-        raise
     except GatewayError as error:
         let_go(error)
+        record["outcome"] = error.code
         yield b"event: error\ndata: " + orjson.dumps(
             openai_chat.write_error(in_trouble(error, accept))
         ) + b"\n\n"
+        if isinstance(error, BrokenTransfer):
+            raise
     finally:
         opening.abandon()
 
@@ -240,8 +250,10 @@ def _event(one: Partial | Pictures, name: str, created: int) -> Iterator[bytes]:
     about = {"type": f"{name}.completed", "created_at": created}
     for field in ("size", "quality", "background", "output_format"):
         about |= {field: value} if (value := getattr(one, field)) else {}
-    for picture in one.pictures:
-        more = {"usage": dict(one.usage)} if one.usage is not None else {}
+    for left, picture in zip(range(len(one.pictures) - 1, -1, -1), one.pictures, strict=True):
+        # It counts all of them: told with each, it would be added up.
+        counted = one.usage is not None and not left
+        more = {"usage": dict(one.usage or {})} if counted else {}
         yield from _frame(about | more, picture.file)
 
 

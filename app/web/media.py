@@ -99,17 +99,32 @@ class _Sending:
 
 
 def _headers(kept: Kept) -> dict[str, str]:
-    shown = "inline" if kept.media_type.startswith(_SHOWN) else "attachment"
     return {
         "Accept-Ranges": "bytes",
         "ETag": f'"{kept.digest}"',
         "Last-Modified": http_date(kept.created_at),
+        **harmless(kept.id, kept.media_type),
+    }
+
+
+def harmless(id: str, media_type: str) -> dict[str, str]:
+    """What keeps a browser from making more of a file than it is."""
+    shown = "inline" if media_type.startswith(_SHOWN) else "attachment"
+    return {
         "Cache-Control": "private",
-        "Content-Disposition": f'{shown}; filename="{name_of(kept.id, kept.media_type)}"',
+        "Content-Disposition": f'{shown}; filename="{name_of(id, media_type)}"',
         "Content-Security-Policy": POLICY,
         "Cross-Origin-Resource-Policy": "cross-origin",
         "X-Content-Type-Options": "nosniff",
     }
+
+
+def part_of(asked: Request) -> dict[str, str]:
+    """The headers that ask for one part of a file, to be sent along."""
+    if asked.method != "GET" or not _RANGE.fullmatch(asked.headers.get("Range", "")):
+        return {}
+    names = ("Range", "If-Range")
+    return {name.lower(): asked.headers[name] for name in names if name in asked.headers}
 
 
 def _span(kept: Kept, asked: Request) -> tuple[int, int] | None:

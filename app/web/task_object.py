@@ -1,4 +1,4 @@
-"""Tasks as callers know them."""
+"""Tasks as callers know them. `accept` is what the caller says of languages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from app.media.task import error, length_of, progress, size_of, status
 from app.storage.tasks import Task
+from app.web.failures import prefers_chinese
+from app.web.retold import in_chinese
 from app.wire.openai_videos import write_video
 
 
@@ -13,7 +15,7 @@ def told(task: Task) -> dict[str, Any]:
     return told_video(task) if task.kind == "video" else told_images(task)
 
 
-def told_video(task: Task) -> dict[str, Any]:
+def told_video(task: Task, accept: str = "") -> dict[str, Any]:
     return write_video(
         id=task.id,
         model=task.model,
@@ -26,11 +28,11 @@ def told_video(task: Task) -> dict[str, Any]:
         seconds=length_of(task),
         size=size_of(task),
         remixed_from=task.source,
-        error=error(task),
+        error=_failure(task, accept),
     )
 
 
-def told_images(task: Task) -> dict[str, Any]:
+def told_images(task: Task, accept: str = "") -> dict[str, Any]:
     return {
         "id": task.id,
         "object": "image.task",
@@ -38,10 +40,18 @@ def told_images(task: Task) -> dict[str, Any]:
         "status": status(task),
         "progress": progress(task),
         "created_at": int(task.created_at),
-        "completed_at": int(task.completed_at or 0) or None,
-        "expires_at": int(task.expires_at or 0) or None,
-        "error": error(task),
+        "completed_at": seconds(task.completed_at) if status(task) == "completed" else None,
+        "expires_at": seconds(task.expires_at),
+        "error": _failure(task, accept),
     }
+
+
+def _failure(task: Task, accept: str) -> dict[str, Any] | None:
+    """Why it failed, in the language that `accept` prefers (C-186)."""
+    found = error(task)
+    if found is not None and prefers_chinese(accept):
+        found["message"] = in_chinese(found["message"])
+    return found
 
 
 def described(task: Task) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, g, request
 
 from app.canonical.media import File, Shape, VideoJob
 from app.errors import BadRequest, MediaGone, NotFound, NotReady
+from app.media.kinds import ENDINGS
 from app.media.task import status
 from app.services.images import MediaCall
 from app.services.losses import neglected, note
@@ -24,11 +25,12 @@ from app.upstream.leash import Leash
 from app.upstream.names import Named, shown
 from app.upstream.platform import Platform
 from app.web.access import require_access
+from app.web.basket import basket_of
 from app.web.chat import listen, stop
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
 from app.web.limits import enter
-from app.web.media import served
+from app.web.media import harmless, part_of, served
 from app.web.naming import explain, read_name
 from app.web.removal import removed
 from app.web.session import session_key, session_named
@@ -45,6 +47,8 @@ SOON_SECONDS = 0.5
 REFERENCES = ("input_reference", "input_references", "reference_images", "image", "images")
 MOST_REFERENCES = 10
 LIST_LIMIT = 100
+FILM = "video/mp4"  # what is passed on where the platform calls it nothing that is a film
+PASSED = ("content-length", "content-range", "accept-ranges", "etag", "last-modified")
 VARIANTS = ("video", "thumbnail", "spritesheet")
 
 View = Callable[..., Response]
@@ -191,7 +195,7 @@ def _job(
     of: Task | None,
     spool: Spool,
 ) -> VideoJob:
-    material = Material(spool, hub.fetcher.basket)
+    material = Material(spool, basket_of(hub))
     field = next((one for one in REFERENCES if fields.get(one) not in (None, "", [])), "")
     given = fields.get(field)
     references = material.all(given, field, PICTURES_AND_FILMS, MOST_REFERENCES)
@@ -246,13 +250,14 @@ def _listed(name: str) -> Response:
     found = hub.tasks.page(
         name, g.caller.name, "video", after, limit + 1, "asc" if order == "asc" else "desc"
     )
-    page = [told_video(one) for one in found[:limit]]
+    accept = request.headers.get("Accept-Language", "")
+    page = [told_video(one, accept) for one in found[:limit]]
     told = {
         "object": "list",
         "data": page,
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
-        "has_more": len(found) > limit,
+        "has_more": bool(page) and len(found) > limit,  # after nothing there is no going on
     }
     return Response(orjson.dumps(told), content_type="application/json")
 
@@ -288,7 +293,8 @@ def _still(hub: Gateway, task: Task, variant: str, spool: Spool) -> Response:
         platform = hub.platforms[task.engine]
         file = hub.videos.fetch_still(task, platform, g.caller, spool, variant)
         if file is not None:
-            return Response(Path(file.path).read_bytes(), content_type=file.media_type)
+            headers = harmless(task.id, file.media_type)
+            return Response(Path(file.path).read_bytes(), 200, headers, file.media_type)
     elif (one := task.result.get("stills", {}).get(variant)) is not None:
         return served(_there(hub, one), request)
     raise NotFound("there is only the film itself here", param="variant")
@@ -296,7 +302,8 @@ def _still(hub: Gateway, task: Task, variant: str, spool: Spool) -> Response:
 
 def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
     """The film of who brought the token: it was never here."""
-    answer = hub.videos.fetch(task, hub.platforms[task.engine], g.caller, spool)
+    platform = hub.platforms[task.engine]
+    answer = hub.videos.fetch(task, platform, g.caller, spool, part_of(request))
 
     def pieces() -> Iterator[bytes]:
         try:
@@ -305,11 +312,13 @@ def _passed(hub: Gateway, task: Task, spool: Spool) -> Response:
         finally:
             answer.close()
 
-    kind = answer.headers.get("content-type", "video/mp4")
-    response = Response(pieces(), content_type=kind, direct_passthrough=True)
-    if length := answer.headers.get("content-length"):
-        response.headers["Content-Length"] = length
-    return response
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = kind if kind in ENDINGS and kind.startswith("video/") else FILM
+    headers = harmless(task.id, kind) | {
+        name: answer.headers[name] for name in PASSED if name in answer.headers
+    }
+    status = answer.status if "content-range" in headers else 200
+    return Response(pieces(), status, headers, content_type=kind, direct_passthrough=True)
 
 
 def _kept(hub: Gateway, task: Task) -> Kept:
@@ -330,7 +339,7 @@ def _there(hub: Gateway, made: Mapping[str, Any]) -> Kept:
 
 
 def _as_json(hub: Gateway, task: Task, *, detail: bool = False) -> Response:
-    told = told_video(task)
+    told = told_video(task, request.headers.get("Accept-Language", ""))
     if detail:
         told["detail"] = described(task)
     response = Response(orjson.dumps(told), content_type="application/json")

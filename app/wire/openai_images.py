@@ -109,7 +109,7 @@ def _quality(fields: Mapping[str, Any]) -> str:
     given = fields.get("quality")
     if isinstance(given, str) and given.lower() in OLD_QUALITIES:
         return OLD_QUALITIES[given.lower()]
-    return _unless_auto(one_of(fields, "quality", QUALITIES))
+    return _unless_auto(one_of(fields, "quality", QUALITIES, older=tuple(OLD_QUALITIES)))
 
 
 def _jpeg(fields: Mapping[str, Any]) -> Any:
@@ -121,14 +121,16 @@ def _unless_auto(value: str) -> str:
     return "" if value == "auto" else value
 
 
-def one_of(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+def one_of(
+    fields: Mapping[str, Any], name: str, allowed: tuple[str, ...], older: tuple[str, ...] = ()
+) -> str:
+    """The value in small letters. `older` ones are read by whoever calls, and told as allowed."""
     value = fields.get(name)
     if value in (None, ""):
         return ""
     if not isinstance(value, str) or value.lower() not in allowed:
-        raise BadRequest(
-            "{field} must be one of {allowed}", param=name, field=name, allowed=", ".join(allowed)
-        )
+        words = ", ".join((*allowed, *older))
+        raise BadRequest("{field} must be one of {allowed}", param=name, field=name, allowed=words)
     return value.lower()
 
 

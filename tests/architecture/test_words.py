@@ -41,7 +41,7 @@ def _templates():
                     if isinstance(one, ast.Constant):
                         yield one.value, name_of(path)
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-                if getattr(node.targets[0], "id", "") == "NEUTRAL":
+                if getattr(node.targets[0], "id", "") == "NEUTRAL" or path.name == "endings.py":
                     yield node.value.value, name_of(path)
 
 

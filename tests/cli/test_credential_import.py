@@ -19,12 +19,18 @@ HEAD = "platform,token,label,groups,weight,note\n"
 
 
 @pytest.fixture
-def imported(called, environ, tmp_path):
+def filled(environ):
+    """The database is there before, which is quicker than that a command makes it."""
+    database = Database(environ["TOKENS_DATABASE_URL"])
+    fill(database)
+    database.close()
+
+
+@pytest.fixture
+def imported(called, tmp_path):
     """Imports what stands on standard input and gives the report. Nothing that is said or kept
     holds a token.
     """
-
-    fill(Database(environ["TOKENS_DATABASE_URL"]))
 
     def call(given: str | bytes, *words: str, code: int = 1, **settings: str) -> list[dict]:
         done = called("credential", "import", "-", "--json", *words, given=given, **settings)
@@ -103,6 +109,7 @@ def test_what_people_write_into_a_note_is_no_token(imported, text):
 
 @pytest.mark.parametrize("char", ["\n", "\r", "\0", "\x1b", "\x85", "\u2028", "\ud800"])
 @pytest.mark.parametrize("field", ["label", "note"])
+@pytest.mark.usefixtures("filled")
 def test_a_field_of_more_than_one_line_is_refused(imported, field, char):
     line = json.dumps({"platform": "chatgpt", "token": "sk-x", field: f"one{char}two"})
     (row,) = imported(line)
@@ -194,6 +201,7 @@ OBJECTS = [
 
 
 @pytest.mark.parametrize("line, says", OBJECTS, ids=range(len(OBJECTS)))
+@pytest.mark.usefixtures("filled")
 def test_a_bad_object_is_told_in_a_sentence_and_the_next_is_taken(imported, line, says):
     good = json.dumps({"platform": "chatgpt", "token": TOKEN})
     report = imported(f"{good}\n{line}\n{json.dumps({'platform': 'codex', 'token': OTHER})}\n")
@@ -220,6 +228,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("line, says", ROWS, ids=range(len(ROWS)))
+@pytest.mark.usefixtures("filled")
 def test_a_bad_row_is_told_in_a_sentence_and_the_next_is_taken(imported, line, says):
     text = f"{HEAD}chatgpt,{TOKEN},,,,\n{line}\ncodex,{OTHER},,,,\n"
     report = imported(text.encode(errors="surrogateescape"))
@@ -244,6 +253,7 @@ HEADS = [
 
 
 @pytest.mark.parametrize("head, says", HEADS, ids=range(len(HEADS)))
+@pytest.mark.usefixtures("filled")
 def test_with_a_bad_head_nothing_is_taken(imported, head, says):
     """Which column is which nobody knows then, and each may hold the tokens."""
     (row,) = imported(f"\n{head}\nchatgpt,{TOKEN}\n".encode(errors="surrogateescape"))

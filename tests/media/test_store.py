@@ -440,3 +440,42 @@ def test_a_slow_disk_does_not_hold_up_the_hub(make_store, given, folder, clock):
         ticking.kill()
 
     assert 0 < written < turns
+
+
+# ---------------------------------------------------------------- links as input
+
+
+def lent(store: Store, url: str, owner: str = OWNER, base: str = "http://here:81/") -> Any:
+    found = store.lent(url, owner, base)
+    return None if found is None else b"".join(found)
+
+
+def test_a_link_opens_for_its_owner_under_every_name_of_ours(make_store, given):
+    store = make_store(public_url="https://Media.example/files/")
+    kept = keep(store, given(PNG))
+    ours = store.link(kept)
+    path = ours.removeprefix("https://Media.example/files")
+
+    for url in (ours, ours.lower().replace(path.lower(), path), f"http://here:81{path}"):
+        assert lent(store, url) == PNG, url
+    for url in (
+        f"http://here{path}",
+        f"https://media.example{path}",
+        "http://here:81/x",
+        "http://[",
+    ):
+        assert lent(store, url) is None, url
+
+
+def test_a_link_does_not_open_for_another_or_later_or_with_more_to_it(make_store, given, clock):
+    store = make_store()
+    url = store.link(keep(store, given(PNG)), "http://here:81")
+
+    for words in (url + "?a", url.replace("/media/", "/media//"), url[:-4] + ".gif"):
+        with pytest.raises(NotFound):
+            lent(store, words)
+    with pytest.raises(NotFound):
+        lent(store, url, owner="another")
+    clock.time += LIFE + 1
+    with pytest.raises(NotFound):
+        lent(store, url)

@@ -165,7 +165,7 @@ def test_pictures_that_wait_are_never_asked_for(gateway: Callable[..., Stack]) -
     until(lambda: call(stack, "GET", f"/{later}").json()["status"] == "completed", 60)
     books.closed(later, "completed", "charged")
     books.closed(name, "cancelled", "released")
-    prompts = [one["body"]["prompt"] for one in stack.simulators.journal("chatgpt")]
+    prompts = [one["body"]["prompt"] for one in stack.simulators.posts("chatgpt")]
     assert prompts == ["A kite"]
 
 
@@ -177,7 +177,7 @@ def test_pictures_that_are_being_made_are_let_go_of(stack: Stack, books: Books) 
     picture_taken_back(stack, name)
 
     books.closed(name, "cancelled", "released")
-    assert len(stack.simulators.journal("chatgpt")) == 1
+    assert len(stack.simulators.posts("chatgpt")) == 1
 
 
 def test_pictures_that_are_done_are_gone_and_stay_paid_for(stack: Stack, books: Books) -> None:

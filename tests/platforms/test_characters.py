@@ -62,8 +62,10 @@ def made(stack: Stack, name: str = "Ada", **more: Any) -> Json:
     return told
 
 
-def posts(simulators: Simulators, platform: str = "sora") -> list[Json]:
-    return [one for one in simulators.journal(platform) if one["method"] == "POST"]
+def looks(stack: Stack) -> list[Json]:
+    """How often the platform was asked for a character."""
+    asked = stack.simulators.journal("sora")
+    return [one for one in asked if one["method"] == "GET" and ROUTE in one["path"]]
 
 
 # ---------------------------------------------------------------- OpenAI's routes
@@ -78,12 +80,12 @@ def test_the_sdk_makes_a_character_and_finds_it_again(cast: Stack) -> None:
 
     assert one.name == "Ada" and type(one.created_at) is int
     assert told.to_dict() == one.to_dict()
-    (asked,) = posts(cast.simulators)
+    (asked,) = cast.simulators.posts("sora")
     assert asked["path"] == ROUTE
     assert 'name="name"\r\n\r\nAda\r\n' in asked["body"]
     assert asked["body"].count('name="video"; filename=') == 1
-    looked = cast.simulators.journal("sora")[-1]
-    assert looked["method"] == "GET" and str(one.id) not in looked["path"]  # the id is ours
+    (looked,) = looks(cast)
+    assert str(one.id) not in looked["path"]  # the id is ours
 
 
 def test_the_key_that_made_it_is_asked_for_it(cast: Stack) -> None:
@@ -139,7 +141,7 @@ def test_what_is_wrong_is_told_by_its_name(cast: Stack, name: str, file: Any, pa
     answer = call(cast, "POST", ROUTE, data={"name": name}, files=files)
 
     assert (answer.status_code, error(answer)["param"]) == (400, param), answer.text
-    assert cast.simulators.journal("sora") == []
+    assert cast.simulators.posts("sora") == []
 
 
 def test_a_throttled_key_gives_way_to_the_next(gateway: Start) -> None:
@@ -158,7 +160,7 @@ def test_who_brings_a_token_hears_the_platform_and_finds_what_it_made(cast: Stac
     cast.simulators.clear("sora")
     answer = call(cast, "GET", f"{ROUTE}/{name}", token=f"{BROUGHT}-revoked")
     assert (answer.status_code, error(answer)["code"]) == (401, "invalid_api_key")
-    assert len(cast.simulators.journal("sora")) == 1
+    assert len(looks(cast)) == 1
 
 
 # ---------------------------------------------------------------- the older route
@@ -172,7 +174,7 @@ def test_the_older_route_takes_a_link(cast: Stack) -> None:
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-tokens-dropped"] == "timestamps"
-    (asked,) = posts(cast.simulators)
+    (asked,) = cast.simulators.posts("sora")
     assert asked["path"] == ROUTE and 'name="video"; filename=' in asked["body"]
     name = answer.json()["id"]
     assert call(cast, "GET", f"{ROUTE}/{name}").json() == answer.json()
@@ -187,7 +189,7 @@ def test_the_older_route_takes_a_film_that_was_made_here(cast: Stack) -> None:
 
     assert (answer.status_code, answer.json()["name"]) == (200, "The captain"), answer.text
     assert "x-tokens-dropped" not in answer.headers
-    (asked,) = posts(cast.simulators)
+    (asked,) = cast.simulators.posts("sora")
     assert int(asked["headers"]["content-length"]) > len(MP4)
     both = {"name": "Ada", "video": {"id": task}}
     assert call(cast, "POST", ROUTE, json=both).status_code == 200
@@ -217,7 +219,7 @@ def test_what_is_wrong_on_the_older_route_is_told_too(cast: Stack, wish: Json, p
     answer = call(cast, "POST", OLD_ROUTE, json=wish)
 
     assert (answer.status_code, error(answer)["param"]) == (400, param), answer.text
-    assert cast.simulators.journal("sora") == []
+    assert cast.simulators.posts("sora") == []
 
 
 # ---------------------------------------------------------------- where there are none

@@ -194,6 +194,7 @@ def test_what_is_held_would_be_found(watched: Stack) -> None:
     assert ("access.log", "chat2api") in in_files(watched.folder, "chat2api")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way, platforms",
     # The tests' proxy keeps a connection to one server, so there is one platform behind it.

@@ -72,7 +72,7 @@ def in_a_form(stack: Stack, platform: str, parts: list[Any]) -> requests.Respons
 
 def shown(stack: Stack, platform: str) -> list[int]:
     """How often the platform was shown each of the two pictures, in the one call that begins a film."""
-    (begun,) = [one for one in stack.simulators.journal(platform) if one["method"] == "POST"]
+    (begun,) = stack.simulators.posts(platform)
     body = str(begun["body"])
     marks = MARKS if platform == "sora" else (TEXT.encode(), TEXT_2.encode())
     return [body.count(mark.decode()) for mark in marks]
@@ -82,7 +82,7 @@ def checked(stack: Stack, platform: str, told: requests.Response, many: int) -> 
     if many > 1 and platform in SINGLE:
         assert told.status_code == 400, told.text
         assert told.json()["error"]["param"] == "input_reference"
-        assert stack.simulators.journal(platform) == []
+        assert stack.simulators.posts(platform) == []
         return
     assert told.status_code == 200, told.text
     assert shown(stack, platform) == [1, many - 1]
@@ -152,7 +152,7 @@ def test_what_is_no_picture_is_told_by_its_field(
     """C-065, C-066, C-194: files of OpenAI's are not kept here."""
     told = in_json(trusting, platform, {"input_reference": given})
     assert (told.status_code, told.json()["error"]["param"]) == (400, "input_reference"), told.text
-    assert trusting.simulators.journal(platform) == []
+    assert trusting.simulators.posts(platform) == []
 
 
 def test_a_file_by_its_id_is_refused_in_a_form_too(trusting: Stack, platform: str) -> None:
@@ -161,7 +161,7 @@ def test_a_file_by_its_id_is_refused_in_a_form_too(trusting: Stack, platform: st
     error = told.json()["error"]
     assert (told.status_code, error["param"]) == (400, "input_reference")
     assert "send the file itself" in error["message"]
-    assert trusting.simulators.journal(platform) == []
+    assert trusting.simulators.posts(platform) == []
 
 
 # ---------------------------------------------------------------- of a film that was made here
@@ -194,7 +194,7 @@ def test_a_film_is_named_where_it_was_made_and_shown_where_it_has_no_name(
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["remixed_from_video_id"] == film
-    (begun,) = [one for one in studio.simulators.journal(name) if one["method"] == "POST"]
+    (begun,) = studio.simulators.posts(name)
     is_shown = int(begun["headers"]["content-length"]) > len(MP4)
     assert is_shown == (name == "grok")
     assert screen.ended(answer.json()["id"])["status"] == "completed"
@@ -213,7 +213,7 @@ def test_a_picture_goes_into_a_film_where_there_is_room_for_it(
         if name in ("sora", "grok"):
             assert answer.status_code == 400, answer.text
             assert answer.json()["error"]["param"] == "input_reference"
-            assert studio.simulators.journal(name) == []
+            assert studio.simulators.posts(name) == []
         else:
             assert answer.status_code == 200, answer.text
             assert shown(studio, name) == [1, 0]

@@ -23,6 +23,7 @@ MP4 = film(1280, 720, 4, "")
 MODEL = "sora-2"
 OVER = ("completed", "failed")
 NOBODYS = "video_" + "0" * 32
+FILM_MODELS = {"flow": "veo_3_1", "grok": "grok-imagine-video"}
 BROUGHT = "brought-film-token-91d4"
 
 
@@ -151,7 +152,8 @@ def test_its_pictures_come_whole_in_part_and_as_a_head(screen, variant):
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == whole.headers["content-length"]
     assert screen.call("GET", path, params={"variant": "video"}).content == MP4
-    assert screen.stack.simulators.journal("sora") == []
+    asked = screen.stack.simulators.journal("sora")
+    assert [one for one in asked if one["path"].endswith("/content")] == []
 
     other = screen.stack.tokens("licence", "add", "--label", "somebody else").strip()
     for stranger in (Screen(screen.stack, licence=other), Screen(screen.stack, "grok")):
@@ -293,8 +295,7 @@ def test_what_no_platform_could_honour_is_refused_unless_it_says_nothing(screen,
     screen.stack.simulators.clear("sora")
     answer = screen.begin(**{field: value})
     assert (answer.status_code, error(answer)["param"]) == (400, field)
-    asked = screen.stack.simulators.journal("sora")
-    assert [one for one in asked if one["method"] == "POST"] == []
+    assert screen.stack.simulators.posts("sora") == []
     assert screen.begin(**{field: 1 if field == "n" else None}).status_code == 200
 
 
@@ -314,7 +315,7 @@ def test_films_come_one_at_a_time(studio, platform, model):
         studio.simulators.clear(platform)
         answer = screen.begin(model=model, n=value)
         assert (answer.status_code, error(answer)["param"]) == (400, "n"), answer.text
-        assert studio.simulators.journal(platform) == []
+        assert studio.simulators.posts(platform) == []
     assert screen.begin(model=model, n=1).status_code == 200
 
 
@@ -334,7 +335,7 @@ def test_a_shape_and_a_resolution_become_a_size(screen, fields, query, size):
     body = {"model": MODEL, "prompt": "A boat", **fields}
     answer = screen.call("POST", json=body, params=query)
     assert answer.status_code == 200, answer.text
-    asked = screen.stack.simulators.journal("sora")[0]["body"]
+    asked = screen.stack.simulators.posts("sora")[0]["body"]
     assert asked["size"] == answer.json()["size"] == size
     assert asked.keys() == {"prompt", "model", "seconds", "size"}
 
@@ -360,6 +361,21 @@ def test_moderation_is_a_refusal_at_once_and_a_failure_later(screen):
     assert (answer.status_code, error(answer)["code"]) == (400, "moderation_blocked")
     told = screen.ended(screen.begun("Bad\nsimulate: moderated=later"))
     assert (told["status"], told["error"]["code"]) == ("failed", "moderation_blocked")
+
+
+def test_a_server_that_makes_no_films_any_more_says_so(screen):
+    """C-190: not as if only the name of the model were wrong."""
+    answer = screen.begin("A boat\nsimulate: gone")
+    assert (answer.status_code, error(answer)["code"]) == (404, "model_not_found")
+    assert error(answer)["message"].startswith("the platform makes no films with the model sora-2")
+    assert "shut down" in error(answer)["message"]
+
+
+def test_a_platform_s_own_trouble_is_not_called_ours(studio):
+    """C-190."""
+    screen = Screen(studio, "grok")
+    told = screen.ended(screen.begun("A boat\nsimulate: failed", model=FILM_MODELS["grok"]))
+    assert (told["status"], told["error"]["code"]) == ("failed", "upstream_error")
 
 
 def test_a_job_that_the_platform_has_lost_fails(screen):
@@ -390,8 +406,7 @@ def test_a_restart_loses_no_film(own):
     assert screen.call("GET", f"/{done}/content").content == MP4
     assert screen.ended(running)["status"] == "completed"
     assert screen.call("GET", f"/{running}/content").content == MP4
-    posts = [one for one in stack.simulators.journal("sora") if one["method"] == "POST"]
-    assert len(posts) == 1
+    assert len(stack.simulators.posts("sora")) == 1
 
 
 # ---------------------------------------------------------------- whose token, which engine
@@ -417,6 +432,30 @@ def test_a_film_by_a_brought_token_is_made_and_its_token_is_nowhere(own):
     stack.stop()
     files = [path for path in stack.folder.rglob("*") if path.is_file()]
     assert files and not [path for path in files if BROUGHT.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("platform", ["sora", "flow", "grok"])
+def test_a_film_by_a_brought_token_comes_in_parts_and_does_no_harm(studio, platform):
+    """C-202: what is asked of us is asked of the platform; the headers are those of our own films."""
+    screen = Screen(studio, platform, token=BROUGHT)
+    more = {} if platform == "sora" else {"model": FILM_MODELS[platform]}
+    path = f"/{screen.made('A boat', **more)}/content"
+    whole = screen.call("GET", path)
+    part = screen.call("GET", path, headers={"Range": "bytes=4-11"})
+
+    assert (whole.status_code, part.status_code) == (200, 206), part.headers
+    assert part.content == whole.content[4:12]
+    assert part.headers["content-range"] == f"bytes 4-11/{len(whole.content)}"
+    assert part.headers["content-length"] == "8"
+    for one in (whole, part):
+        assert one.headers["content-type"] == "video/mp4"
+        assert one.headers["accept-ranges"] == "bytes"
+        assert one.headers["x-content-type-options"] == "nosniff"
+        assert one.headers["content-security-policy"].startswith("sandbox")
+        assert one.headers["content-disposition"].endswith('.mp4"')
+        assert one.headers["cache-control"] == "private"
+    several = screen.call("GET", path, headers={"Range": "bytes=0-1,4-5"})
+    assert (several.status_code, several.content) == (200, whole.content)
 
 
 def test_a_brought_token_hears_the_platform_word_for_word(screen, studio):
@@ -446,5 +485,6 @@ def test_the_vendor_that_has_no_films_any_more_is_not_asked(own):
     screen = Screen(own(TOKENS_SORA_BASE_URL=PLATFORMS["sora"].base_url))
     answer = screen.begin()
     assert answer.status_code == 410 and error(answer)["code"] == "model_not_found"
+    assert "x-tokens-attempts" not in answer.headers
     line = screen.stack.line(answer.headers["x-request-id"])
     assert line["platform"] == "sora" and line["status"] == 410

@@ -126,9 +126,6 @@ def test_workers_count_together_to_the_call(file):
     assert sum(counts) == 1000
 
 
-<<<<<<< HEAD
-@pytest.mark.slow
-=======
 MANY = """
 import sys
 from pathlib import Path
@@ -144,6 +141,7 @@ for name in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_ten_of_two_hundred_fifty_times_over(file):
     """R-059 for rates: four processes with fifty tries each, at once."""
     words = [sys.executable, "-c", MANY, str(file), str(NOON)]
@@ -159,7 +157,7 @@ def test_ten_of_two_hundred_fifty_times_over(file):
         one.communicate(timeout=20)
 
 
->>>>>>> limits
+@pytest.mark.slow
 def test_what_a_killed_worker_had_going_is_free_again(file):
     """Its column is the next one's, who clears it."""
     victim, *others = workers(file, 5)

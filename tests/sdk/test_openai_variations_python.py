@@ -58,7 +58,7 @@ def test_a_picture_is_varied(client: openai.OpenAI, name: str, stack: Stack) -> 
     for one in told.data:
         assert one.url is None and one.b64_json is not None
         assert look(base64.b64decode(one.b64_json, validate=True)) == ("image/png", (256, 256))
-    (asked,) = stack.simulators.journal(name)
+    (asked,) = stack.simulators.posts(name)
     assert asked["path"] == "/v1/images/variations"
     assert asked["headers"]["content-type"].startswith("multipart/form-data")
     body = asked["body"]
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_told_by_its_name(
     told = post(stack, "chatgpt", json=fields)
 
     assert (told.status_code, told.json()["error"]["param"]) == (400, param), told.text
-    assert stack.simulators.journal("chatgpt") == []
+    assert stack.simulators.posts("chatgpt") == []
 
 
 def test_what_the_vendor_finds_wrong_is_told_as_it_is(client: openai.OpenAI, name: str) -> None:
@@ -132,7 +132,7 @@ def test_where_the_vendor_has_none_there_are_none(stack: Stack, name: str) -> No
     told = post(stack, name, json={"image": TEXT, "model": "dall-e-2"})
 
     assert (told.status_code, told.json()["error"]["code"]) == (404, "endpoint_not_supported")
-    assert stack.simulators.journal(name) == []
+    assert stack.simulators.posts(name) == []
 
 
 def test_a_platform_without_pictures_has_none_either(stack: Stack) -> None:
@@ -151,7 +151,7 @@ def test_a_throttled_key_gives_way_to_the_next(
 
     only(told)
     assert told.headers["x-tokens-attempts"] == "2"
-    assert len(stack.simulators.journal(name)) == 2
+    assert len(stack.simulators.posts(name)) == 2
 
 
 def test_who_brings_a_token_hears_the_vendor_word_for_word(stack: Stack, name: str) -> None:
@@ -162,7 +162,7 @@ def test_who_brings_a_token_hears_the_vendor_word_for_word(stack: Stack, name: s
 
     message = "The model 'dall-e-2' does not exist."
     assert told.status_code == 404 and told.json()["error"]["message"] == message
-    assert len(stack.simulators.journal(name)) == 2
+    assert len(stack.simulators.posts(name)) == 2
 
 
 def test_nobody_need_wait_for_it(studio: Stack) -> None:

@@ -48,6 +48,7 @@ def test_a_film_is_begun_looked_after_fetched_and_kept(shop):
     (kept,) = over.result["media"]
     assert kept == {"id": shop.kept()[0], "media_type": "video/mp4", "size": len(FILM)}
     assert (over.result["seconds"], "fetch" in over.result) == (8, False)
+    assert over.looks == 3
     assert over.expires_at == shop.store.find(kept["id"], "open").expires_at
     assert {one[-1] for one in shop.maker.asked} == {"a"}
     assert not shop.folders.of(task.id).exists()
@@ -155,7 +156,7 @@ def test_what_the_platform_could_not_make_failed_in_its_words(shop):
 
     over = shop.through(shop.add())
     assert (over.state, over.code, over.message) == ("failed", "moderation_blocked", "no")
-    assert (over.progress, over.settled) == (10, "released")
+    assert (over.progress, over.settled, over.looks) == (10, "released", 2)
 
 
 def test_a_credential_that_is_not_there_any_more_ends_the_job(shop):
@@ -423,6 +424,7 @@ def test_pictures_are_made_once_and_kept(shop):
         (len(PNG) + 1, "nicer"),
     ]
     assert (over.result["usage"], over.result["size"]) == ({"total_tokens": 7}, "2x3")
+    assert over.started_at is not None and over.started_at <= over.completed_at
     assert sorted(one["id"] for one in over.result["media"]) == sorted(shop.kept())
     assert not shop.folders.of(task.id).exists()
 

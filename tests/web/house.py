@@ -86,12 +86,19 @@ class House:
         kept: Kept = self.hub.media.keep(file, owner=self._name, platform=platform, task=task)
         return kept
 
-    def ask(self, method: str, path: str, licence: str, body: Any = None) -> Answer:
-        """`path` as it is after its escapes are read."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        licence: str,
+        body: Any = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """`path` as it is after its escapes are read; `environ` is what else WSGI says."""
         told: list[Any] = []
         data = b"" if body is None else json.dumps(body).encode()
         raw, _, query = path.partition("?")
-        environ = {
+        asked = {
             "REQUEST_METHOD": method,
             "PATH_INFO": raw.encode().decode("latin-1"),
             "QUERY_STRING": query,
@@ -109,8 +116,9 @@ class House:
             "wsgi.multithread": False,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
+            **(environ or {}),
         }
-        found: Any = self.app.wsgi_app(environ, lambda *words: told.append(words))
+        found: Any = self.app.wsgi_app(asked, lambda *words: told.append(words))
         try:
             content = b"".join(found)
         finally:

@@ -74,6 +74,19 @@ def fields_of(body: bytes, spool: Spool, kind: str = KIND, **environ: Any) -> An
     return plain(read_fields(request(body, kind, **environ), spool, MOST))
 
 
+def test_a_form_without_files_is_one_under_its_own_name(spool):
+    """C-159: and what curl calls one because nobody has named it is JSON (C-082)."""
+    kind = "application/x-www-form-urlencoded"
+    body = b"model=m&prompt=a+red%20kite&n=2&image%5B%5D=a&image%5B%5D=b&style="
+    told = {"model": "m", "prompt": "a red kite", "n": "2", "image": ["a", "b"], "style": ""}
+    assert fields_of(body, spool, kind) == told
+    assert fields_of(b' {"prompt": "a=b"}', spool, kind) == {"prompt": "a=b"}
+    with pytest.raises(BadRequest, match="not valid JSON"):
+        fields_of(b"nonsense", spool, kind)
+    with pytest.raises(TooLarge):
+        fields_of(b"&".join([b"a=b"] * (MOST_PARTS + 1)), spool, kind)
+
+
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\ufdd0"), max_size=200)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,7 +117,7 @@ def test_a_mask_goes_along_or_is_refused_by_its_name(
         files = [*form(wish), ("image", ("a.png", GIVEN)), *how["files"]]
         told = call("POST", path, files=files)
 
-    asked = stack.simulators.journal(name)
+    asked = stack.simulators.posts(name)
     if PAINTERS[name].masks:
         shown(told)
         assert asked[0]["body"].count('name="mask"; filename=') == 1
@@ -141,7 +142,7 @@ def test_a_shape_and_a_resolution_are_the_picture_s(
     told = call("POST", f"/sora/v1/images/generations{query}", json=WISH | fields)
 
     _, (wide, high) = shown(told)
-    (asked,) = stack.simulators.journal("sora")
+    (asked,) = stack.simulators.posts("sora")
     assert f"{wide}x{high}" == told.json()["size"] == asked["body"]["size"] == size
 
 
@@ -209,6 +210,33 @@ def test_a_stream_that_breaks_off_says_so(call: Call, stack: Stack, kind: str) -
         assert "event: error" in told.text and ".completed" not in told.text
     else:
         assert told.status_code >= 500 and told.json()["error"]["code"]
+
+
+def test_a_stream_counts_its_tokens_once(call: Call) -> None:
+    """C-173: with the last picture."""
+    wish = {"model": PAINTERS["gemini"].model, "prompt": "A kite", "stream": True, "n": 2}
+    told = call("POST", "/gemini/v1/images/generations", json=wish)
+    lines = [line[6:] for line in told.text.splitlines() if line.startswith("data: ")]
+    assert ["usage" in json.loads(line) for line in lines] == [False, True]
+
+
+def test_a_stream_that_the_platform_breaks_off_says_so_and_breaks_off_too(
+    call: Call, stack: Stack
+) -> None:
+    """C-170, K-077: the picture on its way, an error event, a transfer without its end."""
+    wish = {**WISH, "prompt": "simulate: cut after=1", "stream": True, "partial_images": 2}
+    told, heard = call("POST", MAKE, json=wish, stream=True), b""
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        for piece in told.iter_content(None):
+            heard += piece
+
+    *_, last = heard.strip().split(b"\n\n")
+    name, _, data = last.partition(b"\n")
+    assert (told.status_code, name) == (200, b"event: error"), heard[-300:]
+    assert json.loads(data.removeprefix(b"data: "))["error"]["code"] == "upstream_truncated"
+    assert b"event: image_generation.partial_image" in heard and b".completed" not in heard
+    line = stack.line(told.headers["x-request-id"])
+    assert line["outcome"] == "upstream_truncated"
 
 
 # ---------------------------------------------------------------- pictures nobody waits for

@@ -38,10 +38,31 @@ def wanted(house: House) -> list[Answer]:
     return [house.ask("POST", path, house.owner, body) for path, body in asked]
 
 
+def waited_for(house: House) -> list[Answer]:
+    """Pictures that are kept when they are there: as links, and in chats."""
+    asked: list[tuple[str, Any]] = []
+    for name in house.pictures:
+        model = {"model": PAINTERS[name].model}
+        wish = {**model, "prompt": "A kite", "response_format": "url"}
+        asked.append((f"/{name}/v1/images/generations", wish))
+        chat = {**model, "messages": [{"role": "user", "content": "A kite"}]}
+        asked.append((f"/{name}/v1/chat/completions", chat))
+    return [house.ask("POST", path, house.owner, body) for path, body in asked]
+
+
+def test_a_picture_that_is_kept_nowhere_needs_no_room(house):
+    """Without a key the refusal is another one."""
+    for name in house.pictures:
+        wish = {"model": PAINTERS[name].model, "prompt": "A kite"}
+        for more in ({}, {"response_format": "b64_json"}, {"stream": True}):
+            answer = house.ask("POST", f"/{name}/v1/images/generations", house.owner, wish | more)
+            assert answer.status == 503 and b'"no_available_key"' in answer.body
+
+
 def test_new_work_is_refused_before_it_costs_anything_and_what_is_there_is_given_out(house):
     before = house.tasks.counts()
 
-    for answer in wanted(house):
+    for answer in [*wanted(house), *waited_for(house)]:
         assert answer.status == 507 and b'"storage_full"' in answer.body
 
     assert house.tasks.counts() == before

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.canonical.media import VideoJob
 from app.errors import BadRequest
-from app.wire.openai_videos import MOST_SECONDS, NOWHERE, read_job, write_video
+from app.wire.openai_videos import NOWHERE, read_job, write_video
 
 
 def job(**fields: Any) -> VideoJob:
@@ -85,9 +85,7 @@ def test_what_no_documented_api_has_is_refused_where_somebody_wants_it(name):
         ("n", "2"),
         ("n", 0),
         ("seconds", 0),
-        ("seconds", MOST_SECONDS + 1),
         ("seconds", "-4"),
-        ("seconds", "00600"),
         ("seconds", "0012345678"),
         ("seconds", "8.5"),
         ("seconds", "long"),
@@ -130,7 +128,7 @@ def test_whatever_comes_is_a_job_or_a_named_mistake(fields):
     except BadRequest as error:
         assert error.param in fields or error.param == "prompt"
         return
-    assert found.prompt and 0 <= found.seconds <= MOST_SECONDS
+    assert found.prompt and 0 <= found.seconds < 10**9
 
 
 def test_a_film_is_told_as_openai_tells_it():
