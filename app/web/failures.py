@@ -101,7 +101,7 @@ def told(error: GatewayError) -> Response:
     response = Response(orjson.dumps(body), error.status, content_type="application/json")
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
-    if error.may_retry is False:
-        response.headers["x-should-retry"] = "false"
+    if error.may_retry is not None:
+        response.headers["x-should-retry"] = "true" if error.may_retry else "false"
     g.outcome = error.code
     return response

@@ -21,6 +21,7 @@ from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
 from app.services.chat import ChatRelay
+from app.services.idempotency import Idempotency
 from app.services.images import ImageDesk
 from app.services.media_chat import PictureChat
 from app.services.media_work import MediaWork
@@ -83,6 +84,7 @@ class Gateway:
     webhooks: Webhooks
     ledger: Ledger
     ledger_watch: LedgerWatch
+    idempotency: Idempotency
     database: Database
     clock: Clock
     log: AccessLog
@@ -99,6 +101,7 @@ class Gateway:
         self.sources.pool.open_slate()
         self.keeper.start()
         self.ledger_watch.start()
+        self.idempotency.start()
         self.price_watch.start()
 
 

@@ -25,6 +25,7 @@ from app.web.chat import listen, respond, stop
 from app.web.failures import in_trouble
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
+from app.web.idempotency import once_per_key
 from app.web.image_tasks import mount_image_tasks, queued
 from app.web.naming import explain, read_name
 from app.web.pictures import with_files, with_links
@@ -43,11 +44,13 @@ def mount_images(bp: Blueprint, platform: Platform) -> None:
 
     @bp.post("/v1/images/generations")
     @require_access(platform.name)
+    @once_per_key
     def generate_images() -> Response:
         return _answered(platform.name, edits=False)
 
     @bp.post("/v1/images/edits")
     @require_access(platform.name)
+    @once_per_key
     def edit_images() -> Response:
         return _answered(platform.name, edits=True)
 
@@ -161,7 +164,7 @@ def _streamed(
         opening.result()  # raises what went wrong
     name = "image_edit" if job.images else "image_generation"
     accept = request.headers.get("Accept-Language", "")
-    return _events(hub, opening, found, name, accept)
+    return _events(hub, opening, found, name, accept, g.record)
 
 
 def _events(
@@ -170,20 +173,25 @@ def _events(
     found: Iterator[Partial | Pictures],
     name: str,
     accept: str,
+    record: dict[str, Any],
 ) -> Iterator[bytes]:
     created = int(hub.clock.now())
+    record["outcome"] = CallerGone.code  # until we know better
     try:
         while not opening.wait(hub.chat.patience.heartbeat):
             yield KEEP_ALIVE
         yield from _event(opening.result(), name, created)
         for one in found:
             yield from _event(one, name, created)
+        record["outcome"] = "ok"
     except CallerGone as error:
         let_go(error)
-    except BrokenTransfer:
+    except BrokenTransfer as error:
+        record["outcome"] = error.code
         raise
     except GatewayError as error:
         let_go(error)
+        record["outcome"] = error.code
         yield b"event: error\ndata: " + orjson.dumps(
             openai_chat.write_error(in_trouble(error, accept))
         ) + b"\n\n"

@@ -26,6 +26,7 @@ from app.web.access import require_access
 from app.web.chat import listen, stop
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
+from app.web.idempotency import once_per_key
 from app.web.media import served
 from app.web.naming import explain, read_name
 from app.web.session import session_key, session_named
@@ -52,21 +53,25 @@ def mount_videos(bp: Blueprint, platform: Platform) -> None:
 
     @bp.post("/v1/videos")
     @require_access(name)
+    @once_per_key
     def create_video() -> Response:
         return _begun(name, "create", "")
 
     @bp.post("/v1/videos/<video>/remix")
     @require_access(name)
+    @once_per_key
     def remix_video(video: str) -> Response:
         return _begun(name, "remix", video)
 
     @bp.post("/v1/videos/edits")
     @require_access(name)
+    @once_per_key
     def edit_video() -> Response:
         return _begun(name, "edit", "")
 
     @bp.post("/v1/videos/extensions")
     @require_access(name)
+    @once_per_key
     def extend_video() -> Response:
         return _begun(name, "extend", "")
 
