@@ -178,6 +178,10 @@ def _longest_call(settings: Settings) -> float:
     return max(stream, settings.answer_seconds + settings.retry_seconds)
 
 
+def _idempotency(settings: Settings, database: Database, clock: Clock) -> Idempotency:
+    return Idempotency(KeyedCalls(database), clock, longest_call=_longest_call(settings))
+
+
 def make_prices(settings: Settings) -> PriceBook:
     """What everything costs, all of it checked."""
     own = Path(settings.prices_folder) if settings.prices_folder else None
@@ -280,7 +284,7 @@ def _build(
         webhooks=make_webhooks(settings, database),
         ledger=ledger,
         ledger_watch=LedgerWatch(ledger),
-        idempotency=Idempotency(KeyedCalls(database), clock, longest_call=_longest_call(settings)),
+        idempotency=_idempotency(settings, database, clock),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from app.services.idempotency import KEPT_SECONDS, Claim, Idempotency, Replay
 from app.storage.database import Database
 from app.storage.idempotency import PIECE, Answer, KeyedCall, KeyedCalls, calls
+from tests.storage.conftest import Moving
 
 NOW = 1_795_995_917.0
 CALL = KeyedCall(
@@ -129,27 +130,6 @@ def test_of_many_at_once_one_runs(table):
 
 
 # ---------------------------------------------------------------- in one process
-
-
-class Moving:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> float:
-        return self.time
-
-    def ticks(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@pytest.fixture
-def clock() -> Moving:
-    return Moving()
 
 
 @pytest.fixture
