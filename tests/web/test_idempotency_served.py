@@ -268,7 +268,7 @@ def test_who_comes_while_it_runs_is_told_to_come_again(
     desk: Desk, way: str, text: str, key: str
 ) -> None:
     path, body = WAYS[way]
-    asked = body(f"simulate: slow seconds=1.5\n{text}")
+    asked = body(f"simulate: slow seconds=3\n{text}")
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(desk.post, path, asked, key)
         assert until(lambda: desk.asked(text, path.split("/")[1]))
@@ -291,9 +291,9 @@ def test_a_caller_who_goes_before_the_end_may_ask_again(
 ) -> None:
     order = "stall seconds=30 after=2" if stream else "slow seconds=30"
     asked = words(f"simulate: {order}\n{text}", stream=stream)
-    _hang_up(desk, asked, key, lambda: desk.asked(text) == 1)
+    _hang_up(desk, asked, key, lambda: desk.asked(text) >= 1)
 
-    _hang_up(desk, asked, key, lambda: desk.asked(text) == 2)
+    _hang_up(desk, asked, key, lambda: desk.asked(text) >= 2)
 
 
 def _hang_up(desk: Desk, asked: Json, key: str, when: Callable[[], bool]) -> None:
