@@ -20,6 +20,9 @@
     │   ├── NotFound                no such path, model or object
     │   │   └── NotOffered          the platform has no such endpoint
     │   │       └── NothingBehind   ... and no server of its protocol has it behind that address
+    │   ├── KeyReused               an idempotency key that belongs to another call
+    │   ├── KeyInUse                the first call with the idempotency key still runs
+    │   ├── AnswerNotKept           it is over, and what it was answered is not known any more
     │   ├── WrongMethod             the path exists, the method does not
     │   ├── TooLarge                the body is over the limit
     │   ├── WrongMedia              the body has a coding or type we do not read
@@ -69,7 +72,7 @@ class GatewayError(Exception):
     code: str = "internal_error"
     retry_after: float | None = None
     headers: Mapping[str, str] = MappingProxyType({})  # what its answer says beside the usual
-    may_retry: bool | None = None  # False is told to the caller's SDK as `x-should-retry: false`
+    may_retry: bool | None = None  # told to the caller's SDK as `x-should-retry`, if it is not None
 
     def __init__(
         self,
@@ -257,6 +260,28 @@ class PicturesGone(MediaGone):
     """The same of pictures, told within their task: how that went can be read all the same."""
 
     code = "image_expired"
+
+
+class KeyReused(CallerError):
+    """The idempotency key belongs to a call that asked for something else."""
+
+    status = 422
+    code = "idempotency_key_reused"
+
+
+class KeyInUse(CallerError):
+    """The first call with the idempotency key still runs; who asks again gets its answer."""
+
+    status = 409
+    code = "idempotency_in_progress"
+    may_retry = True
+
+
+class AnswerNotKept(CallerError):
+    """The first call with the idempotency key is over, and its answer was too large to be kept."""
+
+    status = 409
+    code = "idempotency_answer_too_large"
 
 
 class WrongMethod(CallerError):

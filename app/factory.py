@@ -44,6 +44,7 @@ from app.pool.tally import Tally
 from app.pool.vault import Vault
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
+from app.services.idempotency import Idempotency
 from app.services.images import Errands, ImageDesk
 from app.services.media_chat import PictureChat
 from app.services.media_work import MediaWork
@@ -57,6 +58,7 @@ from app.services.webhooks import Webhooks
 from app.services.workbench import Patience as WorkPatience
 from app.services.workbench import Workbench
 from app.storage.database import Database
+from app.storage.idempotency import KeyedCalls
 from app.storage.ledger import LedgerTable
 from app.storage.ledger_reading import LedgerReading
 from app.storage.licences import Licences
@@ -168,14 +170,23 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
 
 def make_ledger(settings: Settings, database: Database, clock: Clock, prices: PriceBook) -> Ledger:
     """The ledger, which charges by these prices."""
-    longest = settings.stream_seconds + settings.first_byte_seconds + settings.retry_seconds
     return Ledger(
         LedgerTable(database),
         prices,
         Journal(Path(settings.journal_file)),
         clock,
-        longest_call=max(longest, settings.answer_seconds + settings.retry_seconds),
+        longest_call=_longest_call(settings),
     )
+
+
+def _longest_call(settings: Settings) -> float:
+    """The seconds that a call can take at most."""
+    stream = settings.stream_seconds + settings.first_byte_seconds + settings.retry_seconds
+    return max(stream, settings.answer_seconds + settings.retry_seconds)
+
+
+def _idempotency(settings: Settings, database: Database, clock: Clock) -> Idempotency:
+    return Idempotency(KeyedCalls(database), clock, longest_call=_longest_call(settings))
 
 
 def make_prices(settings: Settings) -> PriceBook:
@@ -283,6 +294,7 @@ def _build(
         ledger=ledger,
         ledger_reading=LedgerReading(database),
         ledger_watch=LedgerWatch(ledger, LedgerReading(database), clock, days=settings.ledger_days),
+        idempotency=_idempotency(settings, database, clock),
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import orjson
+
 from app.access.caller import Caller
 from app.canonical.events import Trouble
 from app.errors import GatewayError
@@ -41,7 +43,7 @@ class ChatCall:
     `say` words an error for this caller, `basket` makes one for what links in it lead to. `session` is
     what should be served by one credential together. `tokens` is what the call is thought to come to,
     where somebody counts them, and `most_output` what of it may be the answer. `record` collects what
-    the access log will say.
+    the access log will say. `outside` names what in `body` did not come from `raw`.
     """
 
     id: str
@@ -69,3 +71,10 @@ class ChatCall:
     tokens: int | None = None
     most_output: int | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    outside: frozenset[str] = frozenset()
+
+    def limit_output(self, most: int) -> None:
+        """Asks for an answer of so many tokens or less."""
+        self.body = self.spoken.with_output_limit(self.body, most)
+        said = {name: self.body[name] for name in self.body.keys() - self.outside}
+        self.raw = orjson.dumps(said)

@@ -125,8 +125,11 @@ class ChatRelay:
             tokens=self._tokens(platform, call),
         )
         entry = self._ledger.open(_purchase(platform, call))
-        exchange = Exchange(self, platform, call, road, source, entry)
         try:
+            if entry.output is not None:
+                call.limit_output(entry.output)
+                road = self._road(platform, call)
+            exchange = Exchange(self, platform, call, road, source, entry)
             return exchange.stream() if call.stream else exchange.whole()
         except BaseException as error:
             entry.end(call.record, None, outcome_of(error))

@@ -26,6 +26,7 @@ from app.web.ear import SocketEar
 from app.web.failures import in_trouble
 from app.web.gate import Ticket
 from app.web.gateway import Gateway, gateway
+from app.web.idempotency import once_per_key
 from app.web.intake import read_json
 from app.web.limits import enter, leave, measured
 from app.web.naming import explain, read_name
@@ -46,16 +47,19 @@ def mount_chat(bp: Blueprint, platform: Platform) -> None:
 
     @bp.post("/v1/chat/completions")
     @require_access(platform.name)
+    @once_per_key
     def chat_completions() -> Response:
         return answer(platform, openai_chat, CHAT)
 
     @bp.post("/v1/messages")
     @require_access(platform.name)
+    @once_per_key
     def messages() -> Response:
         return answer(platform, anthropic_messages, CHAT)
 
     @bp.post("/v1/responses")
     @require_access(platform.name)
+    @once_per_key
     def responses() -> Response:
         return answer(platform, openai_responses, RESPONSES)
 
@@ -71,6 +75,7 @@ def mount_chat(bp: Blueprint, platform: Platform) -> None:
 
 def _gemini_view(platform: Platform, stream: bool) -> Any:
     @require_access(platform.name)
+    @once_per_key
     def generate(model: str) -> Response:
         return answer(platform, gemini_generate, CONTENTS, {"model": model, "stream": stream})
 
@@ -162,6 +167,7 @@ def relay(
         leash=leash,
         ear=ear,
         record=_described(platform, spoken, model, stream),
+        outside=outside,
     )
     relayed = None
     try:

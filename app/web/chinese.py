@@ -72,6 +72,13 @@ CHINESE: dict[str, str] = {
     "the platform has no room for {fields}: leave that out, or call without strict": (
         "该平台不支持 {fields}：请去掉，或不使用 strict"
     ),
+    # idempotency
+    "{field} must be 1 to {most} printable characters of ASCII": "{field} 必须是 1 到 {most} 个可打印的 ASCII 字符",
+    "the idempotency key has been used for a call that was not the same": "该幂等键已用于另一个不同的请求",
+    "the first call with this idempotency key is not over yet": "使用该幂等键的第一个请求尚未结束",
+    "the call with this idempotency key is over, and its answer was too large to be kept": (
+        "使用该幂等键的请求已经完成，但其应答过大，未能保留"
+    ),
     # model names
     "the model {model} cannot do {wanted}": "模型 {model} 不支持 {wanted}",
     "the model parameter {name} is for remixes only": "模型参数 {name} 只能用于 remix",

@@ -105,7 +105,7 @@ def told(error: GatewayError) -> Response:
         response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
     for name, value in error.headers.items():
         response.headers[name] = value
-    if error.may_retry is False:
-        response.headers["x-should-retry"] = "false"
+    if error.may_retry is not None:
+        response.headers["x-should-retry"] = "true" if error.may_retry else "false"
     g.outcome = error.code
     return response

@@ -23,6 +23,7 @@ from app.pool.keeper import Keeper
 from app.pool.tally import Tally
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay
+from app.services.idempotency import Idempotency
 from app.services.images import ImageDesk
 from app.services.media_chat import PictureChat
 from app.services.media_work import MediaWork
@@ -91,6 +92,7 @@ class Gateway:
     ledger: Ledger
     ledger_reading: LedgerReading
     ledger_watch: LedgerWatch
+    idempotency: Idempotency
     database: Database
     clock: Clock
     log: AccessLog
@@ -107,6 +109,7 @@ class Gateway:
         self.tally.start()
         self.keeper.start()
         self.ledger_watch.start()
+        self.idempotency.start()
         self.price_watch.start()
 
 

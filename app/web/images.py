@@ -33,6 +33,7 @@ from app.web.chat import listen, respond, stop
 from app.web.failures import in_trouble
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
+from app.web.idempotency import once_per_key
 from app.web.image_tasks import mount_image_tasks, queued
 from app.web.limits import enter
 from app.web.naming import explain, read_name
@@ -54,16 +55,19 @@ def mount_images(bp: Blueprint, platform: Platform) -> None:
 
     @bp.post("/v1/images/generations")
     @require_access(platform.name)
+    @once_per_key
     def generate_images() -> Response:
         return _answered(platform.name, "generations")
 
     @bp.post("/v1/images/edits")
     @require_access(platform.name)
+    @once_per_key
     def edit_images() -> Response:
         return _answered(platform.name, "edits")
 
     @bp.post("/v1/images/variations")
     @require_access(platform.name)
+    @once_per_key
     def vary_image() -> Response:
         return _answered(platform.name, "variations")
 

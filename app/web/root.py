@@ -15,6 +15,7 @@ from app.upstream.platform import Platform
 from app.web.access import open_to_all, recognised, require_access_unless
 from app.web.chat import CHAT, relay
 from app.web.gateway import Gateway, gateway
+from app.web.idempotency import once_per_key
 from app.web.intake import read_json
 from app.web.models import allowed, as_json, found, openai_entry, openai_list
 from app.web.schemas import check
@@ -113,6 +114,7 @@ def one_model(wanted: str) -> Response:
 
 @root.post("/v1/chat/completions")
 @require_access_unless(_is_open)
+@once_per_key
 def chat_completions() -> Response:
     hub = gateway()
     body = read_json(request, hub.body_bytes)[1]

@@ -23,6 +23,7 @@ EXPOSED = ", ".join("""x-request-id retry-after retry-after-ms x-should-retry co
     content-range accept-ranges etag
     x-ratelimit-limit-requests x-ratelimit-remaining-requests x-ratelimit-reset-requests
     x-tokens-attempts x-tokens-model x-tokens-model-note x-tokens-dropped
+    x-tokens-replayed x-tokens-original-request
     x-ratelimit-limit-tokens x-ratelimit-remaining-tokens x-ratelimit-reset-tokens""".split())
 
 

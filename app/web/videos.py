@@ -29,6 +29,7 @@ from app.web.basket import basket_of
 from app.web.chat import listen, stop
 from app.web.form import read_fields
 from app.web.gateway import Gateway, gateway
+from app.web.idempotency import once_per_key
 from app.web.limits import enter
 from app.web.media import harmless, part_of, served
 from app.web.naming import explain, read_name
@@ -60,21 +61,25 @@ def mount_videos(bp: Blueprint, platform: Platform) -> None:
 
     @bp.post("/v1/videos")
     @require_access(name)
+    @once_per_key
     def create_video() -> Response:
         return _begun(name, "create", "")
 
     @bp.post("/v1/videos/<video>/remix")
     @require_access(name)
+    @once_per_key
     def remix_video(video: str) -> Response:
         return _begun(name, "remix", video)
 
     @bp.post("/v1/videos/edits")
     @require_access(name)
+    @once_per_key
     def edit_video() -> Response:
         return _begun(name, "edit", "")
 
     @bp.post("/v1/videos/extensions")
     @require_access(name)
+    @once_per_key
     def extend_video() -> Response:
         return _begun(name, "extend", "")
 

@@ -141,8 +141,10 @@ def sessions() -> Iterator[list[requests.Session]]:
         yield [stack.enter_context(requests.Session()) for _ in range(CLIENTS)]
 
 
-def _chat(stack: Stack, session: requests.Session, call: Call) -> int:
-    """The answer's status; 0 where the client had enough or the connection broke."""
+def _chat(stack: Stack, session: requests.Session, call: Call, *, keyed: bool = False) -> int:
+    """The answer's status; 0 where the client had enough or the connection broke. With `keyed` the
+    answer is kept for who asks again.
+    """
     pair = Pair(call.platform, call.caller, stack)
     path, body = pair.ask(ENDINGS[call.ending][0], stream=call.stream)
     headers = {
@@ -151,6 +153,8 @@ def _chat(stack: Stack, session: requests.Session, call: Call) -> int:
         "content-type": "application/json",
         "x-session-id": "sticky",
     }
+    if keyed:
+        headers["idempotency-key"] = secrets.token_hex(8)
     patience = HANG_UP if call.ending.endswith("up") else PATIENCE
     try:
         return session.post(
@@ -196,13 +200,14 @@ def test_what_is_held_would_be_found(watched: Stack) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "way, platforms",
+    "way, platforms, keyed",
     # The tests' proxy keeps a connection to one server, so there is one platform behind it.
-    [("watched", EVERY), ("proxied", ["chatgpt"])],
+    [("watched", EVERY, False), ("proxied", ["chatgpt"], False), ("watched", ["chatgpt"], True)],
 )
 def test_nothing_is_left_of_a_brought_token(
     way: str,
     platforms: list[str],
+    keyed: bool,
     request: pytest.FixtureRequest,
     sessions: list[requests.Session],
 ) -> None:
@@ -216,7 +221,7 @@ def test_nothing_is_left_of_a_brought_token(
 
     def client(number: int) -> None:
         for call in calls[number::CLIENTS]:
-            statuses[call.ending].add(_chat(watched, sessions[number], call))
+            statuses[call.ending].add(_chat(watched, sessions[number], call, keyed=keyed))
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(client, range(CLIENTS)))

@@ -7,27 +7,6 @@ import pytest
 from app.storage.memories import Memories
 
 
-class Moving:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def ticks(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@pytest.fixture
-def clock() -> Moving:
-    return Moving()
-
-
 @pytest.fixture
 def memories(database, clock):
     return Memories(database, "here", clock)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
+import pytest
+
 from app.limits import Allowance, Limits
 from app.storage.database import Database
 from app.storage.licences import Licences
@@ -68,3 +70,31 @@ def test_a_day_that_is_used_up_is_refused(stack, call):
 
 def test_nobody_sees_it_without_a_licence(call):
     assert call("GET", "/v1/usage", licence=None).status_code == 401
+
+
+WAYS = {
+    CHAT: {**HELLO, "max_tokens": 5000},
+    "/claude_api/v1/messages": {**HELLO, "model": "claude-sonnet-4-5", "max_tokens": 5000},
+    "/codex/v1/responses": {"model": "gpt-5.2", "input": "hello", "max_output_tokens": 5000},
+    "/gemini/v1beta/models/gemini-2.5-flash:generateContent": {
+        "contents": [{"role": "user", "parts": [{"text": "hello"}]}]
+    },
+}
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_no_more_is_asked_for_than_is_left_of_the_day(stack, call, path):
+    """R-060: in every dialect, also where nothing was said of how long the answer may be."""
+    words = licence(stack, Allowance(Limits(tpd=700)))
+    platform = path.split("/")[1]
+    stack.simulators.clear(platform)
+
+    answer = call("POST", path, licence=words, json=WAYS[path])
+
+    assert answer.status_code == 200, answer.text
+    (asked,) = stack.simulators.journal(platform)
+    body = asked["body"]
+    told = body.get("generationConfig", body)
+    names = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")
+    (most,) = [told[name] for name in names if name in told]
+    assert 500 < most < 700
