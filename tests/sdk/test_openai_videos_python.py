@@ -17,7 +17,7 @@ from app.simulators.pictures import picture
 from tests.conftest import STUDIO
 from tests.sdk.films import AT_ONCE, ENGINES, HOUSES, LATER, MP4, NO_HOUSES, House
 from tests.sdk.test_openai_python import opened as client_of
-from tests.stack import Stack
+from tests.stack import START_PATIENCE, Stack
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
 TEXT = {"id", "object", "model", "seconds", "size", "status"}
@@ -26,13 +26,14 @@ NOBODYS = "video_" + "0" * 32
 
 
 def opened(house: House) -> openai.OpenAI:
-    return client_of(house.url, house.licence)
+    """With patience: a chat about a film takes as long as the film."""
+    return client_of(house.url, house.licence).with_options(timeout=START_PATIENCE)
 
 
 def made(house: House, prompt: str, **more: Any) -> Any:
     """A film, when it is done."""
     return opened(house).videos.create_and_poll(
-        model=house.model, prompt=prompt, poll_interval_ms=50, **more
+        model=house.model, prompt=prompt, poll_interval_ms=100, **more
     )
 
 
@@ -74,7 +75,7 @@ def fits(video: Any) -> None:
 
 def ends_well(client: openai.OpenAI, video: Any) -> None:
     fits(video)
-    video = client.videos.poll(video.id, poll_interval_ms=50)
+    video = client.videos.poll(video.id, poll_interval_ms=100)
     assert video.status == "completed", video.error
     assert client.videos.download_content(video.id).read() == MP4
 

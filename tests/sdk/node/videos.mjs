@@ -9,7 +9,7 @@ const bytes = async (answer) => Buffer.from(await answer.arrayBuffer());
 const isFilm = (data) => data.subarray(4, 8).toString("latin1") === "ftyp";
 
 await play((door) => {
-  const client = new OpenAI({ baseURL: `${door.url}/v1`, apiKey: door.licence, maxRetries: 0, timeout: 20000 });
+  const client = new OpenAI({ baseURL: `${door.url}/v1`, apiKey: door.licence, maxRetries: 0, timeout: 60000 });
   const begin = (more = {}) => client.videos.create({ model: door.model, prompt: "A boat leaves", ...more });
 
   // The SDK for Node has no call that waits.
