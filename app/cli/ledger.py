@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any, TextIO
 
 from app.cli.database import looked_at
+from app.cli.ledger_rows import FIRST, told, told_row, write_csv
 from app.cli.progress import Progress
 from app.cli.words import Complaint, file_said, moment, said, settings, show
 from app.money import dollars
 from app.storage.ledger_reading import DIMENSIONS, LedgerReading
 
 DAY = 86400
-FIRST = date(1970, 1, 1)
 FILTERS = ("licence", "platform", "model", "credential")
 TAILED = ("licence", "platform", "model", "state", "outcome", "input", "output")
 TAIL_SECONDS = 1.0
@@ -91,13 +90,13 @@ def _report(reading: LedgerReading, options: argparse.Namespace) -> None:
             f"there is no {said(wrong[0])} to report by; there are {', '.join(DIMENSIONS)}"
         )
     first, last = _days(options)
-    rows = [_told(row) for row in reading.report(by, first, last, _only(options))]
+    rows = [told(row) for row in reading.report(by, first, last, _only(options))]
     if options.csv:
-        _write_csv(rows, sys.stdout)
+        write_csv(rows, sys.stdout)
         return
     if rows and by and not options.json:
         (total,) = reading.report((), first, last, _only(options))
-        rows.append(dict.fromkeys(by, "") | {by[0]: "all"} | _told(total))
+        rows.append(dict.fromkeys(by, "") | {by[0]: "all"} | told(total))
     if not options.json:
         rows = [_brief(row) for row in rows]
     show(rows, as_json=options.json, if_none="nothing was used in these days")
@@ -119,14 +118,6 @@ def _day(words: str) -> int:
         raise Complaint(f"{said(words)} is no day; write it as 2026-11-29") from error
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """With days as people write them, and money in dollars."""
-    told = {**row, "charge": dollars(row["charge"])}
-    if "day" in row:
-        told["day"] = (FIRST + timedelta(days=row["day"])).isoformat()
-    return told
-
-
 def _brief(row: dict[str, Any]) -> dict[str, Any]:
     """What fits a screen: without what is nothing most of the time."""
     hidden = ("estimated", "cache_write", "reasoning")
@@ -141,10 +132,10 @@ def _export(reading: LedgerReading, options: argparse.Namespace) -> None:
     since, until, only = first * DAY * 1000, (last + 1) * DAY * 1000, _only(options)
     name = options.format or ("json" if options.file.endswith(".json") else "csv")
     write: Callable[[Iterable[dict[str, Any]], TextIO], None]
-    write = _write_json if name == "json" else _write_csv
+    write = _write_json if name == "json" else write_csv
     total = reading.count(since, until, only)
     with _opened(options.file) as file, Progress(total) as progress:
-        write(_counted(map(_row, reading.rows(since, until, only)), progress), file)
+        write(_counted(map(told_row, reading.rows(since, until, only)), progress), file)
     print(f"{total} rows", file=sys.stderr)
 
 
@@ -167,31 +158,6 @@ def _counted(rows: Iterable[dict[str, Any]], progress: Progress) -> Iterator[dic
         yield row
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    told = _told(row)
-    for name in ("opened_at", "closed_at"):
-        told[name] = None if row[name] is None else _instant(row[name])
-    return told
-
-
-def _instant(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _write_csv(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
-    writer = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-        writer.writerow({name: _inert(value) for name, value in row.items()})
-
-
-def _inert(value: Any) -> Any:
-    """Callers choose the names of models: none is to be a formula in somebody's table (R-131)."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
-
-
 def _write_json(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
     """An array, with a line for each row."""
     between = "[\n"
@@ -208,7 +174,7 @@ def _tail(reading: LedgerReading, options: argparse.Namespace) -> None:
     only = _only(options)
     rows = reading.newest(max(options.number, 1), only)
     if not options.follow:
-        shown = [_row(row) if options.json else _line(row) for row in rows]
+        shown = [told_row(row) if options.json else _line(row) for row in rows]
         show(shown, as_json=options.json, if_none="the ledger is empty")
         return
     seen = {row["id"] for row in rows if row["closed_at"]}
@@ -228,7 +194,7 @@ def _tail(reading: LedgerReading, options: argparse.Namespace) -> None:
 def _say(rows: Iterable[dict[str, Any]], options: argparse.Namespace) -> None:
     for row in rows:
         if options.json:
-            print(json.dumps(_row(row), ensure_ascii=False), flush=True)
+            print(json.dumps(told_row(row), ensure_ascii=False), flush=True)
         else:
             print("  ".join(str(cell) for cell in _line(row).values()), flush=True)
 

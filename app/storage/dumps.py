@@ -29,7 +29,7 @@ def dump(database: Database, file: Path) -> int:
         connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         snapshot = connection.execute(sa.text("SELECT pg_export_snapshot()")).scalar_one()
         tables = _tables(connection)
-        rows = sum(
+        rows: int = sum(
             connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one()
             for name in tables
         )

@@ -18,10 +18,10 @@ from app.storage import copies
 from app.storage.database import HEAD, Database
 from app.storage.ledger import LedgerTable
 from app.storage.schema import prepare
+from tests.stack import missing, program, until
 from tests.storage.databases import POSTGRES
 from tests.storage.test_ledger import closing as closed
 from tests.storage.test_ledger import opening
-from tests.stack import missing, program, until
 
 TOKEN = "sk-canary-7d1f0a93b2c4"
 SITTING = """
