@@ -6,10 +6,11 @@ import argparse
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from app.cli.database import check_version, named, why
+from app.cli.new_file import check, written
 from app.cli.words import Complaint, file_said, settings
 from app.config import Settings
 from app.storage import copies, dumps
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     with closing(named(chosen, read_only=True)) as database:
         _check(database, file, options.force)
         try:
-            with _finished(file, options.force) as copy:
+            with written(file, force=options.force) as copy:
                 rows = _taken(database, copy)
             version = database.version()
         except (DatabaseTrouble, sqlite3.Error) as trouble:
@@ -61,10 +62,7 @@ def _check(database: Database, file: Path, force: bool) -> None:
     check_version(version)
     if database.file and _is_of(database.file, file):
         raise Complaint(f"{file_said(str(file))} belongs to the database itself; name another file")
-    if file.is_dir():
-        raise Complaint(f"{file_said(str(file))} is a folder; name a file in it")
-    if file.exists() and not force:
-        raise Complaint(f"{file_said(str(file))} is there; name another file, or say --force")
+    check(file, force=force)
 
 
 def _is_of(database: Path, file: Path) -> bool:
@@ -73,27 +71,14 @@ def _is_of(database: Path, file: Path) -> bool:
     return file.resolve() in sides or (file.exists() and file.samefile(ours))
 
 
-@contextmanager
-def _finished(file: Path, force: bool) -> Iterator[Path]:
-    """A file to write to, which gets its name when all has gone well, and is gone otherwise."""
-    copy = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        yield copy
-        if force:
-            os.replace(copy, file)
-        else:
-            os.link(copy, file)  # does not overwrite, whoever was quicker
-    except OSError as error:
-        raise Complaint(f"cannot write {file_said(str(file))}: {error.strerror}") from error
-    finally:
-        copies.discard(copy)
-
-
 def _taken(database: Database, copy: Path) -> int:
     if database.file:
-        copies.take(database.file, copy)
-        return copies.checked(copy)
+        try:
+            copies.take(database.file, copy)
+            return copies.checked(copy)
+        except BaseException:
+            copies.discard(copy)
+            raise
     try:
         return dumps.dump(database, copy)
     except dumps.NoDump as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TextIO
 
@@ -18,7 +18,7 @@ def day_said(day: int) -> str:
 
 def told(row: dict[str, Any]) -> dict[str, Any]:
     """A sum of the ledger."""
-    found = {**row, "charge": dollars(row["charge"])}
+    found = {**row, "charge": dollars(row["charge"]), "seconds": round(row["seconds"], 3)}
     if "day" in row:
         found["day"] = day_said(row["day"])
     return found
@@ -36,12 +36,11 @@ def _instant(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def write_csv(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
-    writer = None
+def write_csv(rows: Iterable[dict[str, Any]], heads: Sequence[str], file: TextIO) -> None:
+    """With a line of heads, whether there are rows or not."""
+    writer = csv.DictWriter(file, heads)
+    writer.writeheader()
     for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
         writer.writerow({name: _inert(value) for name, value in row.items()})
 
 

@@ -24,6 +24,7 @@ from app.storage.ledger_reading import LedgerReading
 from app.storage.tasks import BROUGHT
 from app.upstream.names import Names
 
+COMPARED = ("day", "model", "of", "vendor", "ledger", "difference", "percent", "gap")
 SHOWN = """opened_at id state outcome estimated attempts platform model credential input output
 charge""".split()
 
@@ -155,8 +156,10 @@ class _Comparison:
         if options.json:
             self._show_json()
         elif options.csv:
-            found = self._behind_all() if options.rows else map(self._told, self._all)
-            write_csv(found, sys.stdout)
+            if options.rows:
+                write_csv(self._behind_all(), ("day", *SHOWN), sys.stdout)
+            else:
+                write_csv(map(self._told, self._all), COMPARED, sys.stdout)
         else:
             show([self._told(one) for one in self._all], as_json=False)
             if options.rows and self.gaps:

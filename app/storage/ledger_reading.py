@@ -11,6 +11,7 @@ from app.storage.database import Database
 from app.storage.ledger import CHARGED, COUNTS, INTERRUPTED, OPEN, RELEASED, days, ledger
 
 DIMENSIONS = ("day", "licence", "platform", "model", "credential")
+COLUMNS = tuple(ledger.c.keys())
 SUMS = ("calls", "failed", "estimated", "unpriced", *COUNTS)
 PAGE = 1000
 LOOK_BACK_MS = (

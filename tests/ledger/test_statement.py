@@ -111,7 +111,9 @@ def test_csv_is_read_with_whatever_stands_between_the_cells(mark):
         ["2026-11-29", "m", "7", ""],
         [],
     ]
-    statement = summed("\r\n".join(mark.join(line) for line in lines), chosen={"cost": "cost (usd)"})
+    statement = summed(
+        "\r\n".join(mark.join(line) for line in lines), chosen={"cost": "cost (usd)"}
+    )
 
     assert statement.found((DAY, "m"), "output") == 1007
     assert statement.found((DAY, "m"), "cost") == 500_000
@@ -126,9 +128,10 @@ def test_small_sums_of_money_are_rounded_once():
     text = "day,model,cost\n" + "2026-11-29,m,0.0000001\n" * 1000
 
     assert summed(text).found((DAY, "m"), "cost") == 100
-    assert summed("day,model,amount\n2026-11-29,m,12.5\n", cents=True).found(
-        (DAY, "m"), "cost"
-    ) == 125_000
+    assert (
+        summed("day,model,amount\n2026-11-29,m,12.5\n", cents=True).found((DAY, "m"), "cost")
+        == 125_000
+    )
 
 
 def test_lines_of_json_are_rows():
