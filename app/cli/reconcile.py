@@ -161,7 +161,7 @@ class _Comparison:
             else:
                 write_csv(map(self._told, self._all), COMPARED, sys.stdout)
         else:
-            show([self._told(one) for one in self._all], as_json=False)
+            show([_marked(self._told(one)) for one in self._all], as_json=False)
             if options.rows and self.gaps:
                 print()
                 show(list(self._behind_all()), as_json=False, if_none="no rows are kept of these")
@@ -216,3 +216,7 @@ class _Comparison:
             max(self._options.most, 1),
             self._options.credential,
         )
+
+
+def _marked(told: dict[str, Any]) -> dict[str, Any]:
+    return told | {"gap": "gap" if told["gap"] else ""}

@@ -63,7 +63,7 @@ def test_a_gap_is_told_and_ends_with_1(books, export):
     done = reconciled(books, code=1)
     (line,) = [one for one in done.stdout.splitlines() if " input " in one]
 
-    assert line.split() == ["2026-11-29", "gpt-4o", "input", "150", "100", "-50", "-33.33", "True"]
+    assert line.split() == ["2026-11-29", "gpt-4o", "input", "150", "100", "-50", "-33.33", "gap"]
     assert "2 of 4 differ by more than 1 %" in done.stderr
     assert "read: day from date, model from model, calls from requests" in done.stderr
     assert reconciled(books, "--tolerance", "50", code=0).returncode == 0
