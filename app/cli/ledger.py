@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
+from pathlib import Path
 from typing import Any, TextIO
 
 from app.cli.database import looked_at
+from app.cli.ledger_rows import FIRST, told, told_row, write_csv
+from app.cli.new_file import check, written
 from app.cli.progress import Progress
-from app.cli.words import Complaint, file_said, moment, said, settings, show
+from app.cli.words import Complaint, moment, printable, said, settings, show
 from app.money import dollars
-from app.storage.ledger_reading import DIMENSIONS, LedgerReading
+from app.storage.ledger_reading import COLUMNS, DIMENSIONS, SUMS, LedgerReading
 
 DAY = 86400
-FIRST = date(1970, 1, 1)
 FILTERS = ("licence", "platform", "model", "credential")
 TAILED = ("licence", "platform", "model", "state", "outcome", "input", "output")
 TAIL_SECONDS = 1.0
+LATE_MS = 60_000
+STEP = 500  # rows between two looks of the progress bar
 VERBS = {
     "report": "add up what was used, by licence, platform, model, credential or day",
     "export": "write every row to a file, as CSV or JSON",
@@ -48,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument(
         "--format", choices=("csv", "json"), default="", help="by the file's ending, or CSV"
     )
+    export.add_argument("--force", action="store_true", help="overwrite the file if it is there")
     tail.add_argument("--number", type=int, default=20, metavar="N", help="how many: 20")
     tail.add_argument("--follow", action="store_true", help="go on with what is closed from now on")
     for verb in (report, export):
@@ -64,8 +68,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     with looked_at(chosen) as database:
         if database is None:
-            print("there is no ledger yet: nothing has been served", file=sys.stderr)
-            return 0
+            return _nothing(options)
         reading = LedgerReading(database)
         match options.verb:
             case "report":
@@ -77,6 +80,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _nothing(options: argparse.Namespace) -> int:
+    """There is no database. Who wants a file, or to be told of what comes, does not get that."""
+    words = "there is no ledger yet: nothing has been served"
+    if options.verb == "export" or options.verb == "tail" and options.follow:
+        raise Complaint(words)
+    print(words, file=sys.stderr)
+    if options.json:
+        show([], as_json=True)
+    return 0
+
+
 def _only(options: argparse.Namespace) -> dict[str, str]:
     return {name: value for name in FILTERS if (value := getattr(options, name))}
 
@@ -85,19 +99,19 @@ def _only(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _report(reading: LedgerReading, options: argparse.Namespace) -> None:
-    by = [name.strip() for name in options.by.split(",") if name.strip()]
+    by = list(dict.fromkeys(name.strip() for name in options.by.split(",") if name.strip()))
     if wrong := [name for name in by if name not in DIMENSIONS]:
         raise Complaint(
             f"there is no {said(wrong[0])} to report by; there are {', '.join(DIMENSIONS)}"
         )
     first, last = _days(options)
-    rows = [_told(row) for row in reading.report(by, first, last, _only(options))]
+    rows = [told(row) for row in reading.report(by, first, last, _only(options))]
     if options.csv:
-        _write_csv(rows, sys.stdout)
+        write_csv(rows, [*by, *SUMS], sys.stdout)
         return
     if rows and by and not options.json:
         (total,) = reading.report((), first, last, _only(options))
-        rows.append(dict.fromkeys(by, "") | {by[0]: "all"} | _told(total))
+        rows.append(dict.fromkeys(by, "") | {by[0]: "all"} | told(total))
     if not options.json:
         rows = [_brief(row) for row in rows]
     show(rows, as_json=options.json, if_none="nothing was used in these days")
@@ -119,14 +133,6 @@ def _day(words: str) -> int:
         raise Complaint(f"{said(words)} is no day; write it as 2026-11-29") from error
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """With days as people write them, and money in dollars."""
-    told = {**row, "charge": dollars(row["charge"])}
-    if "day" in row:
-        told["day"] = (FIRST + timedelta(days=row["day"])).isoformat()
-    return told
-
-
 def _brief(row: dict[str, Any]) -> dict[str, Any]:
     """What fits a screen: without what is nothing most of the time."""
     hidden = ("estimated", "cache_write", "reasoning")
@@ -139,57 +145,44 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
 def _export(reading: LedgerReading, options: argparse.Namespace) -> None:
     first, last = _days(options)
     since, until, only = first * DAY * 1000, (last + 1) * DAY * 1000, _only(options)
-    name = options.format or ("json" if options.file.endswith(".json") else "csv")
-    write: Callable[[Iterable[dict[str, Any]], TextIO], None]
-    write = _write_json if name == "json" else _write_csv
     total = reading.count(since, until, only)
-    with _opened(options.file) as file, Progress(total) as progress:
-        write(_counted(map(_row, reading.rows(since, until, only)), progress), file)
-    print(f"{total} rows", file=sys.stderr)
+    with _opened(options) as file, Progress(total) as progress:
+        rows = _Counted(map(told_row, reading.rows(since, until, only)), progress, total)
+        if (options.format or options.file.rpartition(".")[2]) == "json":
+            _write_json(rows, file)
+        else:
+            write_csv(rows, COLUMNS, file)
+    print(f"{rows.number} rows", file=sys.stderr)
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[TextIO]:
-    if name == "-":
+def _opened(options: argparse.Namespace) -> Iterator[TextIO]:
+    if options.file == "-":
         yield sys.stdout
         return
-    try:
-        with open(name, "w", encoding="utf-8", newline="") as file:
-            yield file
-    except OSError as error:
-        raise Complaint(f"cannot write {file_said(name)}: {error.strerror}") from error
+    file = Path(options.file)
+    check(file, force=options.force)
+    with written(file, force=options.force) as making:
+        with making.open("w", encoding="utf-8", newline="") as opened:
+            yield opened
 
 
-def _counted(rows: Iterable[dict[str, Any]], progress: Progress) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(rows, 1):
-        if number % 500 == 0:
-            progress.at(number)
-        yield row
+class _Counted:
+    """Rows, and how many they are. There may be more or fewer of them by now than there were."""
 
+    def __init__(self, rows: Iterable[dict[str, Any]], progress: Progress, of: int) -> None:
+        self._rows = rows
+        self._progress = progress
+        self._of = of
+        self.number = 0
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    told = _told(row)
-    for name in ("opened_at", "closed_at"):
-        told[name] = None if row[name] is None else _instant(row[name])
-    return told
-
-
-def _instant(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _write_csv(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
-    writer = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-        writer.writerow({name: _inert(value) for name, value in row.items()})
-
-
-def _inert(value: Any) -> Any:
-    """Callers choose the names of models: none is to be a formula in somebody's table (R-131)."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self._rows:
+            self.number += 1
+            if self.number % STEP == 0:
+                self._progress.at(min(self.number, self._of))
+            yield row
+        self._progress.at(self._of)
 
 
 def _write_json(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
@@ -208,29 +201,42 @@ def _tail(reading: LedgerReading, options: argparse.Namespace) -> None:
     only = _only(options)
     rows = reading.newest(max(options.number, 1), only)
     if not options.follow:
-        shown = [_row(row) if options.json else _line(row) for row in rows]
+        shown = [told_row(row) if options.json else _line(row) for row in rows]
         show(shown, as_json=options.json, if_none="the ledger is empty")
         return
-    seen = {row["id"] for row in rows if row["closed_at"]}
-    since = int(time.time() * 1000)
     _say(rows, options)
+    known = {row["id"]: 0 for row in rows if row["closed_at"]}
+    for _ in _closed(reading, only, known):
+        pass  # those before now
     try:
         while True:
             time.sleep(TAIL_SECONDS)
-            found = [row for row in reading.closed_since(since, only) if row["id"] not in seen]
-            seen.update(row["id"] for row in found)
-            since = max([since, *(row["closed_at"] for row in found)])
-            _say(found, options)
+            _say(_closed(reading, only, known), options)
     except KeyboardInterrupt:
         print(file=sys.stderr)
+
+
+def _closed(
+    reading: LedgerReading, only: dict[str, str], known: dict[str, int]
+) -> Iterator[dict[str, Any]]:
+    """What has been closed and is not known. A row may be seen after others that were closed later, and
+    clocks of hosts differ: so all of the last minute is looked at again and again.
+    """
+    since = int(time.time() * 1000) - LATE_MS
+    for row in reading.closed_since(since, only):
+        if row["id"] not in known:
+            yield row
+        known[row["id"]] = row["closed_at"]
+    for name in [name for name, at in known.items() if at < since]:
+        del known[name]
 
 
 def _say(rows: Iterable[dict[str, Any]], options: argparse.Namespace) -> None:
     for row in rows:
         if options.json:
-            print(json.dumps(_row(row), ensure_ascii=False), flush=True)
+            print(json.dumps(told_row(row), ensure_ascii=False), flush=True)
         else:
-            print("  ".join(str(cell) for cell in _line(row).values()), flush=True)
+            print("  ".join(printable(str(cell)) for cell in _line(row).values()), flush=True)
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:

@@ -127,8 +127,15 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value)) or "-"
-    return _BREAK.sub(" ", str(value)) if value != "" else "-"
+        return printable(",".join(map(str, value))) or "-"
+    return printable(_BREAK.sub(" ", str(value))) if value != "" else "-"
+
+
+def printable(text: str) -> str:
+    """What a terminal shows and does not obey: callers choose some of the words (R-131)."""
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in text)
 
 
 def moment(seconds: int | None) -> str | None:

@@ -8,13 +8,25 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.storage.database import Database
-from app.storage.ledger import COUNTS, OPEN, days, ledger
+from app.storage.ledger import CHARGED, COUNTS, INTERRUPTED, OPEN, RELEASED, days, ledger
 
 DIMENSIONS = ("day", "licence", "platform", "model", "credential")
+COLUMNS = tuple(ledger.c.keys())
 SUMS = ("calls", "failed", "estimated", "unpriced", *COUNTS)
 PAGE = 1000
 LOOK_BACK_MS = (
     7_200_000  # a call that is closed now was opened no longer ago than that, or is a task
+)
+
+DAY_MS = 86_400_000
+_DOUBT = sa.case(
+    (ledger.c.state == INTERRUPTED, 0),
+    (ledger.c.estimated, 1),
+    ((ledger.c.state == CHARGED) & (ledger.c.outcome != "ok"), 2),
+    ((ledger.c.state == RELEASED) & (ledger.c.attempts > 0), 3),
+    (ledger.c.attempts > 1, 4),
+    (ledger.c.state == OPEN, 5),
+    else_=6,
 )
 
 Only = Mapping[str, str]
@@ -76,6 +88,23 @@ class LedgerReading:
             *_only(ledger, only),
         )
         return self._all(query.order_by(ledger.c.closed_at, ledger.c.id))
+
+    def behind(
+        self, day: int, platforms: Sequence[str], models: Sequence[str], most: int, credential: str
+    ) -> list[dict[str, Any]]:
+        """The rows of a day that callers did not pay for themselves, first those that a platform may have
+        counted in another way.
+        """
+        query = ledger.select().where(
+            *_span((day - 1) * DAY_MS, (day + 2) * DAY_MS),  # wherever the operator's day begins
+            ledger.c.day == day,
+            ledger.c.mode == "licence",
+            ledger.c.platform.in_(platforms),
+            ledger.c.model.in_(models),
+        )
+        if credential:  # which is not known where a worker died
+            query = query.where(ledger.c.credential.in_((credential, "")))
+        return self._all(query.order_by(_DOUBT, ledger.c.id).limit(most))
 
     def forget(self, before_ms: int, piece: int = PAGE) -> int:
         """Deletes rows that were opened before and are closed, some at a time; what their days came to

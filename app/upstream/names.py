@@ -28,6 +28,8 @@ _GROUPS = re.compile(r"(?P<name>[^|]+)\|\[(?P<groups>[^\[\]|]*)\]")
 _GROUP = re.compile(r"[\w.:-]{1,64}")
 _EDITION = re.compile(r"(?:\d{4}-\d\d-\d\d|\d\d-\d{4}|\d{3,8}|latest|preview|exp)(?=-|$)")
 
+_LAST_EDITION = re.compile(rf"(?<=.)-{_EDITION.pattern.removesuffix('(?=-|$)')}$")
+
 
 @dataclass(frozen=True, slots=True)
 class Suffix:
@@ -127,6 +129,14 @@ class Names:
         """Whether it is one of the platform's names as it stands, or an edition of one."""
         end = self._known_end(name)
         return bool(end) and self._editions_end(name, end) == len(name)
+
+    def plain(self, name: str) -> str:
+        """The model behind a vendor's name for it, whichever edition that was."""
+        name = name.removeprefix("models/")
+        while name not in self._known and (edition := _LAST_EDITION.search(name)):
+            name = name[: edition.start()]
+        alias = self._aliases.get(name)
+        return alias.model if alias else name
 
     def _apart(self, name: str) -> tuple[str, list[str]]:
         """The longest known name that `name` begins with, and the parameters after it; the whole

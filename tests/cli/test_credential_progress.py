@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
-from dataclasses import dataclass
 
 import pytest
 
 from app.storage.credentials import Credentials
 from app.storage.database import DatabaseTrouble
+from tests.cli.terminal import Watched, watch
 from tests.stack import TOKENS
 
 LINES = "platform,token\n" + "".join(f"chatgpt,sk-{i:04}\n" for i in range(450))
 STEP = re.compile(r"\r\[(#*)(\.*)\] (\d+) of (\d+)")
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What stood on the terminal, what went elsewhere, and the exit code."""
-
-    seen: str
-    stdout: str
-    returncode: int
 
 
 @pytest.fixture
@@ -36,30 +24,11 @@ def watched(environ, tmp_path):
 
     def call(*words: str, text: str = LINES, whole: bool = False) -> Watched:
         (tmp_path / "keys.csv").write_text(text)
-        ours, theirs = pty.openpty()
-        child = subprocess.Popen(
-            [TOKENS, "credential", "import", "keys.csv", *words],
-            env=environ,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=theirs if whole else (tmp_path / "out").open("w"),
-            stderr=theirs,
+        return watch(
+            [TOKENS, "credential", "import", "keys.csv", *words], environ, tmp_path, whole=whole
         )
-        os.close(theirs)
-        seen = b"".join(iter(lambda: _read(ours), b""))
-        os.close(ours)
-        code = child.wait(timeout=60)
-        told = "" if whole else (tmp_path / "out").read_text()
-        return Watched(seen.decode().replace("\r\n", "\n"), told, code)
 
     return call
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # how Linux says that nobody else has the terminal open
-        return b""
 
 
 @pytest.mark.slow

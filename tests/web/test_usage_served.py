@@ -68,6 +68,21 @@ def test_a_day_that_is_used_up_is_refused(stack, call):
     assert call("GET", "/v1/usage", licence=words).json()["limits"]["requests_per_day"]["used"] == 1
 
 
+def test_nobody_sees_what_others_use_and_nothing_is_kept_on_the_way(stack, call):
+    mine, other = licence(stack, Allowance()), licence(stack, Allowance())
+    assert call("POST", CHAT, licence=other, json=HELLO).status_code == 200
+
+    answer = call("GET", "/v1/usage", licence=mine)
+    told = answer.json()
+
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert told["today"]["calls"] == told["month"]["calls"] == told["total"]["calls"] == 0
+    assert told["by_model"] == [] and told["limits"] == {}
+    brought = {"Authorization": "Bearer sk-mine", "Tokens-Authorization": other}
+    theirs = call("GET", "/v1/usage", licence=None, headers=brought).json()
+    assert theirs["total"]["calls"] == 1 and theirs["licence"] != told["licence"]
+
+
 def test_nobody_sees_it_without_a_licence(call):
     assert call("GET", "/v1/usage", licence=None).status_code == 401
 
