@@ -212,10 +212,7 @@ def _build(
     boards = make_boards(database, settings.redis_url)
     tally = _tally(settings, clock)
     pool = _pool(settings, clock, boards, tally)
-    persistence = Persistence(
-        settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent
-    )
-    sources = Sources(pool, clock, persistence)
+    sources = Sources(pool, clock, _persistence(settings))
     transport = _transport(settings)
     fetcher = _fetcher(settings)
     patience = _patience(settings)
@@ -309,6 +306,10 @@ def _desk(
         settings.job_seconds,
         settings.look_seconds,
     )
+
+
+def _persistence(settings: Settings) -> Persistence:
+    return Persistence(settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent)
 
 
 def _tally(settings: Settings, clock: Clock) -> Tally:
