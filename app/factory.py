@@ -216,7 +216,7 @@ def _build(
     transport = _transport(settings)
     fetcher = _fetcher(settings)
     patience = _patience(settings)
-    most = settings.answer_megabytes * MEGABYTE
+    most, ends = settings.answer_megabytes * MEGABYTE, settings.end_after_error
     errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
     prices = make_prices(settings)
     ledger = make_ledger(settings, database, clock, prices)
@@ -239,16 +239,11 @@ def _build(
             clock,
             patience,
             most,
-            ends_after_error=settings.end_after_error,
+            ends_after_error=ends,
         ),
         images=images,
         picture_chat=PictureChat(
-            images,
-            store,
-            fetcher,
-            spool_folder,
-            patience,
-            ends_after_error=settings.end_after_error,
+            images, store, fetcher, spool_folder, patience, ends_after_error=ends
         ),
         videos=videos,
         video_chat=VideoChat(
@@ -259,7 +254,7 @@ def _build(
             spool_folder,
             clock,
             patience,
-            ends_after_error=settings.end_after_error,
+            ends_after_error=ends,
         ),
         fetcher=fetcher,
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
