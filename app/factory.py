@@ -17,7 +17,7 @@ from flask import Blueprint, Flask
 
 from app.access.caller import Access
 from app.clock import Clock, SystemClock
-from app.config import BadSetting, Settings
+from app.config import BadSetting, Settings, day_starts
 from app.key_file import BadKeyFile
 from app.ledger.journal import Journal
 from app.ledger.ledger import Ledger
@@ -175,6 +175,7 @@ def make_ledger(settings: Settings, database: Database, clock: Clock, prices: Pr
         prices,
         Journal(Path(settings.journal_file)),
         clock,
+        day_starts=day_starts(settings.day_starts),
         longest_call=_longest_call(settings),
     )
 
@@ -226,14 +227,11 @@ def _build(
     boards = make_boards(database, settings.redis_url)
     tally = _tally(settings, clock)
     pool = _pool(settings, clock, boards, tally)
-    persistence = Persistence(
-        settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent
-    )
-    sources = Sources(pool, clock, persistence)
+    sources = Sources(pool, clock, _persistence(settings))
     transport = _transport(settings)
     fetcher = _fetcher(settings)
     patience = _patience(settings)
-    most = settings.answer_megabytes * MEGABYTE
+    most, ends = settings.answer_megabytes * MEGABYTE, settings.end_after_error
     errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
     prices = make_prices(settings)
     ledger = make_ledger(settings, database, clock, prices)
@@ -255,25 +253,13 @@ def _build(
             clock,
             patience,
             most,
-            ends_after_error=settings.end_after_error,
+            ends_after_error=ends,
         ),
         images=images,
-        picture_chat=PictureChat(
-            images,
-            store,
-            spool_folder,
-            patience,
-            ends_after_error=settings.end_after_error,
-        ),
+        picture_chat=PictureChat(images, store, spool_folder, patience, ends_after_error=ends),
         videos=videos,
         video_chat=VideoChat(
-            videos,
-            bench.tasks,
-            store,
-            spool_folder,
-            clock,
-            patience,
-            ends_after_error=settings.end_after_error,
+            videos, bench.tasks, store, spool_folder, clock, patience, ends_after_error=ends
         ),
         characters=CharacterDesk(errands, sources, partial(Memories, database, clock=clock)),
         fetcher=fetcher,
@@ -293,7 +279,7 @@ def _build(
         webhooks=make_webhooks(settings, database),
         ledger=ledger,
         ledger_reading=LedgerReading(database),
-        ledger_watch=LedgerWatch(ledger, LedgerReading(database), clock, days=settings.ledger_days),
+        ledger_watch=_ledger_watch(settings, ledger, database, clock),
         idempotency=_idempotency(settings, database, clock),
         database=database,
         clock=clock,
@@ -322,6 +308,16 @@ def _desk(
         settings.job_seconds,
         settings.look_seconds,
     )
+
+
+def _ledger_watch(
+    settings: Settings, ledger: Ledger, database: Database, clock: Clock
+) -> LedgerWatch:
+    return LedgerWatch(ledger, LedgerReading(database), clock, days=settings.ledger_days)
+
+
+def _persistence(settings: Settings) -> Persistence:
+    return Persistence(settings.retry_seconds, settings.retry_wait_seconds, settings.retry_percent)
 
 
 def _tally(settings: Settings, clock: Clock) -> Tally:

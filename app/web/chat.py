@@ -32,7 +32,7 @@ from app.web.limits import enter, leave, measured
 from app.web.naming import explain, read_name
 from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
 from app.web.session import OURS, opening, session_key, session_named, without_ours
-from app.web.wishes import NAMES, SHAPE, read_wishes
+from app.web.wishes import NAMES, SHAPE, Wishes, read_wishes
 from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
 from app.wire.dialect import Dialect, Spoken, Telling
 
@@ -129,15 +129,6 @@ def relay(
     if body is not asked:
         raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     stream = body.get("stream") is True
-    options = body.get("stream_options")
-    telling = Telling(
-        id=g.request_id[4:],
-        model=shown(g.get("asked", named.asked)),
-        created=int(hub.clock.now()),
-        reasoning=wishes.reasoning,
-        usage=isinstance(options, dict) and options.get("include_usage") is True,
-        asked=body,
-    )
     array = spoken is gemini_generate and stream and request.args.get("alt") != "sse"
     leash = Leash()
     ear = listen(leash, probing=stream and not array)
@@ -149,7 +140,7 @@ def relay(
         body=body,
         model=model,
         stream=stream,
-        telling=telling,
+        telling=_telling(hub, shown(g.get("asked", named.asked)), wishes, body),
         attempts=wishes.retry_attempt,
         say=_speaker(request.headers.get("Accept-Language", "")),
         array=array,
@@ -179,6 +170,18 @@ def relay(
     response = respond(hub, relayed, ear)
     explain(named, call.record, response)
     return response
+
+
+def _telling(hub: Gateway, model: str, wishes: Wishes, body: dict[str, Any]) -> Telling:
+    options = body.get("stream_options")
+    return Telling(
+        id=g.request_id[4:],
+        model=model,
+        created=int(hub.clock.now()),
+        reasoning=wishes.reasoning,
+        usage=isinstance(options, dict) and options.get("include_usage") is True,
+        asked=body,
+    )
 
 
 def _served(hub: Gateway, platform: Platform, call: ChatCall) -> Relayed:
