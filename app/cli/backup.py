@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.cli.database import check_version, named, why
 from app.cli.new_file import check, written
-from app.cli.words import Complaint, file_said, settings
+from app.cli.words import Complaint, settings
 from app.config import Settings
 from app.storage import copies, dumps
 from app.storage.database import Database, DatabaseTrouble
@@ -61,7 +61,7 @@ def _check(database: Database, file: Path, force: bool) -> None:
         raise Complaint("there is nothing in the database yet")
     check_version(version)
     if database.file and _is_of(database.file, file):
-        raise Complaint(f"{file_said(str(file))} belongs to the database itself; name another file")
+        raise Complaint("that file belongs to the database itself; name another one")
     check(file, force=force)
 
 

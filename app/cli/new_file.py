@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.cli.words import Complaint, file_said
+from app.key_file import sync
 
 
 def check(file: Path, *, force: bool) -> None:
     """Complains where it could not get its name, before any work is done."""
     if file.is_dir():
-        raise Complaint(f"{file_said(str(file))} is a folder; name a file in it")
+        raise Complaint("that is a folder; name a file in it")
     if file.exists() and not force:
-        raise Complaint(f"{file_said(str(file))} is there; name another file, or say --force")
+        raise Complaint("there is such a file; name another one, or say --force")
 
 
 @contextmanager
@@ -31,6 +32,7 @@ def written(file: Path, *, force: bool) -> Iterator[Path]:
             os.replace(making, file)
         else:
             os.link(making, file)  # overwrites nothing, whoever was quicker
+        sync(file.parent)
     except OSError as error:
         raise Complaint(f"cannot write {file_said(str(file))}: {error.strerror}") from error
     finally:

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from app.key_file import sync
+
 # Where SQLite's file format has every reader hold a lock (https://sqlite.org/src/file/src/os.h): in
 # WAL mode for as long as it has the file open.
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
@@ -56,7 +58,7 @@ def settle(copy: Path) -> None:
             connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.DatabaseError as error:
         raise NoCopy(str(error)) from error
-    _sync(copy)
+    sync(copy)
 
 
 def checked(copy: Path) -> int:
@@ -101,7 +103,7 @@ def put(copy: Path, database: Path) -> Path | None:
         for side in SIDE_FILES:  # of the former one: the new one would take them for its own
             _move(Path(f"{database}{side}"), Path(f"{before}{side}"))
     os.replace(copy, database)
-    _sync(database.parent)
+    sync(database.parent)
     return before
 
 
@@ -149,11 +151,3 @@ def _free(wanted: Path) -> Path:
 def _move(file: Path, to: Path) -> None:
     if file.exists():
         os.rename(file, to)
-
-
-def _sync(place: Path) -> None:
-    fd = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
