@@ -17,6 +17,7 @@ from app.cli.ledger_rows import FIRST, told, told_row, write_csv
 from app.cli.new_file import check, written
 from app.cli.progress import Progress
 from app.cli.words import Complaint, moment, printable, said, settings, show
+from app.config import day_starts
 from app.money import dollars
 from app.storage.ledger_reading import COLUMNS, DIMENSIONS, SUMS, LedgerReading
 
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     chosen = settings()
+    options.starts = day_starts(chosen.day_starts)
     with looked_at(chosen) as database:
         if database is None:
             return _nothing(options)
@@ -119,7 +121,7 @@ def _report(reading: LedgerReading, options: argparse.Namespace) -> None:
 
 def _days(options: argparse.Namespace) -> tuple[int, int]:
     """The first and the last day, by number: the last thirty if nothing is said."""
-    last = _day(options.until) if options.until else int(time.time() // DAY)
+    last = _day(options.until) if options.until else int((time.time() - options.starts) // DAY)
     first = _day(options.since) if options.since else last - 29
     if first > last:
         raise Complaint("the first day is after the last")
@@ -144,7 +146,8 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
 
 def _export(reading: LedgerReading, options: argparse.Namespace) -> None:
     first, last = _days(options)
-    since, until, only = first * DAY * 1000, (last + 1) * DAY * 1000, _only(options)
+    since, until = ((day * DAY + options.starts) * 1000 for day in (first, last + 1))
+    only = _only(options)
     total = reading.count(since, until, only)
     with _opened(options) as file, Progress(total) as progress:
         rows = _Counted(map(told_row, reading.rows(since, until, only)), progress, total)

@@ -375,7 +375,7 @@ def _claim(wanted: Purchase, price: Price | None, allowance: Allowance) -> Claim
         return Claim(wanted.input, wanted.output)
     if price is None or not price.covers(wanted.units):
         raise PriceUnknown(
-            "the licence has a limit in money, and the price of {model} is not known",
+            "the price of {model} is not known, and the licence has a limit in money",
             param="model",
             model=wanted.model[:LONGEST_WORD],
         )

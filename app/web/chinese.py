@@ -12,6 +12,16 @@ CHINESE: dict[str, str] = {
     "the licence has expired or was revoked": "许可证已过期或已被吊销",
     "the licence does not cover the platform {platform}": "该许可证不包含平台 {platform}",
     "the licence does not cover the model {model}": "该许可证不包含模型 {model}",
+    "the licence has used up its requests of the day": "许可证今日的请求次数已用完",
+    "the licence has used up its tokens of the day": "许可证今日的 token 已用完",
+    "the licence has spent its budget of the day": "许可证今日的预算已用完",
+    "the licence has spent its budget of the month": "许可证本月的预算已用完",
+    "the licence has spent its budget": "许可证的预算已用完",
+    "the licence has spent its credit": "许可证的试用额度已用完",
+    "the time for the licence's credit is over": "许可证的试用额度已过期",
+    "what the licence has left is held back for calls that are on their way": (
+        "许可证剩余的额度已为正在进行的调用预留"
+    ),
     "the price of {model} is not known, and the licence has a limit in money": (
         "{model} 的价格未知，而该许可证设有金额上限"
     ),

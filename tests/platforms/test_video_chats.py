@@ -32,7 +32,7 @@ def events(answer: requests.Response) -> list[Json]:
 
 
 def opens(stack: Stack, platform: str, words: str) -> None:
-    """C-115: the link opens without a key; the film's name stands on a line of its own."""
+    """C-115, K-108: the link opens without a key; the film's name stands on a line of its own."""
     found = ANSWER.fullmatch(words)
     assert found, words
     answer = requests.get(found[1], timeout=PATIENCE)

@@ -200,7 +200,7 @@ def test_platforms_that_have_no_pictures_of_films_say_so(studio, platform, model
 
 
 def test_content_of_what_is_not_there(screen):
-    """C-203: a client that repeats every 409 is told not to."""
+    """C-203, K-086, K-107: a client that repeats every 409 is told not to."""
     slow = screen.begun("Slow\nsimulate: takes=60")
     early = screen.call("GET", f"/{slow}/content")
     assert (early.status_code, error(early)["code"]) == (409, "video_not_ready")

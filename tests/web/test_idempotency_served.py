@@ -144,7 +144,7 @@ def code(answer: requests.Response) -> str:
 def test_a_call_that_is_repeated_is_told_the_same(
     desk: Desk, way: str, text: str, key: str
 ) -> None:
-    """R-061, in all dialects, whole and as a stream byte for byte."""
+    """R-061, K-094, in all dialects, whole and as a stream byte for byte."""
     path, body = WAYS[way]
     platform = "chatgpt" if way == "root" else path.split("/")[1]
 

@@ -88,7 +88,7 @@ def refused(answer) -> bool:
 
 
 def test_a_link_is_absolute_ends_as_the_file_does_and_has_no_query(store, keep):
-    """C-115."""
+    """C-115, K-026."""
     kept = keep()
     url = urlsplit(store.link(kept, "http://gateway.example/"))
 

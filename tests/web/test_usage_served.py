@@ -113,3 +113,19 @@ def test_no_more_is_asked_for_than_is_left_of_the_day(stack, call, path):
     names = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")
     (most,) = [told[name] for name in names if name in told]
     assert 500 < most < 700
+
+
+def test_who_only_looks_is_not_counted(stack, call):
+    """K-114."""
+    words = licence(stack, Allowance(Limits(rpm=1, rpd=1)))
+    for method, path in (
+        ("OPTIONS", CHAT),
+        ("HEAD", "/v1/models"),
+        ("GET", "/chatgpt/v1/models"),
+        ("GET", "/health"),
+        ("GET", "/v1/usage"),
+    ):
+        assert call(method, path, licence=words).ok
+
+    assert call("POST", CHAT, licence=words, json=HELLO).status_code == 200
+    assert call("POST", CHAT, licence=words, json=HELLO).status_code == 429
