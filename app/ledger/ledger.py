@@ -34,19 +34,9 @@ from app.storage.tasks import Task
 log = logging.getLogger(__name__)
 
 DAY = 86400
+RPD, TPD = "rpd_exceeded", "tpd_exceeded"
 SOON_SECONDS = 2.0  # until what is held back for other calls may be free again
 LONGEST_WORD, LONGEST_OUTCOME = 200, 64
-
-WORDS: dict[Shortage, str] = {
-    "rpd": "the licence has used up its requests of the day",
-    "tpd": "the licence has used up its tokens of the day",
-    "day": "the licence has spent its budget of the day",
-    "month": "the licence has spent its budget of the month",
-    "total": "the licence has spent its budget",
-    "credit": "the licence has spent its credit",
-    "expired": "the time for the licence's credit is over",
-}
-HELD = "what the licence has left is held back for calls that are on their way"
 
 Record = Mapping[str, Any]
 
@@ -202,16 +192,18 @@ class Ledger:
         self._table.write(openings, [one for one in items if isinstance(one, Closing)])
 
     def _refusal(self, of: Shortage, *, held: bool, now: float) -> OverLimit:
+        error = _short_of(of)
         if held:
-            return OverLimit(HELD).named(_CODES[of]).after(SOON_SECONDS)
-        if of in ("rpd", "tpd"):
-            error = OverLimit(WORDS[of]).named(_CODES[of]).after(self.day_ends(self.day(now)) - now)
-            error.may_retry = False  # nobody waits for that long
-            return error
-        if of in ("day", "month"):
-            ends = self.day_ends if of == "day" else self.month_ends
-            return BudgetSpent(WORDS[of]).after(ends(self.day(now)) - now)
-        return QuotaGone(WORDS[of])
+            soon = OverLimit(
+                "what the licence has left is held back for calls that are on their way"
+            )
+            return soon.named(error.code).after(SOON_SECONDS)
+        if of in ("rpd", "tpd", "day"):
+            error.after(self.day_ends(self.day(now)) - now)
+        elif of == "month":
+            error.after(self.month_ends(self.day(now)) - now)
+        error.may_retry = False  # nobody waits for that long
+        return error
 
     def account(self, licence: str) -> Account | None:
         """What a licence with limits has used, as of its last call."""
@@ -227,15 +219,22 @@ class Ledger:
         return first.timestamp() + self._day_starts
 
 
-_CODES: dict[Shortage, str] = {
-    "rpd": "rpd_exceeded",
-    "tpd": "tpd_exceeded",
-    "day": BudgetSpent.code,
-    "month": BudgetSpent.code,
-    "total": QuotaGone.code,
-    "credit": QuotaGone.code,
-    "expired": QuotaGone.code,
-}
+def _short_of(what: Shortage) -> OverLimit:
+    match what:
+        case "rpd":
+            return OverLimit("the licence has used up its requests of the day").named(RPD)
+        case "tpd":
+            return OverLimit("the licence has used up its tokens of the day").named(TPD)
+        case "day":
+            return BudgetSpent("the licence has spent its budget of the day")
+        case "month":
+            return BudgetSpent("the licence has spent its budget of the month")
+        case "total":
+            return QuotaGone("the licence has spent its budget")
+        case "credit":
+            return QuotaGone("the licence has spent its credit")
+        case "expired":
+            return QuotaGone("the time for the licence's credit is over")
 
 
 class Entry:
