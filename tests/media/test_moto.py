@@ -25,6 +25,8 @@ from app.storage.schema import prepare
 from tests.media.samples import MP4, Clock
 from tests.stack import ROOT, clean_environ
 
+pytestmark = pytest.mark.slow
+
 BUCKET, REGION, PREFIX = "pictures", "us-east-1", "made/by/"
 NAME = "cd" * 16 + ".mp4"
 SERVE = """

@@ -281,6 +281,7 @@ def bucketed(gateway: Callable[..., Stack], giant: Giant) -> Iterator[Place]:
     bucket.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, kept", [("sora", "place"), ("sora", "bucketed")])
 def test_a_film_of_two_hundred_megabytes_is_kept_and_given_out(
     request: pytest.FixtureRequest, giant: Giant, name: str, kept: str
