@@ -76,5 +76,6 @@ class ChatCall:
     def limit_output(self, most: int) -> None:
         """Asks for an answer of so many tokens or less."""
         self.body = self.spoken.with_output_limit(self.body, most)
+        self.most_output = most
         said = {name: self.body[name] for name in self.body.keys() - self.outside}
         self.raw = orjson.dumps(said)

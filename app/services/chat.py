@@ -35,7 +35,6 @@ from app.services.call import ChatCall
 from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.services.flows import Flow
 from app.services.losses import note
-from app.services.meter import estimated
 from app.services.roads import Road, choose
 from app.services.sources import Lent, Source, Sources
 from app.upstream.answer import Answering
@@ -483,7 +482,7 @@ def _purchase(platform: Platform, call: ChatCall) -> Purchase:
         return wanted
     asked = call.spoken.read_request(call.body).max_output
     most = asked or platform.catalogue.facts(call.model).max_output or USUAL_OUTPUT
-    return replace(wanted, input=estimated(len(call.raw), 0).input, output=most)
+    return replace(wanted, input=tokens_of(call.body), output=most)
 
 
 def _json(body: bytes) -> Any:

@@ -22,8 +22,8 @@ from app.storage.database import Database, metadata
 from app.storage.prepared import Prepared
 from app.storage.tasks import tasks
 
-OPENED = ("licence", "day", "platform", "model", "price", "held_tokens", "held_money")
-ALSO_OPENED = """id state mode kind asked spoken stream opened_at unit_prices worker""".split()
+OPENED = tuple("licence mode day platform model price held_tokens held_money".split())
+ALSO_OPENED = """id state kind asked spoken stream opened_at unit_prices worker""".split()
 OPEN, CHARGED, RELEASED, INTERRUPTED = "open", "charged", "released", "interrupted"
 PIECE = 500  # rows that are closed or deleted at a time
 COUNTS = ("input", "output", "cached", "cache_write", "reasoning", "pictures", "seconds", "charge")
@@ -324,7 +324,8 @@ def _add(
     into["calls"] += 1
     into["failed"] += row["state"] != CHARGED
     into["estimated"] += bool(row["estimated"])
-    into["unpriced"] += row["state"] == CHARGED and not opened["price"]
+    paid = row["state"] == CHARGED and opened["mode"] == "licence"
+    into["unpriced"] += paid and not opened["price"]
     for name in COUNTS:
         into[name] += row[name]
 

@@ -16,7 +16,18 @@ from app.web.gateway import Gateway, gateway
 from app.web.models import as_json
 
 FIRST = date(1970, 1, 1)
-COUNTS = ("calls", "failed", "input", "output", "cached", "reasoning", "pictures", "seconds")
+COUNTS = (
+    "calls",
+    "failed",
+    "input",
+    "output",
+    "cached",
+    "reasoning",
+    "pictures",
+    "seconds",
+    "estimated",
+    "unpriced",
+)
 
 
 def mount_usage(bp: Blueprint) -> None:
