@@ -33,7 +33,7 @@ def drawn(engine: Any = PICTURES, model: str = "gpt-image-2", **more: Any) -> st
         ({"size": "1920x1080"}, "1280x720"),
         ({"size": "300x900"}, "720x1280"),
         ({"aspect_ratio": "16:9"}, "1280x720"),
-        ({"aspect_ratio": "3:4", "size": "1280x720"}, "720x1280"),
+        ({"aspect_ratio": "4:7", "size": "1280x720"}, "720x1280"),
         ({"aspect_ratio": "9:16", "resolution": "720p"}, "720x1280"),
         ({"size": "1280x720", "sets": {"aspect_ratio": "9:16"}}, "720x1280"),
         ({"resolution": "1k"}, ""),
