@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CALENDAR_END = 253402300799  # Python knows no year after 9999
 MOST_SAID = 16  # characters; tokens and licences are longer
-_BREAK = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")  # what would tear a table
+_BREAK = re.compile(r"[\t-\r\x85\u2028\u2029]+")  # what would tear a table
 _RUN = re.compile(r"[A-Za-z0-9_-]{16,}")
 _PIECE = re.compile(r"[A-Za-z0-9]+")
 _LONG_RUN = 30

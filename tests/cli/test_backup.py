@@ -322,6 +322,7 @@ def downgrade(database: Database, version: str) -> None:
     database.write(work)
 
 
+@pytest.mark.slow
 def test_nothing_is_restored_under_somebody_s_feet(stocked, tmp_path, place):
     """Who has it open is named; what it reads and writes stays where it is."""
     stocked("backup", "kept.db")
@@ -401,6 +402,7 @@ def server():
     admin.dispose()
 
 
+@pytest.mark.slow
 def test_a_postgresql_database_is_dumped_and_comes_back(called, tmp_path, server):
     program("pg_dump")
     full, empty = server

@@ -255,6 +255,7 @@ def test_an_export_that_is_broken_off_leaves_nothing(few, tmp_path, monkeypatch)
     assert [one.name for one in tmp_path.iterdir() if "out.csv" in one.name] == []
 
 
+@pytest.mark.slow
 def test_a_long_export_has_a_bar_where_somebody_watches(few, environ, tmp_path):
     for number in range(1010):
         few.add(at=NOON + number)
@@ -288,6 +289,7 @@ def test_a_ledger_without_rows_is_empty(few):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "the ledger is empty\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_follows_sees_each_row_once_when_it_is_closed(kind, tmp_path, called, environ, request):
     """One that was closed a moment before another, and is written a moment after, too."""

@@ -16,6 +16,7 @@ from tests.soak.crowd import crowd, killed
 from tests.stack import Stack, until
 from tests.storage.databases import KINDS, made
 
+pytestmark = pytest.mark.slow
 # The whole of what reliability asks for is 10,000 requests and a kill a second: set SOAK_REQUESTS.
 REQUESTS = int(os.environ.get("SOAK_REQUESTS", "1200"))
 KILL_SECONDS = 1.0 if REQUESTS >= 10_000 else 0.4
