@@ -113,9 +113,9 @@ class Slate:
                 if count.owner == owner:
                     count.turn(now)
                     yield count, self._busy(at)
-                    _HEAD.pack_into(
-                        self._map,
-                        at,
+                    # Not `pack_into`: that puts zeros there first, and who looks for a place just then
+                    # takes this one for empty.
+                    self._map[at : at + _HEAD.size] = _HEAD.pack(
                         owner,
                         count.minute,
                         count.minute_requests,

@@ -23,6 +23,7 @@ from app.pool.tally import DAY, MINUTE, Draw, Taken, Tally
 from tests.pool.conftest import NOON, key, picked, pool_of
 from tests.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow  # a Redis of its own
 CALL = Draw(1, 0, 1)
 
 
