@@ -350,6 +350,7 @@ def test_a_credential_may_have_an_address_a_proxy_and_limits_of_its_own(
         assert "rpd, 2 of 2 used" in stack.tokens("explain", "--platform", PLATFORM)
 
         client.model = "gpt-4o|[proxy]"
+        assert until(lambda: client.call(query="retry_attempt=0").status != 400)  # it is known
         heard = client.call(query="retry_attempt=0")
         assert heard.json["error"]["code"] == "upstream_unreachable"
         licence = json.loads(stack.tokens("licence", "add", "--groups", "address", "--json"))
