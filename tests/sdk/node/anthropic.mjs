@@ -60,7 +60,7 @@ await play((door) => {
     wrong_licence: () => open("wrong").messages.create(ask("hello")),
     wrong_field: () => create("", { messages: [] }),
     wrong_model: () => create("hello", { model: "no-such-model" }),
-    throttled: () => create("simulate: throttle seconds=2"),
+    throttled: () => create("simulate: throttle seconds=3"),
     outage: () => create("simulate: fail", {}, once),
     cut: async () => untilBroken(await create(prompts.cut, { stream: true }), words),
     truncated: async () => untilBroken(await create(prompts.truncated, { stream: true }), words),

@@ -69,7 +69,7 @@ await play((door) => {
     wrong_licence: () => open("wrong").generateContent({ model: door.plain, contents: "hello" }),
     wrong_field: () => create("hello", { httpOptions: { extraBody: { contents: [] } } }),
     wrong_model: () => create("hello", {}, "no-such-model"),
-    throttled: () => create("simulate: throttle seconds=2"),
+    throttled: () => create("simulate: throttle seconds=3"),
     outage: () => create("simulate: fail", once),
     cut: async () => untilBroken(await stream(prompts.cut), (chunk) => chunk.text),
     truncated: async () => untilBroken(await stream(prompts.truncated), (chunk) => chunk.text),

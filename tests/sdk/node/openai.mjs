@@ -93,7 +93,7 @@ await play((door) => {
     wrong_licence: () => open("wrong").chat.completions.create({ model: door.plain, messages: said("hello") }),
     wrong_field: () => chat([]),
     wrong_model: () => chat(said("hello"), { model: "no-such-model" }),
-    throttled: () => chat(said("simulate: throttle seconds=2")),
+    throttled: () => chat(said("simulate: throttle seconds=3")),
     outage: () => chat(said("simulate: fail"), {}, once),
     async cut() {
       const stream = await chat(said(prompts.cut), { stream: true });

@@ -1,5 +1,6 @@
-// What every script here does the same way: it is told the doors and the prompts on standard input, plays each
-// scene at each door, and prints what came of it as one JSON object, by door and scene.
+// What every script here does the same way: it is told the doors and the prompts on standard input, plays the
+// scenes of a door one after the other and all doors side by side, and prints what came of it as one JSON object,
+// by door and scene. Where a scene asks for patience, it is more than the gateway has: two seconds.
 
 const input = [];
 for await (const piece of process.stdin) input.push(piece);
@@ -23,15 +24,16 @@ export async function untilBroken(stream, read) {
 
 export async function play(scenesFor) {
   const outcomes = {};
-  for (const door of doors) {
-    outcomes[door.name] = {};
+  const at = async (door) => {
+    const came = (outcomes[door.name] = {});
     for (const [name, scene] of Object.entries(scenesFor(door))) {
       try {
-        outcomes[door.name][name] = await scene();
+        came[name] = await scene();
       } catch (error) {
-        outcomes[door.name][name] = told(error);
+        came[name] = told(error);
       }
     }
-  }
+  };
+  await Promise.all(doors.map(at));
   console.log(JSON.stringify(outcomes));
 }
