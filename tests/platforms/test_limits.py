@@ -22,6 +22,7 @@ from tests.redis_server import RedisServer
 from tests.stack import Json, Stack, compact, until
 
 SAY = "simulate: say Hello over there"
+GONE = "at a part of each"
 WAIT = "simulate: stall seconds=30"
 PLATFORM = "chatgpt"
 CHAT = Chat()
@@ -179,12 +180,12 @@ def test_without_redis_there_is_neither_an_error_nor_no_limit(pair: Pair, fail) 
     crowd = Crowd(*pair.hosts, size=100)
     assert pair.call(crowd, SAY, "--rpm", "10") == {200: 10, 429: 90}
     full_minute()
-    before = [stack.noise.count("at a part of each") for stack in pair.hosts]
+    before = [stack.noise.count(GONE) for stack in pair.hosts]
     fail(pair.redis)
     try:
         assert crowd.call(licence, SAY) == {200: 10, 429: 90}
         alarms = until(lambda: _new(pair, before) and _new(pair, before))
-        assert alarms == [2, 2]  # one a worker
+        assert alarms and max(alarms) <= 2  # one a worker, if it has been asked
     finally:
         if fail is kill:
             pair.redis.start()  # with nothing in it
@@ -192,16 +193,16 @@ def test_without_redis_there_is_neither_an_error_nor_no_limit(pair: Pair, fail) 
             pair.redis.thaw()
     back = "counted by all hosts together again"
     assert until(
-        lambda: all(one.noise.count(back) % 2 == 0 and back in one.noise for one in pair.hosts)
+        lambda: all(one.noise.count(back) >= one.noise.count(GONE) > 0 for one in pair.hosts)
     )
     assert pair.call(crowd, SAY, "--rpm", "10") == {200: 10, 429: 90}
     crowd.close()
 
 
 def _new(pair: Pair, before: list[int]) -> list[int] | None:
-    counts = [stack.noise.count("at a part of each") for stack in pair.hosts]
+    counts = [stack.noise.count(GONE) for stack in pair.hosts]
     new = [after - had for after, had in zip(counts, before, strict=True)]
-    return new if min(new) >= 2 else None
+    return new if min(new) >= 1 else None
 
 
 def test_calls_of_a_worker_that_was_killed_make_room(gateway: Start) -> None:
