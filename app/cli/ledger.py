@@ -19,7 +19,8 @@ from app.cli.progress import Progress
 from app.cli.words import Complaint, moment, printable, said, settings, show
 from app.config import day_starts
 from app.money import dollars
-from app.storage.ledger_reading import COLUMNS, DIMENSIONS, SUMS, LedgerReading
+from app.storage.ledger import SUMS
+from app.storage.ledger_reading import COLUMNS, DIMENSIONS, LedgerReading
 
 DAY = 86400
 FILTERS = ("licence", "platform", "model", "credential")

@@ -27,7 +27,7 @@ ALSO_OPENED = """id state kind asked spoken stream opened_at unit_prices worker"
 OPEN, CHARGED, RELEASED, INTERRUPTED = "open", "charged", "released", "interrupted"
 PIECE = 500  # rows that are closed or deleted at a time
 COUNTS = ("input", "output", "cached", "cache_write", "reasoning", "pictures", "seconds", "charge")
-_SUMS = ("calls", "failed", "estimated", "unpriced", *COUNTS)
+SUMS = ("calls", "failed", "estimated", "unpriced", *COUNTS)
 
 ledger = sa.Table(
     "ledger",
@@ -320,7 +320,7 @@ def _add(
 ) -> None:
     key = {name: opened[name] for name in ("day", "licence", "platform", "model")}
     key["credential"] = row["credential"]
-    into = sums.setdefault(tuple(key.values()), key | dict.fromkeys(_SUMS, 0))
+    into = sums.setdefault(tuple(key.values()), key | dict.fromkeys(SUMS, 0))
     into["calls"] += 1
     into["failed"] += row["state"] != CHARGED
     into["estimated"] += bool(row["estimated"])
@@ -330,11 +330,16 @@ def _add(
         into[name] += row[name]
 
 
+def _insert(dialect: str, table: sa.Table) -> Any:
+    """An insert that may say what becomes of a row that is there already."""
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
 @cache
 def _into_days(dialect: str) -> Prepared:
     """The statement that adds to a day, whether there is anything of it yet or not."""
-    insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(days)
-    sums = {name: days.c[name] + insert.excluded[name] for name in _SUMS}
+    insert = _insert(dialect, days)
+    sums = {name: days.c[name] + insert.excluded[name] for name in SUMS}
     upsert = insert.on_conflict_do_update(index_elements=list(days.primary_key), set_=sums)
     return Prepared(upsert, days.c.keys())
 
@@ -367,6 +372,6 @@ def _begun(connection: sa.Connection, licence: str) -> Account:
             account.day_calls = int(row[1])
             account.day_tokens, account.day_money = int(row[2] + row[3]), int(row[4])
     values = {"licence": licence, **asdict(account)}
-    insert: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(accounts)
+    insert = _insert(connection.dialect.name, accounts)
     connection.execute(insert.on_conflict_do_nothing(), values)
     return _accounts(connection, {licence})[licence]

@@ -8,11 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.storage.database import Database
-from app.storage.ledger import CHARGED, COUNTS, INTERRUPTED, OPEN, RELEASED, days, ledger
+from app.storage.ledger import CHARGED, INTERRUPTED, OPEN, RELEASED, SUMS, days, ledger
 
 DIMENSIONS = ("day", "licence", "platform", "model", "credential")
 COLUMNS = tuple(ledger.c.keys())
-SUMS = ("calls", "failed", "estimated", "unpriced", *COUNTS)
 PAGE = 1000
 LOOK_BACK_MS = (
     7_200_000  # a call that is closed now was opened no longer ago than that, or is a task
