@@ -116,7 +116,7 @@ class RawFlow:
         if not self._sent:
             return None
         known, said = self._tap.usage, self._passed // FRAME_BYTES
-        if known is not None and self._tap.done:
+        if known is not None and self._tap.done and not self.is_ill:
             return known
         return so_far(known, self._request_bytes, said)
 
@@ -224,7 +224,7 @@ class PatchedFlow:
 
     @property
     def spent(self) -> Usage | None:
-        if self._patch.done:
+        if self._patch.done and not self._patch.trouble:
             return self.usage
         if not self._patch.spoke:
             return None
@@ -236,6 +236,7 @@ class PatchedFlow:
 
     def restart(self) -> None:
         self._patch = ChatPatch(self._telling)
+        self._passed = 0
 
     def open(self) -> bytes:
         if self._opened:

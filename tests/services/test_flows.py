@@ -127,6 +127,18 @@ def test_no_end_goes_before_an_error():
     assert flow.trouble == Trouble("no")
 
 
+def test_an_error_before_the_first_word_has_cost_nothing():
+    """R-012: also where the platform has opened the answer, and ends it after the error."""
+    error = b'data: {"error": {"message": "no"}}\n\ndata: [DONE]\n\n'
+    flow = PatchedFlow(TELLING, 400)
+    flow.feed(chunk({"role": "assistant", "content": ""}) + error)
+    assert flow.spent is None
+
+    flow.restart()
+    flow.feed(chunk({"content": "said"}) + error)
+    assert flow.spent == Usage(100, 1, estimated=True)
+
+
 def test_an_answer_without_a_word_is_empty_but_one_cut_short_is_not():
     """C-113, K-051."""
     for flow in (
