@@ -5,8 +5,9 @@ the one asked for (C-090), `created` is the same throughout (C-103), the first d
 alone (C-099), and the usage chunk, which we always ask for, goes no further if the caller did not
 ask (C-104). Every field we do not know passes untouched.
 
-A stream's chunks all begin with the same bytes up to `"choices"`. Once learned, that head is
-replaced in a whole read at a time; only frames that are not plain text deltas are parsed.
+A stream's chunks all begin with the same bytes up to the text, and those that are nothing but text
+end alike too. Once both are learned, the head is replaced in all such chunks of a read at a time;
+only frames that are not plain text deltas are parsed.
 """
 
 from __future__ import annotations
@@ -190,6 +191,37 @@ def _finish_reason(choice: Mapping[str, Any], called: bool) -> str:
     return "tool_calls" if called and reason == "stop" else reason
 
 
+class _Alike:
+    """Chunks of nothing but text that all begin and end in the same way."""
+
+    __slots__ = ("tail", "_begin", "_end", "_joint", "_void", "_quotes")
+
+    def __init__(self, start: bytes, tail: bytes) -> None:
+        self.tail = tail
+        self._begin = b"data: " + start
+        self._end = tail + b"\n\n"
+        self._joint = self._end + self._begin
+        self._void = self._begin + self._end  # says nothing, so it is not passed on
+        self._quotes = self._joint.count(b'"')
+
+    def bytes_of(self, data: bytes) -> int:
+        """How many bytes, from the first on, are whole ones of them. A text with a quotation mark in it
+        is looked at more closely elsewhere.
+        """
+        if not data.startswith(self._begin):
+            return 0
+        size = data.rfind(self._end) + len(self._end)
+        frames = data.count(self._joint, 0, size) + 1
+        plain = (
+            len(self._end) < size <= 6 * LONGEST_PIECE
+            and data.count(b"\n", 0, size) == 2 * frames
+            and data.count(b'"', 0, size) == self._quotes * frames
+            and data.find(self._void, 0, size) < 0
+            and data.find(b"\r", 0, size) < 0
+        )
+        return size if plain else 0
+
+
 class ChatPatch:
     """A chat stream on its way through: `feed` it what came, send what it gives."""
 
@@ -204,6 +236,7 @@ class ChatPatch:
         "_old",
         "_new",
         "_start",
+        "_alike",
         "_writer",
         "_open",
         "_ended",
@@ -222,6 +255,7 @@ class ChatPatch:
         self._old = b""  # how every chunk of this answer begins, once known
         self._new = b""  # what that beginning becomes
         self._start = b""  # how a chunk of plain text begins, without the frame
+        self._alike: _Alike | None = None  # what chunks of plain text have in common, once known
         self._writer = ChatWriter(telling)
         self._open: set[int] = set()  # choices that have begun
         self._ended: set[int] = set()  # choices that have their finish reason
@@ -239,19 +273,42 @@ class ChatPatch:
     def feed(self, data: bytes) -> bytes:
         if self.done:
             return b""
-        if self._old and not self._frames.pending and self._is_plain(data):
-            self.spoke = True
-            return data.replace(self._old, self._new)
         out: list[bytes] = []
+        if self._alike is None or self._frames.pending:
+            data = self._feed_first(data, out)
+        if self._alike is not None and not self.done and (plain := self._alike.bytes_of(data)):
+            self.spoke = True
+            out.append(data[:plain].replace(self._old, self._new))
+            data = data[plain:]
+        if data:
+            self._feed_each(data, out)
+        return b"".join(out)
+
+    def _feed_first(self, data: bytes, out: list[bytes]) -> bytes:
+        """Takes a frame at a time, three at most, until chunks of plain text are known and one could
+        follow; gives what is left.
+        """
+        for _ in range(3):
+            at = data.find(b"\n\n") + 2
+            if at < 2:
+                break
+            self._feed_each(data[:at], out)
+            data = data[at:]
+            if self._alike is not None:
+                break
+        return data
+
+    def _feed_each(self, data: bytes, out: list[bytes]) -> None:
         for _, payload in self._frames.feed(data):
             if self.done:
                 break
             if self._start and payload.startswith(self._start) and _is_plain_text(payload):
                 self.spoke = True
                 out += (self._new, payload[len(self._old) - 6 :], b"\n\n")
+                if self._alike is None or not payload.endswith(self._alike.tail):
+                    self._alike = _alike(payload, self._start)
             else:
                 self._frame(payload, out)
-        return b"".join(out)
 
     def finish(self) -> bytes:
         """What remains at the end of the transfer; `BrokenTransfer` if the answer was not
@@ -283,21 +340,6 @@ class ChatPatch:
         chunk = self._ours({"choices": [], "usage": write_usage(usage)})
         return out.removesuffix(DONE) + frame(orjson.dumps(chunk)) + DONE
 
-    def _is_plain(self, data: bytes) -> bool:
-        """Whether `data` is whole frames of nothing but text that begin as expected and are short
-        enough.
-        """
-        start = self._old + _TEXT
-        frames = 1 + data.count(b"\n\n" + start)
-        return (
-            data.startswith(start)
-            and data.endswith(b"\n\n")
-            and data.count(b"\n") == 2 * frames
-            and data.count(_GOING_ON) == frames
-            and len(data) < 6 * LONGEST_PIECE
-            and not any(mark in data for mark in _NOT_PLAIN)
-        )
-
     def _frame(self, payload: bytes, out: list[bytes]) -> None:
         if payload.startswith(b"[DONE]"):
             self._end(out)
@@ -326,6 +368,7 @@ class ChatPatch:
         if not fixed.keys() >= _NAMED or "error" in fixed:
             return
         self._old = b"data: " + head
+        self._alike = None
         self._start = head + _TEXT
         self._new = b"data: " + orjson.dumps(self._ours(fixed))[:-1] + b","
 
@@ -385,6 +428,14 @@ def _is_plain_text(payload: bytes) -> bool:
         if mark in payload:
             return False
     return True
+
+
+def _alike(payload: bytes, start: bytes) -> _Alike | None:
+    """What this frame of plain text has in common with others, if the end of its text is plain too."""
+    end = payload.index(b'"', len(start))
+    if payload[end - 1 : end] == b"\\" or b"\n" in payload:
+        return None
+    return _Alike(start, payload[end:])
 
 
 def _parts(delta: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from itertools import cycle
 
 import pytest
 from hypothesis import given, settings
@@ -131,19 +132,25 @@ def test_chunk_extensions_and_trailers_are_skipped():
     assert (chunked.complete, chunked.spare) == (True, b"spare")
 
 
+SIZES = [b"%x"] * 9 + [b"%X", b"%04x", b"%010x"]
+EXTENSIONS = [b""] * 9 + [b";a=b", b" ;c"]
+
+
 @st.composite
 def chunked_bodies(draw: st.DrawFn) -> tuple[bytes, bytes]:
     """A body, and the same in chunks of any size, with extensions and trailers here and there."""
     parts = draw(st.lists(st.binary(min_size=1, max_size=40), max_size=8))
+    parts *= draw(st.sampled_from([1, 40]))  # so that one read brings many
+    sizes = cycle(draw(st.lists(st.sampled_from(SIZES), min_size=1, max_size=20)))
+    extensions = cycle(draw(st.lists(st.sampled_from(EXTENSIONS), min_size=1, max_size=20)))
     out = b""
     for part in parts:
-        size = draw(st.sampled_from([b"%x", b"%X", b"%04x", b"%010x"])) % len(part)
-        out += size + draw(st.sampled_from([b"", b";a=b", b" ;c"])) + b"\r\n" + part + b"\r\n"
+        out += next(sizes) % len(part) + next(extensions) + b"\r\n" + part + b"\r\n"
     trailers = draw(st.sampled_from([b"", b"X-T: t\r\n", b"A: 1\r\nB: 2\r\n"]))
     return b"".join(parts), out + b"0\r\n" + trailers + b"\r\n"
 
 
-@given(chunked_bodies(), st.lists(st.integers(1, 20), min_size=1, max_size=12))
+@given(chunked_bodies(), st.lists(st.integers(1, 20) | st.just(4096), min_size=1, max_size=12))
 @settings(max_examples=300, deadline=None)
 def test_any_chunking_in_any_reads_yields_the_same_bytes(body, steps):
     plain, wire = body

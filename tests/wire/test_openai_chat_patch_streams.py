@@ -325,7 +325,7 @@ def test_cut_after_any_byte_it_is_broken_until_the_reason_is_there():
 def test_after_the_end_nothing_passes():
     patch = ChatPatch(TELLING)
     plain = encoded(said({"content": "x"}))
-    patch.feed(plain + plain + DONE)
+    assert patch.feed(plain + plain + DONE + plain + plain).endswith(DONE)
 
     assert patch.feed(plain) == b"" and patch.feed(b"data: [DONE]") == b"" and patch.finish() == b""
 
