@@ -49,6 +49,7 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_immediate)
         else:
             self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
+        self._driver_error: type[Exception] = self._engine.dialect.import_dbapi().Error
         self._off_hub = off_hub and self.is_sqlite
         self._pool: ThreadPool | None = None
         self._kept: dict[str, sa.Connection] = (
@@ -96,7 +97,7 @@ class Database:
             kept = self._prepared(self._engine.connect(), use)
         try:
             yield kept
-        except sa.exc.DBAPIError:
+        except (sa.exc.DBAPIError, self._driver_error):
             kept.close()
             raise
         except BaseException:
@@ -126,7 +127,7 @@ class Database:
                 self._pool = ThreadPool(1, hub=get_hub())
             result: T = self._pool.apply(run)
             return result
-        except (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, self._driver_error) as error:
             raise DatabaseTrouble("the gateway's database cannot be used just now") from error
 
     def version(self) -> str | None:
@@ -190,4 +191,4 @@ def _stay_out(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> No
 def _begin_immediate(connection: sa.Connection) -> None:
     """A deferred BEGIN fails at once under contention; an immediate one waits its turn."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.connection.cursor().execute("BEGIN IMMEDIATE")

@@ -351,7 +351,7 @@ def _accounts(connection: sa.Connection, licences: Collection[str]) -> dict[str,
     """Those that there are, and nobody else's to change until the transaction is over."""
     found = {}
     for licence in sorted(licences):
-        if row := _FIND_ACCOUNT.run(connection, [{"licence": licence}]).first():
+        if row := _FIND_ACCOUNT.run(connection, [{"licence": licence}]).fetchone():
             found[licence] = Account(*row[1:])
     return found
 

@@ -14,5 +14,5 @@ def basket_of(hub: Gateway) -> Callable[[], Basket]:
     """Makes an empty basket for this request. Links that we gave this caller are read from where the
     files lie: nobody is called, and nobody else's open anything.
     """
-    owner, base_url = g.caller.name, request.host_url
-    return lambda: hub.fetcher.basket(lambda url: hub.media.lent(url, owner, base_url))
+    owner, asked = g.caller.name, request._get_current_object()  # type: ignore[attr-defined]
+    return lambda: hub.fetcher.basket(lambda url: hub.media.lent(url, owner, asked.host_url))
