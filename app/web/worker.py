@@ -14,13 +14,17 @@ from urllib import parse
 
 import orjson
 from gevent import GreenletExit, socket
+from gunicorn.http import wsgi
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.canonical.events import Trouble
 from app.errors import BadRequest, GatewayError, TooLarge
+from app.web.response import LeanResponse
 from app.wire import openai_chat
+
+wsgi.Response = LeanResponse  # gunicorn has no setting for it
 
 
 class LeanSocket(socket.socket):  # type: ignore[misc]
