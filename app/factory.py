@@ -69,6 +69,7 @@ from app.storage.webhooks import Hooks
 from app.upstream.overrides import with_overrides
 from app.upstream.platform import Platform
 from app.upstream.transport import Deadlines, Transport
+from app.web.application import Application
 from app.web.elsewhere import register_elsewhere
 from app.web.failures import register_failures
 from app.web.gate import Gate
@@ -98,7 +99,7 @@ def create_app(
     known = with_models(settings, {platform.name: platform for platform in platforms})
     known = {name: _equipped(one, settings, database, clock) for name, one in known.items()}
     _check_engines(known)
-    app = Flask("tokens", static_folder=None)
+    app = Application("tokens", static_folder=None)
     app.extensions[KEY] = _build(settings, clock, known, database)
     app.url_map.merge_slashes = False  # `Paths` has seen to that, without a redirect
     app.config["MAX_CONTENT_LENGTH"] = settings.body_megabytes * MEGABYTE

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields
 
 from app.errors import BadRequest, let_go
 
@@ -65,9 +65,6 @@ class ChatShape(Schema):
     business.
     """
 
-    class Meta:
-        unknown = INCLUDE
-
     model = _model()
     messages = _items(MOST_MESSAGES)
     tools = Items(most=MOST_TOOLS, least=0, allow_none=True)
@@ -82,9 +79,6 @@ class ChatShape(Schema):
 class ContentsShape(Schema):
     """generateContent: the model is in the path."""
 
-    class Meta:
-        unknown = INCLUDE
-
     contents = fields.Raw(
         required=True,
         error_messages={"required": "{{field}} is required", "null": "{{field}} is required"},
@@ -94,9 +88,6 @@ class ContentsShape(Schema):
 
 class ResponsesShape(Schema):
     """Responses: `input` may be text or items, and may be absent where something else continues."""
-
-    class Meta:
-        unknown = INCLUDE
 
     model = _model()
     tools = Items(most=MOST_TOOLS, least=0, allow_none=True)
@@ -111,7 +102,7 @@ class ResponsesShape(Schema):
 def check(schema: Schema, body: Mapping[str, Any]) -> None:
     """Raises `BadRequest` for the first field that is wrong."""
     try:
-        schema.load(body)
+        schema.load({name: body[name] for name in schema.fields.keys() & body.keys()})
         return
     except ValidationError as error:
         wrong: Any = error.messages

@@ -8,6 +8,7 @@ goes the thorough way.
 from __future__ import annotations
 
 import os
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib import parse
@@ -24,7 +25,9 @@ from app.errors import BadRequest, GatewayError, TooLarge
 from app.web.response import LeanResponse
 from app.wire import openai_chat
 
-wsgi.Response = LeanResponse  # gunicorn has no setting for it
+# gunicorn has no setting for these. The second is where requests may complain, the same for all of them.
+wsgi.Response = LeanResponse
+wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)
 
 
 class LeanSocket(socket.socket):  # type: ignore[misc]
