@@ -12,7 +12,7 @@ import pytest
 from tests.architecture.source import APP, ROOT, modules, name_of
 
 BROAD = {
-    "app.ledger.scribe": "`put` raises it, for everybody whom it concerns",
+    "app/ledger/scribe.py": "`put` raises it, for everybody whom it concerns",
     "app/web/failures.py": "the last handler: whatever it is, it is logged and told as JSON",
     "app/pool/keeper.py": "a worker must not stay alone for good; it is logged, and the next look is soon",
     "app/upstream/opening.py": "handed to the greenlet that asks for the result",
