@@ -24,7 +24,9 @@ class _Batch(Generic[T]):
     def __init__(self) -> None:
         self.items: list[T] = []
         self.done = Event()
-        self.error: Exception | None = DatabaseTrouble("the gateway's database cannot be used just now")
+        self.error: Exception | None = DatabaseTrouble(
+            "the gateway's database cannot be used just now"
+        )
 
 
 class Scribe(Generic[T]):

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.storage.database import Database, metadata
+from app.storage.upsert import insert_into
 
 RUNNING, DONE = "running", "done"
 PIECE = 200  # rows that are deleted at a time: each may hold megabytes
@@ -82,9 +82,10 @@ class KeyedCalls:
         """
 
         def work(connection: sa.Connection) -> Earlier | None:
-            dialect: Any = sqlite if self._database.is_sqlite else postgresql
             row = asdict(call) | {"state": RUNNING}
-            insert = dialect.insert(calls).values(row).on_conflict_do_nothing()
+            insert = (
+                insert_into(calls, connection.dialect.name).values(row).on_conflict_do_nothing()
+            )
             insert = insert.returning(calls.c.request)
             while connection.execute(insert).first() is None:
                 found = connection.execute(_of(call).with_for_update()).first()

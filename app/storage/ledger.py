@@ -14,13 +14,13 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.account import Account, Claim, Hold, Short, month_of
 from app.limits import BOUNDLESS, Allowance
 from app.storage.database import Database, metadata
 from app.storage.prepared import Prepared
 from app.storage.tasks import tasks
+from app.storage.upsert import insert_into
 
 OPENED = tuple("licence mode day platform model price held_tokens held_money".split())
 ALSO_OPENED = """id state kind asked spoken stream opened_at unit_prices worker""".split()
@@ -330,15 +330,10 @@ def _add(
         into[name] += row[name]
 
 
-def _insert(dialect: str, table: sa.Table) -> Any:
-    """An insert that may say what becomes of a row that is there already."""
-    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
-
-
 @cache
 def _into_days(dialect: str) -> Prepared:
     """The statement that adds to a day, whether there is anything of it yet or not."""
-    insert = _insert(dialect, days)
+    insert = insert_into(days, dialect)
     sums = {name: days.c[name] + insert.excluded[name] for name in SUMS}
     upsert = insert.on_conflict_do_update(index_elements=list(days.primary_key), set_=sums)
     return Prepared(upsert, days.c.keys())
@@ -372,6 +367,6 @@ def _begun(connection: sa.Connection, licence: str) -> Account:
             account.day_calls = int(row[1])
             account.day_tokens, account.day_money = int(row[2] + row[3]), int(row[4])
     values = {"licence": licence, **asdict(account)}
-    insert = _insert(connection.dialect.name, accounts)
+    insert = insert_into(accounts, connection.dialect.name)
     connection.execute(insert.on_conflict_do_nothing(), values)
     return _accounts(connection, {licence})[licence]
