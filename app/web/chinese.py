@@ -33,6 +33,7 @@ CHINESE: dict[str, str] = {
     "{platform} does not offer this endpoint": "{platform} 不提供该接口",
     "there is no character {id} here": "这里没有角色 {id}",
     "there is no model {model} here": "这里没有模型 {model}",
+    "there is no response {id} here": "此处没有响应 {id}",
     "{field} names a platform but no model": "{field} 只写了平台，没有写模型",
     # bodies
     "the request cannot be read": "无法读取该请求",

@@ -43,6 +43,7 @@ def mount_passage(
         hub = gateway()
         body = read_body(request, hub.body_bytes) if request.method == "POST" else None
         _check_model(platform, names.get("model"), body)
+        _check_stored(hub.platforms[platform.name], names.get("response"), body)
         path = upstream.format(**{name: quote(value, safe="") for name, value in names.items()})
         query = [
             (name, value) for name, value in request.args.items(multi=True) if name not in HIDDEN
@@ -117,3 +118,11 @@ def _check_model(platform: Platform, named: str | None, body: bytes | None) -> N
             raise BadRequest("{field} is given twice", param=twice, field=twice)
     if isinstance(named, str):
         check_scope(g.caller, platform.name, named)
+
+
+def _check_stored(platform: Platform, named: str | None, body: bytes | None) -> None:
+    """Whether what the platform has stored is the licence's; of a token that was brought it judges
+    itself (C-210).
+    """
+    if platform.chat.stored is not None and g.caller.brought is None:
+        platform.chat.stored.check(g.caller.name, named, body)

@@ -9,7 +9,7 @@ import requests
 
 from tests.platforms.callers import Responses
 from tests.platforms.conftest import Pair
-from tests.stack import Json, Stack
+from tests.stack import KEY, Json, Stack
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def codex(stack: Stack) -> Pair:
     return Pair("codex", Responses(), stack)
 
 
-def _ask(codex: Pair, method: str, path: str, **more: Any) -> requests.Response:
-    headers = {"authorization": f"Bearer {codex.stack.licence}"}
+def _ask(codex: Pair, method: str, path: str, *, key: str = "", **more: Any) -> requests.Response:
+    headers = {"authorization": f"Bearer {key or codex.stack.licence}"}
     return requests.request(method, codex.base + path, headers=headers, timeout=10, **more)
 
 
@@ -70,6 +70,53 @@ def test_a_stored_response_can_be_read_continued_and_deleted(codex: Pair) -> Non
     assert items.json()["data"][0]["content"][0]["text"] == "simulate: say Hello"
     assert second.status_code == 200 and "And then?" in codex.caller.text(second.json())
     assert (deleted.status_code, deleted.json()["deleted"], gone.status_code) == (200, True, 404)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stored_response_is_its_licences_alone(codex: Pair, stream: bool) -> None:
+    """C-210: who knows the id of another's finds nothing, whichever way it is asked for."""
+    heard = codex.call("simulate: say Hello", stream=stream)
+    name = heard.data[0]["response"]["id"] if stream else heard.json["id"]
+    path, before = f"/v1/responses/{name}", len(codex.asked)
+    stranger = codex.stack.new_licence()
+    _, body = codex.ask("And then?", previous_response_id=name)
+    asked = [
+        ("GET", path, None),
+        ("GET", f"{path}/input_items", None),
+        ("POST", f"{path}/cancel", {}),
+        ("DELETE", path, None),
+        ("POST", "/v1/responses", body),
+        ("POST", "/v1/responses", {**body, "stream": True}),
+        ("POST", "/v1/responses/compact", body),
+        ("POST", "/v1/responses/input_tokens", body),
+    ]
+    answers = [_ask(codex, *one[:2], key=stranger, json=one[2]) for one in asked]
+
+    assert [answer.status_code for answer in answers] == [404] * len(asked)
+    assert {answer.json()["error"]["message"] for answer in answers} == {
+        f"there is no response {name} here"
+    }
+    assert len(codex.asked) == before
+    assert _ask(codex, "GET", path).json()["output"]
+    assert _ask(codex, "POST", "/v1/responses", json=body).status_code == 200
+
+
+def test_the_platform_judges_by_a_token_that_was_brought(codex: Pair) -> None:
+    """C-210 is about keys of the operator's: a caller's own is nobody else's."""
+    name = codex.call("simulate: say Hello").json["id"]
+    headers = {
+        "authorization": f"Bearer {KEY}",
+        "tokens-authorization": codex.stack.new_licence(),
+    }
+    answer = requests.get(f"{codex.base}/v1/responses/{name}", headers=headers, timeout=10)
+
+    assert answer.status_code == 200
+
+
+def test_another_platforms_shape_of_an_id_is_nobodys(codex: Pair) -> None:
+    for name in ("resp_%00", "x" * 500, "a%20b"):
+        assert _ask(codex, "GET", f"/v1/responses/{name}").status_code == 404
+    assert codex.asked == []
 
 
 def test_a_conversation_can_be_compacted(codex: Pair) -> None:
