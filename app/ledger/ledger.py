@@ -18,6 +18,7 @@ import orjson
 
 from app import process
 from app.access.caller import Caller
+from app.access.standing import Allotment, Standing
 from app.account import MILLION, Account, Claim, Shortage, month_of
 from app.canonical.events import Usage
 from app.clock import Clock
@@ -120,9 +121,20 @@ class Ledger:
             opening.allowance = allowance if own else _without_money(allowance)
             opening.claim, opening.now = _claim(wanted, price, opening.allowance), now
         self._scribe.put(opening)
+        if opening.claim is not None:
+            self._tell(wanted.caller.standing, opening)
         if opening.short is not None:
             raise self._refusal(opening.short.of, held=opening.short.held, now=now)
         return Entry(self, wanted, opening, price)
+
+    def _tell(self, standing: Standing, opening: Opening) -> None:
+        """What is left of the day, if that has a limit."""
+        limits, today = opening.allowance.limits, (opening.short or opening.hold).today
+        seconds = self.day_ends(opening.row["day"]) - opening.now
+        if limits.rpd is not None:
+            standing.meet_requests(Allotment(limits.rpd, today.calls, seconds))
+        if limits.tpd is not None:
+            standing.meet_tokens(Allotment(limits.tpd, today.tokens, seconds))
 
     def _price(self, wanted: Purchase, now: float) -> Price | None:
         return self._book.price(wanted.maker or wanted.platform, wanted.model, now)

@@ -68,6 +68,28 @@ def test_a_day_that_is_used_up_is_refused(stack, call):
     assert call("GET", "/v1/usage", licence=words).json()["limits"]["requests_per_day"]["used"] == 1
 
 
+def test_answers_say_what_is_left_of_the_day(stack, call):
+    """C-243: of what there is a limit of, and of a minute and a day what is nearer to its end."""
+    words = licence(stack, Allowance(Limits(rpm=60, rpd=3, tpd=100_000)))
+    lefts = []
+    for _ in range(4):
+        told = call("POST", CHAT, licence=words, json=HELLO).headers
+        assert told["x-ratelimit-limit-requests"] == "3"
+        assert told["x-ratelimit-limit-tokens"] == "100000"
+        lefts.append(told["x-ratelimit-remaining-requests"])
+        assert 0 < int(told["x-ratelimit-remaining-tokens"]) < 100_000
+    assert lefts == ["2", "1", "0", "0"]
+    assert "h" in told["x-ratelimit-reset-requests"] or "m" in told["x-ratelimit-reset-requests"]
+
+
+def test_what_the_day_refuses_was_no_request_of_the_minute(stack, call):
+    """C-240: who is refused for the day hears of the day, however often."""
+    words = licence(stack, Allowance(Limits(rpm=3, rpd=1)))
+    codes = [call("POST", CHAT, licence=words, json=HELLO).json().get("error") for _ in range(6)]
+
+    assert [one and one["code"] for one in codes] == [None] + ["rpd_exceeded"] * 5
+
+
 def test_nobody_sees_what_others_use_and_nothing_is_kept_on_the_way(stack, call):
     mine, other = licence(stack, Allowance()), licence(stack, Allowance())
     assert call("POST", CHAT, licence=other, json=HELLO).status_code == 200
