@@ -42,6 +42,7 @@ from app.pool.rest import Rules
 from app.pool.slate import Slate
 from app.pool.tally import Tally
 from app.pool.vault import Vault
+from app.pool.window import WINDOWS
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
 from app.services.idempotency import Idempotency
@@ -322,7 +323,7 @@ def _persistence(settings: Settings) -> Persistence:
 
 def _tally(settings: Settings, clock: Clock) -> Tally:
     """Where what has limits is counted."""
-    host = HostTally(lambda: Slate(Path(settings.counters_file)))
+    host = HostTally(lambda: Slate(Path(settings.counters_file)), WINDOWS[settings.minute_window])
     if not settings.redis_url:
         return host
     shared = importlib.import_module("app.pool.shared_tally")  # slow, and seldom needed

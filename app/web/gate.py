@@ -14,6 +14,7 @@ from flask import Flask, g
 from flask_limiter import Limiter
 from limits import RateLimitItemPerMinute
 from limits.storage import MovingWindowSupport, Storage
+from limits.storage.base import SlidingWindowCounterSupport
 
 from app.access.caller import Caller
 from app.access.standing import Allotment, Standing
@@ -21,18 +22,20 @@ from app.clock import Clock
 from app.errors import OverLimit
 from app.limits import Limits
 from app.pool.hindrance import Hindrance
-from app.pool.tally import MINUTE, Draw, Taken, Tally, next_turn
+from app.pool.tally import Draw, Taken, Tally
+from app.pool.window import MINUTE, WindowName
 
 AGAIN = 1.0  # seconds after which a call may have made room for another
 SEAT = Draw(0, 0, 1)
 SCHEME = "tally"
+# Of Flask-Limiter's strategies those that ask and count in one step, and refuse without counting, which
+# is what a counter wants that many share.
+STRATEGIES: dict[WindowName, str] = {"fixed": "moving-window", "sliding": "sliding-window-counter"}
 
 
-class Minutes(Storage, MovingWindowSupport):
-    """The tally as Flask-Limiter wants its storage. A key is a limit's name and a licence's.
-
-    Of its strategies the moving window is the one that asks and counts in one step, and refuses without
-    counting, which is what a counter wants that many share. The window is the minute of the clock.
+class Minutes(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
+    """The tally as Flask-Limiter wants its storage, whichever window the tally has. A key is a limit's
+    name and a licence's.
     """
 
     STORAGE_SCHEME = [SCHEME]
@@ -51,6 +54,18 @@ class Minutes(Storage, MovingWindowSupport):
         self.last = self._take(key, amount, limit)
         return isinstance(self.last, Taken)
 
+    def acquire_sliding_window_entry(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> bool:
+        return self.acquire_entry(key, limit, expiry, amount)
+
+    def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+        """What still counts of the minute before is among what counts now."""
+        return 0, 0.0, self.get(key), self.get_expiry(key) - self._clock.now()
+
+    def clear_sliding_window(self, key: str, expiry: int) -> None:
+        self.clear(key)
+
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         return self.get_expiry(key) - MINUTE, self.get(key)
 
@@ -64,7 +79,7 @@ class Minutes(Storage, MovingWindowSupport):
         return used.minute_requests if kind == "rpm" else used.minute_tokens
 
     def get_expiry(self, key: str) -> float:
-        return next_turn(self._clock.now(), MINUTE)
+        return self._tally.window.ends(self._clock.now())
 
     def check(self) -> bool:
         return True
@@ -134,7 +149,7 @@ class Gate:
         self._clock = clock
         limiter = Limiter(
             get_name,
-            strategy="moving-window",
+            strategy=STRATEGIES[tally.window.name],
             storage_uri=f"{SCHEME}://",
             storage_options={"tally": tally, "clock": clock},  # type: ignore[dict-item]
         )
@@ -213,7 +228,7 @@ class Gate:
 
     def _left(self) -> float:
         now = self._clock.now()
-        return next_turn(now, MINUTE) - now
+        return self._tally.window.ends(now) - now
 
 
 def get_name() -> str:

@@ -12,6 +12,7 @@ from app.errors import OverLimit
 from app.limits import Allowance, Limits
 from app.pool.host_tally import HostTally
 from app.pool.slate import Slate
+from app.pool.window import SLIDING
 from app.storage.licences import Licence
 from app.web.gate import Gate, Minutes, PerMinute, Ticket
 from tests.pool.conftest import NOON, Clock
@@ -83,6 +84,22 @@ def test_requests_begin_anew_when_the_minute_turns(gate, clock):
     assert refused(gate, one).retry_after == 1
     clock.at = TURN + 60
     assert left(gate, one) == "1"
+
+
+def test_requests_slide_out_where_minutes_slide(tmp_path, clock):
+    """C-239, C-240, C-243: half of those of the minute before are gone in the middle of this one."""
+    gate = Gate(HostTally(lambda: Slate(tmp_path / "counters"), SLIDING), clock)
+    one = licence(rpm=4)
+    assert [left(gate, one) for _ in range(4)] == ["3", "2", "1", "0"]
+    error, headers = refusal(gate, one)
+    assert (error.code, error.retry_after) == ("rpm_exceeded", 63)  # a fourth of them is gone
+    assert headers["x-ratelimit-reset-requests"] == "1m48s"
+
+    clock.at = TURN + 60
+    assert refused(gate, one).retry_after == 15
+    clock.at = TURN + 90
+    assert [left(gate, one) for _ in range(2)] == ["1", "0"]
+    assert refused(gate, one).retry_after == 15
 
 
 def test_another_limit_does_not_make_forget_what_was_used(gate):
