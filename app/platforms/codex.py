@@ -58,7 +58,9 @@ PLATFORM = Platform(
 )
 
 bp = blueprint(PLATFORM)
-mount_passage(bp, PLATFORM, "/v1/responses/compact", "/responses/compact", ["POST"], is_paid=True)
+mount_passage(
+    bp, PLATFORM, "/v1/responses/compact", "/responses/compact", ["POST"], paid=openai_responses
+)
 mount_passage(bp, PLATFORM, "/v1/responses/input_tokens", "/responses/input_tokens", ["POST"])
 mount_passage(bp, PLATFORM, "/v1/responses/<response>", "/responses/{response}", ["GET", "DELETE"])
 mount_passage(

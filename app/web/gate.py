@@ -160,7 +160,8 @@ class Gate:
         self._minutes: Minutes = limiter.storage  # type: ignore[assignment]
 
     def enter(self, caller: Caller, tokens: int) -> Ticket:
-        """Counts a call that is thought to come to so many tokens. Raises `OverLimit`, and then nothing
+        """Counts a call that is thought to come to so many tokens; one that costs none meets no limit of
+        them. Raises `OverLimit`, and then nothing
         is counted.
         """
         assert caller.licence is not None  # nobody else has limits
@@ -172,7 +173,7 @@ class Gate:
         try:
             if limits.rpm is not None:
                 self._count_request(ticket, standing, limits.rpm)
-            if limits.tpm is not None:
+            if limits.tpm is not None and tokens:
                 self._hold_tokens(ticket, standing, limits.tpm, tokens)
             if limits.concurrency is not None:
                 self._take_seat(ticket, limits.concurrency)

@@ -9,6 +9,7 @@ import requests
 
 from tests.platforms.callers import Responses
 from tests.platforms.conftest import Pair
+from tests.platforms.test_limits import full_minute
 from tests.stack import KEY, Json, Stack
 
 
@@ -125,6 +126,36 @@ def test_a_conversation_can_be_compacted(codex: Pair) -> None:
     answer = _ask(codex, "POST", "/v1/responses/compact", json=body)
 
     assert (answer.status_code, answer.json()["object"]) == (200, "response.compaction")
+
+
+def test_what_is_compacted_counts_as_tokens_of_the_minute(codex: Pair) -> None:
+    """C-240, C-241: held before, made good after, and not more than a request may have."""
+    stack = codex.stack
+    licence = stack.new_licence("--tpm", "20000", "--context", "1000")
+    full_minute(10)
+    _, body = codex.ask("hello")
+    lefts, used = [], 0
+    for _ in range(2):
+        answer = _ask(codex, "POST", "/v1/responses/compact", key=licence, json=body)
+        assert answer.status_code == 200
+        lefts.append(int(answer.headers["x-ratelimit-remaining-tokens"]))
+        used = answer.json()["usage"]["total_tokens"]
+    assert lefts[0] - lefts[1] == used > 0
+    long = {**body, "input": "word " * 4000}
+    refused = _ask(codex, "POST", "/v1/responses/compact", key=licence, json=long)
+    assert refused.json()["error"]["code"] == "context_length_exceeded"
+
+
+def test_to_count_tokens_costs_none(codex: Pair) -> None:
+    """C-240: and is no matter of whether any are left."""
+    licence = codex.stack.new_licence("--tpm", "1")
+    full_minute(10)
+    _, body = codex.ask("hello")
+    path = "/v1/responses/input_tokens"
+    codes = [_ask(codex, "POST", path, key=licence, json=body).status_code for _ in range(3)]
+    asked = [_ask(codex, "POST", "/v1/responses", key=licence, json=body) for _ in range(2)]
+
+    assert codes == [200] * 3 and [one.status_code for one in asked] == [200, 429]
 
 
 def test_a_stored_response_needs_a_licence(codex: Pair) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 
 import pytest
 
@@ -36,6 +37,12 @@ def tally(tmp_path) -> HostTally:
 @pytest.fixture
 def gate(tally, clock) -> Gate:
     return Gate(tally, clock)
+
+
+@pytest.fixture(autouse=True)
+def _all_leave() -> Iterator[None]:
+    yield
+    KEPT.clear()
 
 
 def licence(name: str = "abcd1234", **limits) -> Licence:
