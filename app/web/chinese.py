@@ -28,6 +28,7 @@ CHINESE: dict[str, str] = {
     "the platform token holds characters that no header can": "平台 Token 含有请求头无法传送的字符",
     "the platform token is missing: put it in the Authorization header": "缺少平台 Token：请放在 Authorization 请求头中",
     # paths
+    "{field} must be a day, as 2026-11-29": "{field} 必须是日期，例如 2026-11-29",
     "there is nothing at this path": "该路径不存在",
     "{method} is not allowed here": "此路径不支持 {method} 方法",
     "{platform} does not offer this endpoint": "{platform} 不提供该接口",
