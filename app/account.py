@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.limits import Allowance
+from app.money import MILLION
 
-MILLION = 1_000_000
 Shortage = Literal["rpd", "tpd", "day", "month", "total", "credit", "expired"]
 
 

@@ -19,7 +19,7 @@ import orjson
 from app import process
 from app.access.caller import Caller
 from app.access.standing import Allotment, Standing
-from app.account import MILLION, Account, Claim, Shortage, month_of
+from app.account import Account, Claim, Shortage, month_of
 from app.canonical.events import Usage
 from app.clock import Clock
 from app.errors import BudgetSpent, GatewayError, OverLimit, PriceUnknown, QuotaGone
@@ -27,8 +27,9 @@ from app.ledger.journal import Journal
 from app.ledger.price import Price
 from app.ledger.price_book import PriceBook
 from app.ledger.scribe import Scribe
-from app.ledger.units import NOTHING, NotCountable, Units
+from app.ledger.units import NOTHING, NotCountable, Units, film_units, picture_units
 from app.limits import BOUNDLESS, Allowance
+from app.money import MILLION
 from app.storage.ledger import CHARGED, RELEASED, Closing, LedgerTable, Opening, closed_row
 from app.storage.tasks import Task
 
@@ -345,20 +346,6 @@ def _made(task: Task) -> tuple[Usage, Units]:
         seconds = result.get("seconds") or job.get("seconds") or 0
         return counted_usage(result.get("usage")), film_units(seconds, job)
     return counted_usage(result.get("usage")), picture_units(len(result.get("media", ())), job)
-
-
-def picture_units(pictures: int, job: Mapping[str, Any]) -> Units:
-    """`job` as far as prices go by it: how good, how large."""
-    return Units(
-        pictures,
-        quality=job.get("quality", ""),
-        size=job.get("size", ""),
-        resolution=job.get("resolution", ""),
-    )
-
-
-def film_units(seconds: float, job: Mapping[str, Any]) -> Units:
-    return Units(seconds=seconds, size=job.get("size", ""), resolution=job.get("resolution", ""))
 
 
 def counted_usage(said: Mapping[str, Any] | None) -> Usage:

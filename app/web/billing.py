@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 
 from app.errors import BadRequest
 from app.limits import Allowance
+from app.money import MILLION
 from app.storage.licences import Licence
 from app.web.access import require_access
 from app.web.gateway import Gateway, gateway
@@ -18,7 +19,7 @@ from app.web.models import as_json
 from app.web.usage import FIRST, own_licence
 
 UNLIMITED = 100_000_000.0  # dollars; what servers of this kind tell where there is no limit
-MICRO, MICRO_OF_CENT = 1_000_000, 10_000
+OF_CENT = MILLION // 100
 
 
 def mount_billing(bp: Blueprint, platform: str = "") -> None:
@@ -59,7 +60,7 @@ def _most(allowance: Allowance) -> float:
     ever = [one for one in (allowance.total, allowance.credit) if one is not None]
     for found in (*sorted(ever)[:1], allowance.month, allowance.day):
         if found is not None:
-            return found / MICRO
+            return found / MILLION
     return UNLIMITED
 
 
@@ -73,11 +74,11 @@ def _costs(hub: Gateway, licence: str) -> dict[str, Any]:
     rows = hub.ledger_reading.report(("day", "model"), first, last, {"licence": licence})
     days: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
-        line = {"name": row["model"], "cost": row["charge"] / MICRO_OF_CENT}
+        line = {"name": row["model"], "cost": row["charge"] / OF_CENT}
         days.setdefault(row["day"], []).append(line)
     return {
         "object": "list",
-        "total_usage": sum(row["charge"] for row in rows) / MICRO_OF_CENT,
+        "total_usage": sum(row["charge"] for row in rows) / OF_CENT,
         "daily_costs": [
             {"timestamp": hub.ledger.day_ends(day - 1), "line_items": lines}
             for day, lines in days.items()
