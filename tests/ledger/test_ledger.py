@@ -294,7 +294,9 @@ def test_where_the_database_fails_nobody_is_told_of_an_end_and_the_journal_keeps
         with pytest.raises(DatabaseTrouble):
             entry.charge({"credential": "cr_1"}, Usage(10, 5))
         other.end({}, None, "caller_gone")  # nobody is there to be told
-        LedgerWatch(kept, LedgerReading(database), HandClock()).look()  # it cannot be taken in yet
+        LedgerWatch(
+            kept, LedgerReading(database), HandClock()
+        ).rounds.once()  # it cannot be taken in yet
     assert [row["state"] for row in rows(database)] == ["open", "open"]
 
     kept.tidy()
