@@ -8,12 +8,12 @@ allowed, as long as no call uses more than was held for it.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from app.limits import Allowance
+from app.money import MILLION
 
-MILLION = 1_000_000
 Shortage = Literal["rpd", "tpd", "day", "month", "total", "credit", "expired"]
 
 
@@ -39,20 +39,30 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Today:
+    """What a licence has used of its day, with what is held back."""
+
+    calls: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
-    """What is held back for a call. It may give `output` tokens."""
+    """What is held back for a call, which may give `output` tokens; `today` is with it."""
 
     tokens: int = 0
     money: int = 0
     output: int = 0
+    today: Today = field(default=Today(), compare=False)
 
 
 class Short(Exception):
     """There is too little left. `held` = it may yet come back from calls that are on their way."""
 
-    def __init__(self, of: Shortage, *, held: bool = False) -> None:
+    def __init__(self, of: Shortage, today: Today, *, held: bool = False) -> None:
         super().__init__(of)
         self.of: Shortage = of
+        self.today = today
         self.held = held
 
 
@@ -84,24 +94,27 @@ class Account:
         """
         limits = allowance.limits
         if limits.rpd is not None and self.day_calls >= limits.rpd:
-            raise Short("rpd")
+            raise Short("rpd", self._today())
         output = claim.output
         if limits.tpd is not None:
             room = limits.tpd - self.day_tokens - self.held_tokens - claim.input
             if room < min(output, 1) or room < 0:
-                raise Short("tpd", held=room + self.held_tokens >= min(output, 1))
+                raise Short("tpd", self._today(), held=room + self.held_tokens >= min(output, 1))
             output = min(output, room)
         if allowance.counts_money:
             output = self._affordable(allowance, claim, output, now)
-        hold = Hold(claim.input + output, claim.money(output), output)
+        tokens, money = claim.input + output, claim.money(output)
         self.day_calls += 1
-        self.held_tokens += hold.tokens
-        self.held_money += hold.money
-        return hold
+        self.held_tokens += tokens
+        self.held_money += money
+        return Hold(tokens, money, output, self._today())
+
+    def _today(self) -> Today:
+        return Today(self.day_calls, self.day_tokens + self.held_tokens)
 
     def _affordable(self, allowance: Allowance, claim: Claim, output: int, now: float) -> int:
         if allowance.credit_until is not None and now >= allowance.credit_until:
-            raise Short("expired")
+            raise Short("expired", self._today())
         least = claim.money(min(output, 1))
         for of, used, most in self._purses(allowance):
             if most is None:
@@ -110,7 +123,7 @@ class Account:
             room = left - self.held_money
             # Where nothing is left, not even what costs nothing is given: nobody can tell beforehand.
             if room < least or left <= 0:
-                raise Short(of, held=left > 0 and left >= least)
+                raise Short(of, self._today(), held=left > 0 and left >= least)
             if claim.rate:
                 output = min(output, (room - claim.base) * MILLION // claim.rate)
         return output

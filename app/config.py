@@ -140,6 +140,11 @@ class Settings:
     hosts: int = _about(
         "hosts that share the Redis; without it each gives such a part of every limit", 2
     )
+    minute_window: str = _about(
+        "which requests and tokens count for limits a minute: `fixed`, those of the clock's minute, or "
+        "`sliding`, those of the sixty seconds before",
+        "fixed",
+    )
     day_starts: str = _about("when a day's quotas begin anew, in UTC", "00:00")
     seal_file: str = _about("file whose keys open the credentials in the database", "var/seal.key")
     close_reasoning_content: bool = _about("leave reasoning out of answers", False)
@@ -303,6 +308,8 @@ def _check(settings: Settings) -> None:
     for host in settings.fetch_allowed_hosts:
         _check_host(host)
     day_starts(settings.day_starts)
+    if settings.minute_window not in ("fixed", "sliding"):
+        raise BadSetting("TOKENS_MINUTE_WINDOW should be fixed or sliding")
     _check_media(settings)
     if settings.redis_url:
         _check_redis(settings.redis_url)

@@ -58,7 +58,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 Verdict = Literal["rest", "retire", "retry", "stop"]
@@ -71,7 +70,6 @@ class GatewayError(Exception):
     type: ClassVar[str] = "api_error"
     code: str = "internal_error"
     retry_after: float | None = None
-    headers: Mapping[str, str] = MappingProxyType({})  # what its answer says beside the usual
     may_retry: bool | None = None  # told to the caller's SDK as `x-should-retry`, if it is not None
 
     def __init__(
@@ -192,12 +190,9 @@ class OverLimit(CallerError):
         self.code = code
         return self
 
-    def at(self, headers: Mapping[str, str], seconds: float) -> Self:
-        """The same error, which now says what there is and when there is more. Half a second early would
-        be once more for nothing.
-        """
-        self.headers = headers
-        return self.after(math.ceil(seconds))
+    def after(self, seconds: float | None) -> Self:
+        """In whole seconds: half a second early would be once more for nothing."""
+        return super().after(None if seconds is None else math.ceil(seconds))
 
 
 class BudgetSpent(OverLimit):

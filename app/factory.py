@@ -24,7 +24,6 @@ from app.ledger.ledger import Ledger
 from app.ledger.ledger_watch import LedgerWatch
 from app.ledger.price_book import PriceBook
 from app.ledger.price_file import BadPrices
-from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.links import Links
@@ -42,6 +41,8 @@ from app.pool.rest import Rules
 from app.pool.slate import Slate
 from app.pool.tally import Tally
 from app.pool.vault import Vault
+from app.pool.window import WINDOWS
+from app.rounds import Rounds
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
 from app.services.idempotency import Idempotency
@@ -82,6 +83,7 @@ from app.web.root import root
 from app.web.surroundings import register_surroundings
 
 MEGABYTE = 1 << 20
+PRICE_SECONDS = 2.0  # between two looks at the operator's price files
 
 
 def create_app(
@@ -268,7 +270,7 @@ def _build(
         sources=sources,
         keeper=Keeper(pool, boards, clock),
         prices=prices,
-        price_watch=PriceWatch(prices),
+        price_rounds=Rounds(PRICE_SECONDS, prices.look, "prices could not be looked at"),
         roster=Roster(transport, sources, base_urls, clock),
         platforms=MappingProxyType(platforms),
         betas={name: one.betas for name, one in settings.platforms.items()},
@@ -323,7 +325,7 @@ def _persistence(settings: Settings) -> Persistence:
 
 def _tally(settings: Settings, clock: Clock) -> Tally:
     """Where what has limits is counted."""
-    host = HostTally(lambda: Slate(Path(settings.counters_file)))
+    host = HostTally(lambda: Slate(Path(settings.counters_file)), WINDOWS[settings.minute_window])
     if not settings.redis_url:
         return host
     shared = importlib.import_module("app.pool.shared_tally")  # slow, and seldom needed

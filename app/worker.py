@@ -12,19 +12,17 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is in hand yet: no traceback for Ctrl-C
     monkey.patch_all()  # before anything is imported that talks to the network
 
-import logging  # noqa: E402
 import os  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable  # noqa: E402
 
 import gevent  # noqa: E402
-from gevent.event import Event  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.platforms import PLATFORMS  # noqa: E402
+from app.rounds import Rounds  # noqa: E402
 from app.services.media_work import RENEW_SECONDS  # noqa: E402
 from app.services.sweep import Sweep  # noqa: E402
 from app.services.webhooks import Notices  # noqa: E402
@@ -32,14 +30,13 @@ from app.storage.workers import Workers  # noqa: E402
 from app.web.gateway import KEY, Gateway  # noqa: E402
 from app.web.task_object import told  # noqa: E402
 
-log = logging.getLogger(__name__)
-
 SWEEP_SECONDS = 1.0
 NOTICE_SECONDS = 2.0
 NOTICE_ROUNDS = 8  # at a time; each takes ten seconds at most
 NOTE_SECONDS = 10.0
 TIDY_SECONDS = 60.0
 END_SECONDS = 10.0
+TROUBLE = "a worker could not do its round"
 
 
 class Worker:
@@ -60,14 +57,13 @@ class Worker:
         self._notices = Notices(gateway.tasks, gateway.webhooks, told)
         self._telling = Pool(NOTICE_ROUNDS)
         self._hands = settings.job_hands
-        self._ended = Event()
 
     def run(self) -> None:
         """Until a signal ends it."""
         self._gateway.start()
         consumer = self._gateway.queue.consumer(self._gateway.work.step, self._hands)
         rounds = [
-            gevent.spawn(self._over_and_over, seconds, work)
+            Rounds(seconds, work, TROUBLE)
             for seconds, work in (
                 (SWEEP_SECONDS, self._sweep.put_due),
                 (RENEW_SECONDS, self._gateway.work.renew),
@@ -76,35 +72,24 @@ class Worker:
                 (TIDY_SECONDS, self._sweep.tidy),
             )
         ]
+        running = [one.start() for one in rounds]
         consumer.run()
         # Not killed: a database driver in the middle of a call may not take that for an end.
-        self._ended.set()
-        gevent.joinall([*rounds, *self._telling], timeout=END_SECONDS)
+        for one in rounds:
+            one.end()
+        gevent.joinall([*running, *self._telling], timeout=END_SECONDS)
         self._workers.leave(self._name)
 
     def _tell(self) -> None:
         """Begins a round, whatever has become of the last: who does not answer holds up nobody else."""
         if not self._telling.full():
-            self._telling.spawn(self._try, self._deliver)
+            self._telling.spawn(Rounds(0, self._deliver, TROUBLE).once)
 
     def _deliver(self) -> None:
         self._notices.deliver_due(self._gateway.clock.now())
 
     def _note(self) -> None:
         self._workers.note(self._name, self._gateway.clock.now())
-
-    def _over_and_over(self, seconds: float, work: Callable[[], object]) -> None:
-        while not self._ended.is_set():
-            self._try(work)
-            self._ended.wait(seconds)
-
-    def _try(self, work: Callable[[], object]) -> None:
-        try:
-            work()
-        except (
-            Exception
-        ) as error:  # noqa: B902  # what cannot be done now is done in the next round
-            log.error("a worker could not do its round", exc_info=error)
 
 
 def main() -> int:

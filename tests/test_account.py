@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.account import MILLION, Account, Claim, Hold, Short, month_of
+from app.account import Account, Claim, Hold, Short, month_of
 from app.limits import Allowance, Limits
+from app.money import MILLION
 
 NOON = 1_795_000_000.0
 STEPS = 100_000

@@ -263,3 +263,11 @@ def test_a_day_begins_at_a_time_of_day(words):
 
 def test_a_day_may_begin_at_any_minute():
     assert [day_starts(words) for words in ("00:00", "16:30", "23:59")] == [0, 59400, 86340]
+
+
+@pytest.mark.parametrize("words", ["", "Sliding", "moving", "fixed "])
+def test_a_minute_is_the_clocks_or_slides(words):
+    """C-239."""
+    with pytest.raises(BadSetting, match="TOKENS_MINUTE_WINDOW should be fixed or sliding"):
+        read(TOKENS_MINUTE_WINDOW=words)
+    assert read(TOKENS_MINUTE_WINDOW="sliding").minute_window == "sliding"

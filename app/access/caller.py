@@ -8,10 +8,11 @@ the caller's own platform token, which is used for this one call and kept nowher
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+from app.access.standing import Standing
 from app.clock import Clock
 from app.errors import NoAccess, NotAllowed
 from app.secret import Secret
@@ -32,11 +33,12 @@ LONGEST = 4096
 @dataclass(frozen=True, slots=True)
 class Caller:
     """`licence` is None only where the operator has opened the root; `brought` is None in licence
-    mode.
+    mode. `standing` is of this one call.
     """
 
     licence: Licence | None
     brought: Secret | None = None
+    standing: Standing = field(default_factory=Standing, compare=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
 
+from app.cli.closings import Closings
 from app.cli.database import looked_at
 from app.cli.ledger_rows import FIRST, told, told_row, write_csv
 from app.cli.new_file import check, written
@@ -26,7 +27,6 @@ DAY = 86400
 FILTERS = ("licence", "platform", "model", "credential")
 TAILED = ("licence", "platform", "model", "state", "outcome", "input", "output")
 TAIL_SECONDS = 1.0
-LATE_MS = 60_000
 STEP = 500  # rows between two looks of the progress bar
 VERBS = {
     "report": "add up what was used, by licence, platform, model, credential or day",
@@ -203,36 +203,29 @@ def _write_json(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
 
 def _tail(reading: LedgerReading, options: argparse.Namespace) -> None:
     only = _only(options)
-    rows = reading.newest(max(options.number, 1), only)
     if not options.follow:
+        rows = reading.newest(max(options.number, 1), only)
         shown = [told_row(row) if options.json else _line(row) for row in rows]
-        show(shown, as_json=options.json, if_none="the ledger is empty")
-        return
-    _say(rows, options)
-    known = {row["id"]: 0 for row in rows if row["closed_at"]}
-    for _ in _closed(reading, only, known):
-        pass  # those before now
+        return show(shown, as_json=options.json, if_none="the ledger is empty")
     try:
-        while True:
-            time.sleep(TAIL_SECONDS)
-            _say(_closed(reading, only, known), options)
+        _follow(reading, options, only)
     except KeyboardInterrupt:
         print(file=sys.stderr)
 
 
-def _closed(
-    reading: LedgerReading, only: dict[str, str], known: dict[str, int]
-) -> Iterator[dict[str, Any]]:
-    """What has been closed and is not known. A row may be seen after others that were closed later, and
-    clocks of hosts differ: so all of the last minute is looked at again and again.
-    """
-    since = int(time.time() * 1000) - LATE_MS
-    for row in reading.closed_since(since, only):
-        if row["id"] not in known:
-            yield row
-        known[row["id"]] = row["closed_at"]
-    for name in [name for name, at in known.items() if at < since]:
-        del known[name]
+def _follow(reading: LedgerReading, options: argparse.Namespace, only: dict[str, str]) -> None:
+    closings = Closings(reading, only)
+    closings.look(_now())
+    rows = reading.newest(max(options.number, 1), only)
+    closings.know(rows, _now())
+    _say(rows, options)
+    while True:
+        time.sleep(TAIL_SECONDS)
+        _say(closings.look(_now()), options)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 def _say(rows: Iterable[dict[str, Any]], options: argparse.Namespace) -> None:

@@ -17,18 +17,19 @@ from app.pool.pool import Pool
 from app.pool.rest import Rules
 from app.pool.slate import Slate
 from app.pool.vault import Closed
+from app.pool.window import WINDOWS
 
 
 @contextmanager
 def looking(chosen: Settings) -> Iterator[Pool]:
     """A pool that knows what the workers have told each other. How busy they are it cannot know."""
     keys = {name: one.keys for name, one in chosen.platforms.items()}
-    counters = Path(chosen.counters_file)
+    counters, window = Path(chosen.counters_file), WINDOWS[chosen.minute_window]
     pool = Pool(
         keys,
         SystemClock(),
         vault=Closed(),
-        tally=HostTally(lambda: Slate(counters)) if counters.exists() else None,
+        tally=HostTally(lambda: Slate(counters), window) if counters.exists() else None,
         rules=Rules(chosen.rest_seconds, chosen.retire_after),
     )
     if not is_there(chosen):

@@ -7,8 +7,9 @@ import io
 import json
 import math
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.cli.database import looked_at
 from app.cli.ledger_rows import day_said, told_row, write_csv
 from app.cli.progress import Progress
 from app.cli.words import Complaint, file_said, platforms, said, settings, show
-from app.config import Settings
+from app.config import Settings, day_starts
 from app.ledger.statement import MEASURES, NEEDED, Difference, Statement, differences
 from app.ledger.statement_rows import NotReadable, rows
 from app.money import dollars
@@ -24,6 +25,8 @@ from app.storage.ledger_reading import LedgerReading
 from app.storage.tasks import BROUGHT
 from app.upstream.names import Names
 
+DAY = 86400
+Report = Callable[[Sequence[str], int, int, Mapping[str, str]], list[dict[str, Any]]]
 COMPARED = ("day", "model", "of", "vendor", "ledger", "difference", "percent", "gap")
 SHOWN = """opened_at id state outcome estimated attempts platform model credential input output
 charge""".split()
@@ -58,7 +61,12 @@ def run(options: argparse.Namespace) -> int:
     with looked_at(chosen) as database:
         if database is None:
             raise Complaint("there is no ledger yet: nothing has been served")
-        found = _Comparison(LedgerReading(database), statement, names, options)
+        reading = LedgerReading(database)
+        report: Report = reading.report
+        if day_starts(chosen.day_starts):
+            report = reading.report_utc
+            _leave_out(statement, chosen.ledger_days)
+        found = _Comparison(reading, report, statement, names, options)
         found.show()
     return int(bool(found.gaps))
 
@@ -102,17 +110,37 @@ def _read(file: Path, options: argparse.Namespace, names: Sequence[Names]) -> St
     return statement
 
 
+def _leave_out(statement: Statement, kept_days: int) -> None:
+    """Days whose rows are not all kept any more. What the ledger knows of them are the operator's days,
+    which are not the vendor's.
+    """
+    first = int(time.time() // DAY) - kept_days + 1 if kept_days else 0
+    gone = {day for day, _ in statement.sums if day < first}
+    if not gone:
+        return
+    statement.sums = {key: sums for key, sums in statement.sums.items() if key[0] not in gone}
+    words = (
+        f"days before {day_said(first)} cannot be compared: your days do not begin with the vendor's "
+        "(TOKENS_DAY_STARTS), and rows are not kept for longer (TOKENS_LEDGER_DAYS)"
+    )
+    if not statement.sums:
+        raise Complaint(words)
+    print(f"{words}; {len(gone)} are left out", file=sys.stderr)
+
+
 class _Comparison:
     """Both sides, and how far they are apart."""
 
     def __init__(
         self,
         reading: LedgerReading,
+        report: Report,
         statement: Statement,
         names: dict[str, Names],
         options: argparse.Namespace,
     ) -> None:
         self._reading = reading
+        self._report = report
         self._statement = statement
         self._names = names
         self._options = options
@@ -128,7 +156,7 @@ class _Comparison:
         for platform in self._names:
             only = {"platform": platform} | self._only()
             by = ("day", "model", "credential")
-            for row in self._reading.report(by, first, last, only):
+            for row in self._report(by, first, last, only):
                 if row["credential"] == BROUGHT:
                     continue
                 model = _plain(row["model"], list(self._names.values()))

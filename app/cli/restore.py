@@ -10,9 +10,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from app.cli import restore_dump
 from app.cli.database import check_version, named, why
+from app.cli.restore_dump import came_from
 from app.cli.words import Complaint, file_said, settings
-from app.storage import copies, dumps
+from app.storage import copies
 from app.storage.database import HEAD, Database, DatabaseTrouble
 from app.storage.schema import prepare
 
@@ -20,8 +22,8 @@ from app.storage.schema import prepare
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="what `tokens backup` has written")
     parser.epilog = (
-        "End the gateway and its workers before. The database that is there now is kept beside it, "
-        "with .before behind its name."
+        "End the gateway and its workers before. The database that is there now is kept: a file of "
+        "SQLite beside itself, and PostgreSQL's as a dump beside FILE, with .before behind the name."
     )
 
 
@@ -29,23 +31,15 @@ def run(options: argparse.Namespace) -> int:
     file = Path(options.file)
     with closing(named(settings())) as database:
         if database.file is None:
-            raise Complaint(_by_hand(database, file))
+            return restore_dump.run(database, file)
         place = database.file.resolve()
         with _made(file, place) as copy:
             rows, version = _checked(file, copy)
             before = _put(copy, place)
-    print(f"{place}: {rows} rows, at migration {HEAD}" + _from(version))
+    print(f"{place}: {rows} rows, at migration {HEAD}" + came_from(version))
     if before:
         print(f"the former database is {before}")
     return 0
-
-
-def _by_hand(database: Database, file: Path) -> str:
-    return (
-        "a PostgreSQL database is restored by PostgreSQL's own program: end the gateway and its "
-        "workers, then `pg_restore --clean --if-exists --no-owner --single-transaction "
-        f"--dbname={dumps.address(database)} {file_said(str(file))}`, then `tokens serve`"
-    )
 
 
 @contextmanager
@@ -100,7 +94,3 @@ def _put(copy: Path, place: Path) -> Path | None:
         raise Complaint(
             f"{who} is using the database; end the gateway and its workers, then restore"
         ) from error
-
-
-def _from(version: str) -> str:
-    return "" if version == HEAD else f", where the backup was at {version}"

@@ -18,7 +18,8 @@ import orjson
 
 from app import process
 from app.access.caller import Caller
-from app.account import MILLION, Account, Claim, Shortage, month_of
+from app.access.standing import Allotment, Standing
+from app.account import Account, Claim, Shortage, month_of
 from app.canonical.events import Usage
 from app.clock import Clock
 from app.errors import BudgetSpent, GatewayError, OverLimit, PriceUnknown, QuotaGone
@@ -26,8 +27,9 @@ from app.ledger.journal import Journal
 from app.ledger.price import Price
 from app.ledger.price_book import PriceBook
 from app.ledger.scribe import Scribe
-from app.ledger.units import NOTHING, NotCountable, Units
+from app.ledger.units import NOTHING, NotCountable, Units, film_units, picture_units
 from app.limits import BOUNDLESS, Allowance
+from app.money import MILLION
 from app.storage.ledger import CHARGED, RELEASED, Closing, LedgerTable, Opening, closed_row
 from app.storage.tasks import Task
 
@@ -120,9 +122,20 @@ class Ledger:
             opening.allowance = allowance if own else _without_money(allowance)
             opening.claim, opening.now = _claim(wanted, price, opening.allowance), now
         self._scribe.put(opening)
+        if opening.claim is not None:
+            self._tell(wanted.caller.standing, opening)
         if opening.short is not None:
             raise self._refusal(opening.short.of, held=opening.short.held, now=now)
         return Entry(self, wanted, opening, price)
+
+    def _tell(self, standing: Standing, opening: Opening) -> None:
+        """What is left of the day, if that has a limit."""
+        limits, today = opening.allowance.limits, (opening.short or opening.hold).today
+        seconds = self.day_ends(opening.row["day"]) - opening.now
+        if limits.rpd is not None:
+            standing.meet_requests(Allotment(limits.rpd, today.calls, seconds))
+        if limits.tpd is not None:
+            standing.meet_tokens(Allotment(limits.tpd, today.tokens, seconds))
 
     def _price(self, wanted: Purchase, now: float) -> Price | None:
         return self._book.price(wanted.maker or wanted.platform, wanted.model, now)
@@ -333,20 +346,6 @@ def _made(task: Task) -> tuple[Usage, Units]:
         seconds = result.get("seconds") or job.get("seconds") or 0
         return counted_usage(result.get("usage")), film_units(seconds, job)
     return counted_usage(result.get("usage")), picture_units(len(result.get("media", ())), job)
-
-
-def picture_units(pictures: int, job: Mapping[str, Any]) -> Units:
-    """`job` as far as prices go by it: how good, how large."""
-    return Units(
-        pictures,
-        quality=job.get("quality", ""),
-        size=job.get("size", ""),
-        resolution=job.get("resolution", ""),
-    )
-
-
-def film_units(seconds: float, job: Mapping[str, Any]) -> Units:
-    return Units(seconds=seconds, size=job.get("size", ""), resolution=job.get("resolution", ""))
 
 
 def counted_usage(said: Mapping[str, Any] | None) -> Usage:

@@ -1,14 +1,12 @@
-"""Looks after what the ledger has left to do, in a greenlet of its own."""
+"""Looks after what the ledger has left to do."""
 
 from __future__ import annotations
 
 import logging
 
-import gevent
-
 from app.clock import Clock
-from app.errors import GatewayError
 from app.ledger.ledger import DAY, Ledger
+from app.rounds import Rounds
 from app.storage.ledger_reading import LedgerReading
 
 log = logging.getLogger(__name__)
@@ -18,8 +16,7 @@ FORGET_EVERY = 3600.0
 
 
 class LedgerWatch:
-    """Takes in the journal, closes what dead workers have left open, and forgets what is old; the first
-    time at once."""
+    """Takes in the journal, closes what dead workers have left open, and forgets what is old."""
 
     def __init__(
         self,
@@ -28,29 +25,17 @@ class LedgerWatch:
         clock: Clock,
         *,
         days: int = 0,
-        every: float = EVERY,
     ) -> None:
         self._ledger = ledger
         self._reading = reading
         self._clock = clock
         self._days = days
-        self._every = every
+        self.rounds = Rounds(EVERY, self.look, "the ledger could not be tidied")
         self._forgotten_at = float("-inf")
 
-    def start(self) -> None:
-        gevent.spawn(self._run)
-
-    def _run(self) -> None:
-        while True:
-            self.look()
-            gevent.sleep(self._every)
-
     def look(self) -> None:
-        try:
-            self._ledger.tidy()
-            self._forget(self._clock.now())
-        except (GatewayError, OSError) as error:
-            log.error("the ledger could not be tidied", extra={"why": str(error)})
+        self._ledger.tidy()
+        self._forget(self._clock.now())
 
     def _forget(self, now: float) -> None:
         """Rows that are too old; one worker finds them, the others nothing."""

@@ -13,8 +13,8 @@ from typing import Any, Self
 from app.canonical.events import Usage
 from app.ledger.menu import Menu, read
 from app.ledger.units import MOST_THINGS, NOTHING, Units, counted, milliseconds
+from app.money import MILLION
 
-MILLION = 10**6
 THOUSAND = 10**3
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.ledger.menu import ANY, Menu, read
-from app.ledger.price import MILLION, Price, Rates
+from app.ledger.price import Price, Rates
 from app.ledger.units import MOST_TOKENS
+from app.money import MILLION
 
 CURRENCY = "USD"
 MOST = 1000  # dollars for one of anything, so that no sum outgrows what databases can hold

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 MOST_TOKENS = 10**12
 MOST_THINGS = 10**9  # pictures, or seconds of film
@@ -31,6 +33,20 @@ class Units:
 
 
 NOTHING = Units()
+
+
+def picture_units(pictures: int, job: Mapping[str, Any]) -> Units:
+    """`job` as far as prices go by it: how good, how large."""
+    return Units(
+        pictures,
+        quality=job.get("quality", ""),
+        size=job.get("size", ""),
+        resolution=job.get("resolution", ""),
+    )
+
+
+def film_units(seconds: float, job: Mapping[str, Any]) -> Units:
+    return Units(seconds=seconds, size=job.get("size", ""), resolution=job.get("resolution", ""))
 
 
 def counted(value: object, most: int = MOST_TOKENS) -> int:

@@ -1,16 +1,14 @@
-"""Keeps a worker's pool in step with the others, in a greenlet of its own."""
+"""Keeps a worker's pool in step with the others."""
 
 from __future__ import annotations
 
 import logging
 
-import gevent
-from gevent.event import Event
-
 from app.clock import Clock
 from app.errors import GatewayError
 from app.pool.board import Board
 from app.pool.pool import Pool
+from app.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +25,14 @@ class Keeper:
         self._boards = boards
         self._clock = clock
         self._silent: set[int] = set()  # boards that could not be reached the last time
-        self._news = Event()
+        self._rounds = Rounds(EVERY, self.look, "the pool could not be kept in step")
         self._swept = self._boards_swept = clock.ticks()
 
     def start(self) -> None:
         """Takes in what is known already, and goes on from there."""
-        self._pool.on_news = self._news.set
+        self._pool.on_news = self._rounds.ring
         self.look()
-        gevent.spawn(self._run)
+        self._rounds.start()
 
     def look(self) -> None:
         """Tells and hears, once."""
@@ -65,14 +63,3 @@ class Keeper:
             for place, board in enumerate(self._boards):
                 if place not in self._silent:
                     board.sweep(self._clock.now())
-
-    def _run(self) -> None:
-        while True:
-            self._news.wait(EVERY)
-            self._news.clear()
-            try:
-                self.look()
-            except (
-                Exception
-            ) as error:  # noqa: B902  # one bad look must not leave the worker alone for good
-                log.error("the pool could not be kept in step", exc_info=error)

@@ -7,7 +7,7 @@ of a host that is gone, all are within a minute.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -17,7 +17,8 @@ from redis.retry import Retry
 from app.limits import Limits
 from app.pool.hindrance import Hindrance
 from app.pool.redis_board import RedisTrouble
-from app.pool.tally import DAY, MINUTE, Draw, Taken, Used
+from app.pool.tally import DAY, Draw, Taken, Used, asked, next_turn
+from app.pool.window import FIXED, SLIDING, Minutes, Window
 
 T = TypeVar("T")
 
@@ -27,33 +28,42 @@ SEAT_SECONDS = 45
 KEPT_SECONDS = 2 * DAY
 KINDS = ("rpd", "tpd", "rpm", "tpm", "concurrency")
 
+# mr, mt: requests and tokens of the minute; br, bt: those of the minute before; dr, dt: those of the day
 _CLOCK = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1e6
 local minute, day = math.floor(now / 60), math.floor(now / 86400)
-local had = redis.call('HMGET', KEYS[1], 'minute', 'mr', 'mt', 'day', 'dr', 'dt')
-for i = 1, 6 do had[i] = tonumber(had[i] or 0) end
-local mr, mt, dr, dt = 0, 0, 0, 0
-if had[1] == minute or had[1] == minute + 1 then minute, mr, mt = had[1], had[2], had[3] end
-if had[4] == day or had[4] == day + 1 then day, dr, dt = had[4], had[5], had[6] end
+local had = redis.call('HMGET', KEYS[1], 'minute', 'mr', 'mt', 'br', 'bt', 'day', 'dr', 'dt')
+for i = 1, 8 do had[i] = tonumber(had[i] or 0) end
+local mr, mt, br, bt, dr, dt = 0, 0, 0, 0, 0, 0
+if had[1] == minute or had[1] == minute + 1 then
+  minute, mr, mt, br, bt = had[1], had[2], had[3], had[4], had[5]
+elseif had[1] == minute - 1 then
+  br, bt = had[2], had[3]
+end
+if had[6] == day or had[6] == day + 1 then day, dr, dt = had[6], had[7], had[8] end
 """
 _WRITE = """
-redis.call('HSET', KEYS[1], 'minute', minute, 'mr', mr, 'mt', mt, 'day', day, 'dr', dr, 'dt', dt)
+redis.call('HSET', KEYS[1], 'minute', minute, 'mr', mr, 'mt', mt, 'br', br, 'bt', bt,
+  'day', day, 'dr', dr, 'dt', dt)
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 """
-# ARGV: how long it is kept; requests, tokens, calls; seat, its seconds; limits in the order of KINDS.
+# ARGV: how long it is kept; requests, tokens, calls; seat, its seconds; limits in the order of KINDS;
+# 1 where minutes slide.
 _TAKE = (
     _CLOCK
     + """
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 local busy = redis.call('ZCARD', KEYS[2])
 local requests, tokens, calls = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local had = {dr, dt, mr, mt, busy}
+local share = 0
+if ARGV[12] == '1' then share = math.min(math.max((minute + 1) * 60 - now, 0), 60) / 60 end
+local had = {dr, dt, mr + math.ceil(br * share), mt + math.ceil(bt * share), busy}
 local wanted = {requests, tokens, requests, tokens, calls}
 for i = 1, 5 do
   local most = tonumber(ARGV[6 + i])
   if most >= 0 and had[i] + math.min(math.max(wanted[i], 1), most) > most then
-    return {i, had[i], tostring(now)}
+    return {i, had[i], tostring(now), minute, mr, br, mt, bt}
   end
 end
 mr, dr = math.max(mr + requests, 0), math.max(dr + requests, 0)
@@ -65,7 +75,7 @@ if calls > 0 then
   redis.call('ZADD', KEYS[2], now + ARGV[6], ARGV[5])
   redis.call('EXPIRE', KEYS[2], ARGV[6])
 end
-return {0, minute, day, mr, mt, dr, dt, busy + calls}
+return {0, minute, day, mr + math.ceil(br * share), mt + math.ceil(bt * share), dr, dt, busy + calls}
 """
 )
 # ARGV: how long it is kept; minute and day of what was taken; tokens to add; seat.
@@ -73,7 +83,12 @@ _GIVE = (
     _CLOCK
     + """
 local more = tonumber(ARGV[4])
-if more > 0 or tonumber(ARGV[2]) == minute then mt = math.max(mt + more, 0) end
+local of = tonumber(ARGV[2])
+if more > 0 or of == minute then
+  mt = math.max(mt + more, 0)
+elseif of == minute - 1 then
+  bt = math.max(bt + more, 0)
+end
 if more > 0 or tonumber(ARGV[3]) == day then dt = math.max(dt + more, 0) end
 if more ~= 0 then
 """
@@ -96,7 +111,8 @@ end
 class RedisTally:
     """Seen by all who share the Redis at this address. Every call may raise `RedisTrouble`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, window: Window = FIXED) -> None:
+        self.window = window
         quick, patient = _client(url, QUICK), _client(url, PATIENT)
         self._take = quick.register_script(_TAKE)
         self._give = quick.register_script(_GIVE)
@@ -109,15 +125,36 @@ class RedisTally:
         told = self._said(
             self._take,
             _keys(name),
-            [KEPT_SECONDS, draw.requests, draw.tokens, draw.calls, seat, SEAT_SECONDS, *most],
+            [
+                KEPT_SECONDS,
+                draw.requests,
+                draw.tokens,
+                draw.calls,
+                seat,
+                SEAT_SECONDS,
+                *most,
+                int(self.window is SLIDING),
+            ],
         )
         if told[0]:
-            kind, there = KINDS[told[0] - 1], float(told[2])
-            of = DAY if kind.endswith("d") else MINUTE
-            wait = 0.0 if kind == "concurrency" else of - there % of
-            return Hindrance(kind, f"{told[1]} of {most[told[0] - 1]} used", now + wait)
+            kind, limit = KINDS[told[0] - 1], most[told[0] - 1]
+            wait = self._wait(kind, draw, limit, float(told[2]), told[3:])
+            return Hindrance(kind, f"{told[1]} of {limit} used", now + wait)
         minute, day, *counts = told[1:]
         return Taken(name, draw, minute, day, Used(*counts), seat)
+
+    def _wait(
+        self, kind: str, draw: Draw, most: int, there: float, minutes: Sequence[int]
+    ) -> float:
+        """Seconds until there is room; `there` is Redis's own time."""
+        if kind == "concurrency":
+            return 0.0
+        if kind.endswith("d"):
+            return next_turn(there, DAY) - there
+        minute, *counted = minutes
+        of, wanted = (counted[:2], draw.requests) if kind == "rpm" else (counted[2:], draw.tokens)
+        found = Minutes(minute, *of)
+        return self.window.room(found, asked(wanted, most), most, there) - there
 
     def give(self, taken: Taken, tokens: int, *, at_leisure: bool = False) -> None:
         script = self._give_later if at_leisure else self._give

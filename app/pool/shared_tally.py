@@ -43,6 +43,7 @@ class SharedTally:
         self._alarmed = False
         self._wanted = Event()
         self.is_alone = False
+        self.window = host.window
 
     def start(self) -> None:
         self._host.start()
@@ -147,4 +148,4 @@ def _part(limits: Limits, hosts: int) -> Limits:
 
 
 def made(host: HostTally, url: str, hosts: int, clock: Clock) -> SharedTally:
-    return SharedTally(host, RedisTally(url), hosts, clock)
+    return SharedTally(host, RedisTally(url, host.window), hosts, clock)

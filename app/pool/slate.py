@@ -22,19 +22,23 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from app.pool.tally import DAY, MINUTE
+from app.pool.tally import DAY
+from app.pool.window import MINUTE
 from app.process import began
 
 SLOTS = 16384
 NEAR = 64  # slots that may be a name's; of these it is in one, or nowhere
-WORKERS = 64
+WORKERS = 56
 _OWNER = struct.Struct("<IQ")  # a worker: its process and when that began
-_HEAD = struct.Struct("<16sqqqqqq")  # whose, minute, its requests and tokens, day, its ...
+_HEAD = struct.Struct(
+    "<16s8q"
+)  # whose; minute, its requests and tokens, those before; day, its ...
 _SLOT = 192
 _SLOTS_AT = 1024
 _OWNERS, _PLACES = (0, 768), (768, 256)  # what is held to take a column, and to take a slot
 SIZE = _SLOTS_AT + SLOTS * _SLOT
 _NOBODY = bytes(16)
+_LAYOUT_AT, _LAYOUT = 1016, b"minutes2"  # what is counted in another way is not understood
 
 
 class Full(Exception):
@@ -43,12 +47,16 @@ class Full(Exception):
 
 @dataclass(slots=True)
 class Count:
-    """What a slot says. Minutes and days are whole numbers since 1970."""
+    """What a slot says, of a minute, the one before it and a day. Minutes and days are whole numbers
+    since 1970.
+    """
 
     owner: bytes
     minute: int
     minute_requests: int
     minute_tokens: int
+    requests_before: int
+    tokens_before: int
     day: int
     day_requests: int
     day_tokens: int
@@ -59,6 +67,9 @@ class Count:
         """
         minute, day = int(now // MINUTE), int(now // DAY)
         if not 0 <= self.minute - minute <= 1:
+            follows = minute == self.minute + 1
+            self.requests_before = self.minute_requests if follows else 0
+            self.tokens_before = self.minute_tokens if follows else 0
             self.minute, self.minute_requests, self.minute_tokens = minute, 0, 0
         if not 0 <= self.day - day <= 1:
             self.day, self.day_requests, self.day_tokens = day, 0, 0
@@ -83,6 +94,9 @@ class Slate:
             free = [column for column in range(WORKERS) if not self._is_alive(column)]
             if not free:
                 raise Full("more workers than columns")
+            if self._map[_LAYOUT_AT:_SLOTS_AT] != _LAYOUT:
+                self._map[_SLOTS_AT:] = bytes(SIZE - _SLOTS_AT)
+                self._map[_LAYOUT_AT:_SLOTS_AT] = _LAYOUT
             self.column = free[0]
             for column in free:
                 _OWNER.pack_into(self._map, column * _OWNER.size, 0, 0)
@@ -120,6 +134,8 @@ class Slate:
                         count.minute,
                         count.minute_requests,
                         count.minute_tokens,
+                        count.requests_before,
+                        count.tokens_before,
                         count.day,
                         count.day_requests,
                         count.day_tokens,

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from app.limits import Limits
 from app.pool.hindrance import Hindrance
+from app.pool.window import MINUTE, Window
 
-MINUTE, DAY = 60, 86400
+DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What has been taken by now, of a minute and of a day, and the calls that are going."""
+    """What counts by now, of a minute and of a day, and the calls that are going."""
 
     minute_requests: int = 0
     minute_tokens: int = 0
@@ -52,6 +53,10 @@ UNCOUNTED = Taken("", Draw(0, 0, 0), 0, 0, Used())  # of who has no limits
 
 
 class Tally(Protocol):
+    @property
+    def window(self) -> Window:
+        """What counts of a minute."""
+
     def start(self) -> None:
         """Once, in the process that counts."""
 
@@ -80,9 +85,14 @@ def over(used: Used, draw: Draw, limits: Limits, now: float) -> Hindrance | None
         ("tpm", used.minute_tokens, draw.tokens, limits.tpm, MINUTE),
         ("concurrency", used.calls, draw.calls, limits.concurrency, 0),
     ):
-        if most is not None and had + min(max(wanted, 1), most) > most:
+        if most is not None and had + asked(wanted, most) > most:
             return Hindrance(kind, f"{had} of {most} used", next_turn(now, of) if of else now)
     return None
+
+
+def asked(wanted: int, most: int) -> int:
+    """For how much there must be room."""
+    return min(max(wanted, 1), most)
 
 
 def next_turn(now: float, of: int) -> float:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from app.limits import Limits
 from app.pool.hindrance import LOOK_AGAIN, Hindrance
 from app.pool.tally import Draw, Taken, Tally, over
+from app.pool.window import SLIDING
 
 SOON = 1.0  # seconds after which tokens that are held may be free again
 LEAST = Draw(1, 0, 1)
@@ -28,7 +29,10 @@ class Use:
             if now < until:
                 return found
             self._refused = None
-        return over(self._tally.used(self._name, now), LEAST, self.limits, now)
+        short = over(self._tally.used(self._name, now), LEAST, self.limits, now)
+        if short is not None and short.kind in ("rpm", "tpm") and self._tally.window is SLIDING:
+            return replace(short, until=min(short.until, now + SOON))  # it may slide out any moment
+        return short
 
     def begin(self, tokens: int, now: float) -> Taken | None:
         """Counts a call, if there is still room for it and for so many tokens."""

@@ -10,11 +10,10 @@ import hashlib
 import logging
 from dataclasses import dataclass
 
-import gevent
-
 from app import process
 from app.clock import Clock
 from app.errors import AnswerNotKept, GatewayError, KeyInUse, KeyReused
+from app.rounds import Rounds
 from app.storage.idempotency import Answer, KeyedCall, KeyedCalls
 
 log = logging.getLogger(__name__)
@@ -41,6 +40,8 @@ class Idempotency:
         self._longest_call = longest_call
         self._me = ""
         self._late: list[tuple[KeyedCall, Answer | None]] = []
+        self._swept_at = float("-inf")
+        self.rounds = Rounds(EVERY, self._look, "keyed calls could not be tidied")
 
     def begin(self, owner: str, key: str, asked: bytes, request: str) -> Claim | Replay:
         """A claim for who comes first; the others get the answer, or hear that there is none yet."""
@@ -80,24 +81,15 @@ class Idempotency:
             log.warning("the end of a keyed call is written later", extra={"why": str(error)})
             self._late.append((call, answer))
 
-    def start(self) -> None:
-        gevent.spawn(self._run)
-
     def tidy(self) -> None:
         """Answers whose day is over."""
         self._table.sweep(self._clock.now())
 
-    def _run(self) -> None:
-        swept_at = float("-inf")
-        while True:
-            try:
-                self._write_late()
-                if (now := self._clock.ticks()) >= swept_at + SWEEP_EVERY:
-                    swept_at = now
-                    self.tidy()
-            except GatewayError as error:
-                log.error("keyed calls could not be tidied", extra={"why": str(error)})
-            gevent.sleep(EVERY)
+    def _look(self) -> None:
+        self._write_late()
+        if (now := self._clock.ticks()) >= self._swept_at + SWEEP_EVERY:
+            self._swept_at = now
+            self.tidy()
 
     def _write_late(self) -> None:
         while self._late:

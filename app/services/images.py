@@ -13,7 +13,8 @@ from app.canonical.media import ImageJob, Partial, Pictures
 from app.clock import Clock
 from app.credential import Credential
 from app.errors import EmptyReply, NotOffered, outcome_of
-from app.ledger.ledger import Entry, Ledger, Purchase, counted_usage, picture_units
+from app.ledger.ledger import Entry, Ledger, Purchase, counted_usage
+from app.ledger.units import picture_units
 from app.services.attempts import until_one_works
 from app.services.meter import estimated
 from app.services.sources import Sources

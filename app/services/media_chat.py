@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from app.canonical.events import Closed, Delta, Event, Finished, Opened, Started, Usage
+from app.canonical.events import Closed, Delta, Event, Finished, Opened, Started
 from app.canonical.media import ImageJob, Pictures, VideoJob
 from app.canonical.parts import Image, Inline, Link, Text, Video
 from app.canonical.reply import fold
 from app.canonical.request import ChatRequest
 from app.errors import BadRequest, CallerGone, GatewayError, let_go
+from app.ledger.ledger import counted_usage
 from app.media.store import Store
 from app.services.call import ChatCall
 from app.services.chat import Patience, Relayed
@@ -204,8 +204,7 @@ def called(call: ChatCall) -> MediaCall:
 
 
 def _events(call: ChatCall, text: str, made: Pictures) -> list[Event]:
-    usage = made.usage or {}
-    counted = Usage(_count(usage, "input_tokens"), _count(usage, "output_tokens"))
+    counted = counted_usage(made.usage)
     call.record["usage"] = counted
     return [
         Started("", call.model),
@@ -215,8 +214,3 @@ def _events(call: ChatCall, text: str, made: Pictures) -> list[Event]:
         counted,
         Finished("stop"),
     ]
-
-
-def _count(usage: Any, name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0

@@ -30,7 +30,8 @@ from app.errors import (
     Verbatim,
     outcome_of,
 )
-from app.ledger.ledger import Entry, Ledger, Purchase, film_units
+from app.ledger.ledger import Entry, Ledger, Purchase
+from app.ledger.units import film_units
 from app.media.job import Folders, written
 from app.media.task import length_of, size_of
 from app.services.attempts import until_one_works

@@ -98,7 +98,7 @@ def put(copy: Path, database: Path) -> Path | None:
     before = None
     if database.exists():
         _owned_alike(copy, database)
-        before = _free(database.with_name(f"{database.name}.before"))
+        before = free(database.with_name(f"{database.name}.before"))
         os.link(database, before)
         for side in SIDE_FILES:  # of the former one: the new one would take them for its own
             _move(Path(f"{database}{side}"), Path(f"{before}{side}"))
@@ -140,7 +140,8 @@ def _owned_alike(copy: Path, database: Path) -> None:
         os.chown(copy, former.st_uid, former.st_gid)
 
 
-def _free(wanted: Path) -> Path:
+def free(wanted: Path) -> Path:
+    """A name that no file has: this one, or with a number behind it."""
     file, number = wanted, 1
     while file.exists():
         number += 1

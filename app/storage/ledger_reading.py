@@ -8,15 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.storage.database import Database
-from app.storage.ledger import CHARGED, INTERRUPTED, OPEN, RELEASED, SUMS, days, ledger
+from app.storage.ledger import CHARGED, COUNTS, INTERRUPTED, OPEN, RELEASED, SUMS, days, ledger
 
 DIMENSIONS = ("day", "licence", "platform", "model", "credential")
 COLUMNS = tuple(ledger.c.keys())
 PAGE = 1000
-LOOK_BACK_MS = (
-    7_200_000  # a call that is closed now was opened no longer ago than that, or is a task
-)
-
+LOOK_BACK_MS = 7_200_000  # what is closed now was opened no longer ago than that
 DAY_MS = 86_400_000
 _DOUBT = sa.case(
     (ledger.c.state == INTERRUPTED, 0),
@@ -57,6 +54,25 @@ class LedgerReading:
             if row._mapping["calls"]
         ]
 
+    def report_utc(
+        self, by: Sequence[str], first: int, last: int, only: Only
+    ) -> list[dict[str, Any]]:
+        """The same by days that begin at midnight in UTC, wherever the operator's do: added up from the
+        rows that are kept.
+        """
+        day = ledger.c.opened_at // sa.literal_column(str(DAY_MS), sa.BigInteger)
+        wanted = [day.label("utc") if name == "day" else ledger.c[name] for name in by]
+        sums = [sa.func.sum(ledger.c[name]).label(name) for name in COUNTS]
+        failed = sa.func.sum(sa.case((ledger.c.state == CHARGED, 0), else_=1)).label("failed")
+        query = sa.select(*wanted, sa.func.count().label("calls"), failed, *sums).where(
+            *_opened(first, last), ledger.c.state != OPEN, *_only(ledger, only)
+        )
+        query = query.group_by(*wanted).order_by(*wanted)
+        return [
+            {"day" if name == "utc" else name: _plain(value) for name, value in row.items()}
+            for row in self._all(query)
+        ]
+
     def count(self, since_ms: int, until_ms: int, only: Only) -> int:
         query = sa.select(sa.func.count()).select_from(ledger).where(*_span(since_ms, until_ms))
         query = query.where(*_only(ledger, only))
@@ -79,24 +95,37 @@ class LedgerReading:
         query = ledger.select().where(*_only(ledger, only)).order_by(ledger.c.id.desc())
         return self._all(query.limit(number))[::-1]
 
-    def closed_since(self, ms: int, only: Only) -> list[dict[str, Any]]:
-        """What was closed at that time or later."""
-        query = ledger.select().where(
-            ledger.c.id >= first_id(ms - LOOK_BACK_MS),
-            ledger.c.closed_at >= ms,
+    def names(self, since_ms: int, closed_ms: int, only: Only) -> list[str]:
+        """Of what was opened since, and is open or was not closed before that time."""
+        query = sa.select(ledger.c.id).where(
+            ledger.c.id >= first_id(since_ms),
+            ledger.c.closed_at.is_(None) | (ledger.c.closed_at >= closed_ms),
             *_only(ledger, only),
         )
-        return self._all(query.order_by(ledger.c.closed_at, ledger.c.id))
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [row[0] for row in rows]
+
+    def closed(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of these rows that are closed, as they were closed."""
+        found = [
+            row
+            for at in range(0, len(names), PAGE)
+            for row in self._all(
+                ledger.select().where(
+                    ledger.c.id.in_(names[at : at + PAGE]), ledger.c.state != OPEN
+                )
+            )
+        ]
+        return sorted(found, key=lambda row: (row["closed_at"], row["id"]))
 
     def behind(
         self, day: int, platforms: Sequence[str], models: Sequence[str], most: int, credential: str
     ) -> list[dict[str, Any]]:
-        """The rows of a day that callers did not pay for themselves, first those that a platform may have
+        """The rows of a day in UTC that callers did not pay for themselves, first those that a platform may have
         counted in another way.
         """
         query = ledger.select().where(
-            *_span((day - 1) * DAY_MS, (day + 2) * DAY_MS),  # wherever the operator's day begins
-            ledger.c.day == day,
+            *_opened(day, day),
             ledger.c.mode == "licence",
             ledger.c.platform.in_(platforms),
             ledger.c.model.in_(models),
@@ -127,6 +156,12 @@ class LedgerReading:
 
 def _span(since_ms: int, until_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
     return ledger.c.id >= first_id(since_ms), ledger.c.id < first_id(until_ms)
+
+
+def _opened(first: int, last: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """In these days in UTC. A row has its name a little before it is opened."""
+    since, until = first * DAY_MS, (last + 1) * DAY_MS
+    return (*_span(since - LOOK_BACK_MS, until), ledger.c.opened_at.between(since, until - 1))
 
 
 def _only(table: sa.Table, only: Only) -> list[sa.ColumnElement[bool]]:

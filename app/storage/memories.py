@@ -30,7 +30,9 @@ class Memories:
         self._platform = platform
         self._clock = clock
 
-    def keep(self, owner: str, key: str, value: str, seconds: float) -> None:
+    def keep(
+        self, owner: str, key: str, value: str, seconds: float, *, durable: bool = True
+    ) -> None:
         now = int(self._clock.now())
         row = {
             "platform": self._platform,
@@ -45,7 +47,7 @@ class Memories:
             connection.execute(memories.delete().where(self._at(owner, key)))
             connection.execute(memories.insert().values(row))
 
-        self._database.write(work)
+        self._database.write(work, durable=durable)
 
     def find(self, owner: str, key: str) -> str | None:
         query = sa.select(memories.c.value).where(self._live(owner, key))

@@ -144,6 +144,13 @@ class Attempt:
 Opener = Callable[[Transport, Attempt], Answering]
 
 
+class Stored(Protocol):
+    """What the platform has stored, by licence."""
+
+    def check(self, owner: str, name: str | None, body: bytes | None) -> None:
+        """Raises `NotFound` where the thing of this name, or one the body goes on with, is another's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chat:
     """How a platform chats. `forwards` are the caller's own headers that the vendor documents for
@@ -151,7 +158,8 @@ class Chat:
 
     `follow` signs any other path of the vendor's API, for the native routes that pass through;
     `probe` is one that costs nothing and needs a good key. `opener` is for chats that are not one
-    call: it makes as many as it takes, and gives what can be read like an answer. `gemini_calls`
+    call: it makes as many as it takes, and gives what can be read like an answer. `stored` knows whose
+    is what the platform stores. `gemini_calls`
     are the calls on a model, besides generating, that pass through. `anchored` chats go on where they
     began: all calls of a conversation need the same credential.
     """
@@ -161,6 +169,7 @@ class Chat:
     follow: Callable[[str, Secret], Send]
     probe: str
     opener: Opener | None = None
+    stored: Stored | None = None
     anchored: bool = False
     gemini_calls: tuple[str, ...] = ()
     forwards: frozenset[str] = frozenset()
@@ -190,7 +199,10 @@ class Chat:
 class Memory(Protocol):
     """Short texts that a platform keeps for a licence: known to all workers, for a while."""
 
-    def keep(self, owner: str, key: str, value: str, seconds: float) -> None: ...
+    def keep(
+        self, owner: str, key: str, value: str, seconds: float, *, durable: bool = True
+    ) -> None:
+        """What is not `durable` outlives the process, but may be lost with the power."""
 
     def find(self, owner: str, key: str) -> str | None: ...
 

@@ -28,11 +28,13 @@ CHINESE: dict[str, str] = {
     "the platform token holds characters that no header can": "平台 Token 含有请求头无法传送的字符",
     "the platform token is missing: put it in the Authorization header": "缺少平台 Token：请放在 Authorization 请求头中",
     # paths
+    "{field} must be a day, as 2026-11-29": "{field} 必须是日期，例如 2026-11-29",
     "there is nothing at this path": "该路径不存在",
     "{method} is not allowed here": "此路径不支持 {method} 方法",
     "{platform} does not offer this endpoint": "{platform} 不提供该接口",
     "there is no character {id} here": "这里没有角色 {id}",
     "there is no model {model} here": "这里没有模型 {model}",
+    "there is no response {id} here": "此处没有响应 {id}",
     "{field} names a platform but no model": "{field} 只写了平台，没有写模型",
     # bodies
     "the request cannot be read": "无法读取该请求",

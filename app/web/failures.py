@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import orjson
 from flask import Flask, Response, g, request
@@ -14,6 +15,7 @@ from app.canonical.events import Trouble
 from app.errors import GatewayError, Verbatim, let_go
 from app.services.chat import PASSED_HEADERS
 from app.web.chinese import CHINESE
+from app.web.limits import take_back
 from app.web.retold import in_chinese
 from app.web.spoken import spoken
 
@@ -67,6 +69,7 @@ def register_failures(app: Flask) -> None:
 
     @app.errorhandler(GatewayError)
     def tell(error: GatewayError) -> Response:
+        take_back(error)
         let_go(error)
         return told(error)
 
@@ -102,9 +105,7 @@ def told(error: GatewayError) -> Response:
     body["request_id"] = g.get("request_id", "")
     response = Response(orjson.dumps(body), error.status, content_type="application/json")
     if error.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
-    for name, value in error.headers.items():
-        response.headers[name] = value
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if error.may_retry is not None:
         response.headers["x-should-retry"] = "true" if error.may_retry else "false"
     g.outcome = error.code

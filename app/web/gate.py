@@ -7,8 +7,6 @@ piece.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,33 +14,28 @@ from flask import Flask, g
 from flask_limiter import Limiter
 from limits import RateLimitItemPerMinute
 from limits.storage import MovingWindowSupport, Storage
+from limits.storage.base import SlidingWindowCounterSupport
 
+from app.access.caller import Caller
+from app.access.standing import Allotment, Standing
 from app.clock import Clock
 from app.errors import OverLimit
 from app.limits import Limits
 from app.pool.hindrance import Hindrance
-from app.pool.tally import MINUTE, Draw, Taken, Tally, next_turn
-from app.storage.licences import Licence
+from app.pool.tally import Draw, Taken, Tally
+from app.pool.window import MINUTE, WindowName
 
 AGAIN = 1.0  # seconds after which a call may have made room for another
 SEAT = Draw(0, 0, 1)
 SCHEME = "tally"
+# Of Flask-Limiter's strategies those that ask and count in one step, and refuse without counting, which
+# is what a counter wants that many share.
+STRATEGIES: dict[WindowName, str] = {"fixed": "moving-window", "sliding": "sliding-window-counter"}
 
 
-@dataclass(frozen=True, slots=True)
-class Allotment:
-    """How much of something there is until it begins anew in so many seconds."""
-
-    limit: int
-    used: int
-    seconds: float
-
-
-class Minutes(Storage, MovingWindowSupport):
-    """The tally as Flask-Limiter wants its storage. A key is a limit's name and a licence's.
-
-    Of its strategies the moving window is the one that asks and counts in one step, and refuses without
-    counting, which is what a counter wants that many share. The window is the minute of the clock.
+class Minutes(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
+    """The tally as Flask-Limiter wants its storage, whichever window the tally has. A key is a limit's
+    name and a licence's.
     """
 
     STORAGE_SCHEME = [SCHEME]
@@ -61,6 +54,18 @@ class Minutes(Storage, MovingWindowSupport):
         self.last = self._take(key, amount, limit)
         return isinstance(self.last, Taken)
 
+    def acquire_sliding_window_entry(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> bool:
+        return self.acquire_entry(key, limit, expiry, amount)
+
+    def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+        """What still counts of the minute before is among what counts now."""
+        return 0, 0.0, self.get(key), self.get_expiry(key) - self._clock.now()
+
+    def clear_sliding_window(self, key: str, expiry: int) -> None:
+        self.clear(key)
+
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         return self.get_expiry(key) - MINUTE, self.get(key)
 
@@ -74,7 +79,7 @@ class Minutes(Storage, MovingWindowSupport):
         return used.minute_requests if kind == "rpm" else used.minute_tokens
 
     def get_expiry(self, key: str) -> float:
-        return next_turn(self._clock.now(), MINUTE)
+        return self._tally.window.ends(self._clock.now())
 
     def check(self) -> bool:
         return True
@@ -104,13 +109,13 @@ per_minute = lru_cache(maxsize=1024)(PerMinute)
 class Ticket:
     """A call that has entered. Whoever has it says when it is over."""
 
-    __slots__ = ("_gate", "_taken", "requests", "tokens")
+    __slots__ = ("_gate", "_taken", "name", "counted")
 
-    def __init__(self, gate: Gate | None = None) -> None:
+    def __init__(self, gate: Gate | None = None, name: str = "") -> None:
         self._gate = gate
         self._taken: list[Taken] = []
-        self.requests: Allotment | None = None
-        self.tokens: Allotment | None = None
+        self.name = name
+        self.counted = False  # among the requests of its minute
 
     def take(self, taken: Taken) -> None:
         """Holds something until the call is over."""
@@ -125,15 +130,12 @@ class Ticket:
         if gate is not None:
             gate.left(taken, tokens, at_leisure=at_leisure)
 
-    def headers(self) -> dict[str, str]:
-        """What there is, what is left of it, and when it begins anew (C-243)."""
-        found: dict[str, str] = {}
-        for of, one in (("requests", self.requests), ("tokens", self.tokens)):
-            if one is not None:
-                found[f"x-ratelimit-limit-{of}"] = str(one.limit)
-                found[f"x-ratelimit-remaining-{of}"] = str(max(one.limit - one.used, 0))
-                found[f"x-ratelimit-reset-{of}"] = span(one.seconds)
-        return found
+    def undo(self) -> None:
+        """The call was refused: it has used nothing, and was no request."""
+        gate = self._gate
+        self.leave(0)
+        if gate is not None and self.counted:
+            gate.back(self.name)
 
     def __del__(self) -> None:
         self.leave(0, at_leisure=True)  # of an answer that nobody read; no place to wait in
@@ -147,7 +149,7 @@ class Gate:
         self._clock = clock
         limiter = Limiter(
             get_name,
-            strategy="moving-window",
+            strategy=STRATEGIES[tally.window.name],
             storage_uri=f"{SCHEME}://",
             storage_options={"tally": tally, "clock": clock},  # type: ignore[dict-item]
         )
@@ -157,25 +159,26 @@ class Gate:
         self._limiter = limiter.limiter
         self._minutes: Minutes = limiter.storage  # type: ignore[assignment]
 
-    def enter(self, licence: Licence, tokens: int) -> Ticket:
-        """Counts a call that is thought to come to so many tokens. Raises `OverLimit`, and then nothing
+    def enter(self, caller: Caller, tokens: int) -> Ticket:
+        """Counts a call that is thought to come to so many tokens; one that costs none meets no limit of
+        them. Raises `OverLimit`, and then nothing
         is counted.
         """
-        limits = licence.allowance.limits
+        assert caller.licence is not None  # nobody else has limits
+        limits, standing = caller.licence.allowance.limits, caller.standing
         if limits.rpm is None and limits.tpm is None and limits.concurrency is None:
             return Ticket()
-        ticket, name = Ticket(self), f"licence:{licence.name}"
-        if limits.rpm is not None:
-            self._count_request(ticket, name, limits.rpm)
+        name = f"licence:{caller.licence.name}"
+        ticket = Ticket(self, name)
         try:
-            if limits.tpm is not None:
-                self._hold_tokens(ticket, name, limits.tpm, tokens)
-            if limits.concurrency is not None:
-                self._take_seat(ticket, name, limits.concurrency)
-        except OverLimit:
             if limits.rpm is not None:
-                self._minutes.incr(f"rpm/{name}", MINUTE, -1)
-            ticket.leave(0)
+                self._count_request(ticket, standing, limits.rpm)
+            if limits.tpm is not None and tokens:
+                self._hold_tokens(ticket, standing, limits.tpm, tokens)
+            if limits.concurrency is not None:
+                self._take_seat(ticket, limits.concurrency)
+        except OverLimit:
+            ticket.undo()
             raise
         return ticket
 
@@ -185,50 +188,50 @@ class Gate:
             came_to = one.draw.tokens if tokens is None or one.draw.calls else tokens
             self._tally.give(one, came_to, now, at_leisure=at_leisure)
 
-    def _count_request(self, ticket: Ticket, name: str, most: int) -> None:
-        if self._limiter.hit(per_minute(most), "rpm", name):
-            taken = self._minutes.last
-            assert isinstance(taken, Taken)  # nobody has asked since
-            ticket.requests = Allotment(most, taken.used.minute_requests, self._left())
-            return
-        ticket.requests = Allotment(most, most, self._left())
-        error = OverLimit("the licence allows {most} requests a minute", most=most)
-        raise error.named("rpm_exceeded").at(ticket.headers(), ticket.requests.seconds)
+    def back(self, name: str) -> None:
+        """A request has come to nothing."""
+        self._minutes.incr(f"rpm/{name}", MINUTE, -1)
 
-    def _hold_tokens(self, ticket: Ticket, name: str, most: int, tokens: int) -> None:
-        if self._limiter.hit(per_minute(most), "tpm", name, cost=min(max(tokens, 1), most)):
-            taken = self._minutes.last
-            assert isinstance(taken, Taken)
-            ticket.tokens = Allotment(most, taken.used.minute_tokens, self._left())
-            ticket.take(taken)
-            return
-        used = self._minutes.get(f"tpm/{name}")
-        ticket.tokens = Allotment(most, used, self._left())
-        error = OverLimit("the licence allows {most} tokens a minute", most=most)
-        raise error.named("tpm_exceeded").at(ticket.headers(), ticket.tokens.seconds)
+    def _count_request(self, ticket: Ticket, standing: Standing, most: int) -> None:
+        fits = self._limiter.hit(per_minute(most), "rpm", ticket.name)
+        found = self._minutes.last  # nobody has asked since
+        used = found.used.minute_requests if isinstance(found, Taken) else most
+        standing.meet_requests(Allotment(most, used, self._left()))
+        if not fits:
+            error = OverLimit("the licence allows {most} requests a minute", most=most)
+            raise error.named("rpm_exceeded").after(self._until(found))
+        ticket.counted = True
 
-    def _take_seat(self, ticket: Ticket, name: str, most: int) -> None:
-        found = self._tally.take(name, SEAT, Limits(concurrency=most), self._clock.now())
+    def _hold_tokens(self, ticket: Ticket, standing: Standing, most: int, tokens: int) -> None:
+        cost = min(max(tokens, 1), most)
+        self._limiter.hit(per_minute(most), "tpm", ticket.name, cost=cost)
+        found = self._minutes.last
+        if isinstance(found, Taken):
+            ticket.take(found)
+            used = found.used.minute_tokens
+        else:
+            used = self._minutes.get(f"tpm/{ticket.name}")
+        standing.meet_tokens(Allotment(most, used, self._left()))
+        if not isinstance(found, Taken):
+            error = OverLimit("the licence allows {most} tokens a minute", most=most)
+            raise error.named("tpm_exceeded").after(self._until(found))
+
+    def _take_seat(self, ticket: Ticket, most: int) -> None:
+        found = self._tally.take(ticket.name, SEAT, Limits(concurrency=most), self._clock.now())
         if isinstance(found, Taken):
             return ticket.take(found)
         error = OverLimit("the licence allows {most} calls at a time", most=most)
-        raise error.named("concurrency_exceeded").at(ticket.headers(), AGAIN)
+        raise error.named("concurrency_exceeded").after(AGAIN)
+
+    def _until(self, found: Taken | Hindrance | None) -> float:
+        assert isinstance(found, Hindrance)
+        return found.until - self._clock.now()
 
     def _left(self) -> float:
         now = self._clock.now()
-        return next_turn(now, MINUTE) - now
+        return self._tally.window.ends(now) - now
 
 
 def get_name() -> str:
     """Whom Flask-Limiter limits."""
     return str(g.caller.name)
-
-
-def span(seconds: float) -> str:
-    """A time as OpenAI writes it: `6m0s`."""
-    whole = math.ceil(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
-    )

@@ -14,13 +14,13 @@ from app.clock import Clock
 from app.ledger.ledger import Ledger
 from app.ledger.ledger_watch import LedgerWatch
 from app.ledger.price_book import PriceBook
-from app.ledger.price_watch import PriceWatch
 from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.queue import TaskQueue
 from app.media.store import Store
 from app.pool.keeper import Keeper
 from app.pool.tally import Tally
+from app.rounds import Rounds
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay
 from app.services.idempotency import Idempotency
@@ -79,7 +79,7 @@ class Gateway:
     sources: Sources
     keeper: Keeper
     prices: PriceBook
-    price_watch: PriceWatch
+    price_rounds: Rounds
     roster: Roster
     platforms: Mapping[str, Platform]
     betas: Mapping[str, tuple[str, ...]]
@@ -108,9 +108,9 @@ class Gateway:
         """What a worker does once, in its own process, before it serves."""
         self.tally.start()
         self.keeper.start()
-        self.ledger_watch.start()
-        self.idempotency.start()
-        self.price_watch.start()
+        self.ledger_watch.rounds.start()
+        self.idempotency.rounds.start()
+        self.price_rounds.start()
 
 
 def gateway() -> Gateway:

@@ -12,7 +12,7 @@ from flask import Response, g, request
 
 from app.access.caller import Caller
 from app.canonical.events import Usage
-from app.errors import TooLong
+from app.errors import GatewayError, OverLimit, TooLong
 from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.web.gate import Ticket
 from app.web.gateway import Gateway
@@ -75,15 +75,21 @@ def enter(hub: Gateway, said: Mapping[str, Any], tokens: int | None = None) -> N
         return
     if tokens is None:
         tokens = tokens_of(said) if licence.allowance.limits.tpm is not None else 0
-    g.ticket = hub.gate.enter(licence, tokens)
+    g.ticket = hub.gate.enter(g.caller, tokens)
 
 
 def tell(response: Response) -> None:
     """How much is left, in place of what the platform says of our own limits with it."""
-    ticket: Ticket | None = g.get("ticket")
-    if ticket is not None:
-        for name, value in ticket.headers().items():
+    if "caller" in g:
+        for name, value in g.caller.standing.headers().items():
             response.headers[name] = value
+
+
+def take_back(error: GatewayError) -> None:
+    """Where a limit refuses a call that others have let in, those have not counted it."""
+    ticket: Ticket | None = g.get("ticket")
+    if ticket is not None and isinstance(error, OverLimit):
+        ticket.undo()
 
 
 def leave(ticket: Ticket | None, record: Mapping[str, Any], *, answered: bool) -> None:

@@ -18,8 +18,9 @@ from app.web.access import require_access
 from app.web.chat import forwarded, listen, stop
 from app.web.gateway import gateway
 from app.web.intake import parse, read_body
-from app.web.limits import enter
+from app.web.limits import enter, measured
 from app.web.wishes import NAMES
+from app.wire.dialect import Spoken
 from app.wire.names import given_twice
 
 HIDDEN = NAMES | {"key"}  # query parameters that are ours, or secret
@@ -32,10 +33,10 @@ def mount_passage(
     upstream: str,
     methods: list[str],
     *,
-    is_paid: bool = False,
+    paid: Spoken | None = None,
 ) -> None:
     """Passes `rule` on to `upstream`, a path below the platform's base address with the same
-    placeholders. `is_paid`: a model is at work behind it.
+    placeholders. `paid`: a model is at work behind it, and is told so in this dialect.
     """
 
     @require_access(platform.name)
@@ -43,6 +44,7 @@ def mount_passage(
         hub = gateway()
         body = read_body(request, hub.body_bytes) if request.method == "POST" else None
         _check_model(platform, names.get("model"), body)
+        _check_stored(hub.platforms[platform.name], names.get("response"), body)
         path = upstream.format(**{name: quote(value, safe="") for name, value in names.items()})
         query = [
             (name, value) for name, value in request.args.items(multi=True) if name not in HIDDEN
@@ -53,16 +55,16 @@ def mount_passage(
         if body is not None:
             headers["content-type"] = "application/json"
         g.record.update(platform=platform.name, road="passage", licence=g.caller.name)
-        enter(hub, {}, 0)
+        enter(hub, {}, _measured(paid, body))
         leash = Leash()
         ear = listen(leash, probing=False)
-        entry = hub.ledger.open(_purchase(platform, body)) if is_paid and body else None
+        entry = hub.ledger.open(_purchase(platform, body)) if paid and body else None
         try:
             relayed = hub.passage.serve(
                 platform, g.caller, request.method, path, headers, body, leash
             )
-            if entry is not None:
-                _settle(entry, platform, relayed)
+            if entry is not None and body is not None:
+                _settle(entry, platform, body, relayed)
         except BaseException as error:
             if entry is not None:
                 entry.end(g.record, None, outcome_of(error))
@@ -97,12 +99,20 @@ def _purchase(platform: Platform, body: bytes) -> Purchase:
     )
 
 
-def _settle(entry: Entry, platform: Platform, relayed: Relayed) -> None:
+def _measured(paid: Spoken | None, body: bytes | None) -> int:
+    """What the call is thought to come to. Its answer cannot be made shorter, so it passes as it is."""
+    if paid is None or not body:
+        return 0
+    return measured(g.caller, paid, parse(body)).tokens or 0
+
+
+def _settle(entry: Entry, platform: Platform, body: bytes, relayed: Relayed) -> None:
     if relayed.status != 200:
         return entry.end(g.record, None, Verbatim.code)
     assert isinstance(relayed.body, bytes)
     usage = platform.chat.dialect.find_usage(parse(relayed.body))
-    entry.charge(g.record, usage or estimated(0, len(relayed.body)))
+    g.record["usage"] = usage = usage or estimated(len(body), len(relayed.body))
+    entry.charge(g.record, usage)
 
 
 def _check_model(platform: Platform, named: str | None, body: bytes | None) -> None:
@@ -117,3 +127,11 @@ def _check_model(platform: Platform, named: str | None, body: bytes | None) -> N
             raise BadRequest("{field} is given twice", param=twice, field=twice)
     if isinstance(named, str):
         check_scope(g.caller, platform.name, named)
+
+
+def _check_stored(platform: Platform, named: str | None, body: bytes | None) -> None:
+    """Whether what the platform has stored is the licence's; of a token that was brought it judges
+    itself (C-210).
+    """
+    if platform.chat.stored is not None and g.caller.brought is None:
+        platform.chat.stored.check(g.caller.name, named, body)

@@ -15,7 +15,8 @@ from typing import Any
 _SLASHES = re.compile(r"/{2,}")
 _VERSION = re.compile(r"^(/v1(?:beta)?)(?:/v1(?:beta)?)+(?=/|$)")
 _UNVERSIONED = re.compile(
-    r"^/(chat/completions|completions|embeddings|models|messages|responses|images|videos|audio)(?=/|$)"
+    r"^/(chat/completions|completions|embeddings|models|messages|responses|images|videos|audio|"
+    r"dashboard)(?=/|$)"
 )
 _DOUBLED = re.compile(r"(/chat/completions|/messages|/responses)(?:(?:/v1)?\1)+$")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from app.upstream.platform import Platform
+from app.web.billing import mount_billing
 from app.web.characters import mount_characters
 from app.web.chat import mount_chat
 from app.web.images import mount_images
@@ -22,4 +23,5 @@ def blueprint(platform: Platform) -> Blueprint:
         mount_characters(bp, platform)
         mount_videos(bp, platform)
     mount_models(bp, platform)
+    mount_billing(bp, platform.name)
     return bp

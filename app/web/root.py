@@ -13,6 +13,7 @@ from app.errors import BadRequest
 from app.storage.database import DatabaseTrouble
 from app.upstream.platform import Platform
 from app.web.access import open_to_all, recognised, require_access_unless
+from app.web.billing import mount_billing
 from app.web.chat import CHAT, relay
 from app.web.gateway import Gateway, gateway
 from app.web.idempotency import once_per_key
@@ -24,6 +25,7 @@ from app.wire import openai_chat
 
 root = Blueprint("root", __name__)
 mount_usage(root)
+mount_billing(root)
 
 
 def _is_open(hub: Gateway) -> bool:

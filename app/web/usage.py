@@ -11,6 +11,7 @@ from app.account import Account, month_of
 from app.errors import NoAccess
 from app.limits import Allowance
 from app.money import dollars
+from app.storage.licences import Licence
 from app.web.access import require_access
 from app.web.gateway import Gateway, gateway
 from app.web.models import as_json
@@ -34,13 +35,18 @@ def mount_usage(bp: Blueprint) -> None:
     @bp.get("/v1/usage")
     @require_access()
     def usage() -> Response:
-        licence = g.caller.licence
-        if licence is None:
-            raise NoAccess("a licence is required: put it in the Authorization header")
-        hub = gateway()
+        licence, hub = own_licence(), gateway()
         response = as_json(told(hub, licence.name, licence.allowance))
         response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def own_licence() -> Licence:
+    """The licence that asks, where it is asked about itself."""
+    found: Licence | None = g.caller.licence
+    if found is None:
+        raise NoAccess("a licence is required: put it in the Authorization header")
+    return found
 
 
 def told(hub: Gateway, licence: str, allowance: Allowance) -> dict[str, Any]:

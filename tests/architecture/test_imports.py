@@ -14,9 +14,8 @@ from tests.architecture.source import APP, ROOT, modules, name_of
 BROAD = {
     "app/ledger/scribe.py": "`put` raises it, for everybody whom it concerns",
     "app/web/failures.py": "the last handler: whatever it is, it is logged and told as JSON",
-    "app/pool/keeper.py": "a worker must not stay alone for good; it is logged, and the next look is soon",
     "app/upstream/opening.py": "handed to the greenlet that asks for the result",
-    "app/worker.py": "what cannot be done in one round is done in the next; it is logged",
+    "app/rounds.py": "what cannot be done in one round is done in the next; it is logged",
     "app/services/media_work.py": "a step that nobody foresaw must not be done for ever; it is logged, and tried later",
 }
 

@@ -36,11 +36,16 @@ class Books:
         outcome: str = "ok",
         credential: str = "key-1",
         at: int = NOON,
+        day: int | None = None,
         **known: Any,
     ) -> str:
         """A row that is closed, or one that stays open; its name."""
         self._number += 1
-        row = opening(f"{first_id(at)}{self._number:012x}", licence, day=at // 86_400_000)
+        row = opening(
+            f"{first_id(at)}{self._number:012x}",
+            licence,
+            day=at // 86_400_000 if day is None else day,
+        )
         row.row |= {"opened_at": at} | {name: known.pop(name) for name in OPENED if name in known}
         self._table.write([row], [])
         if state != "open":

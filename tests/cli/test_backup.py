@@ -402,20 +402,141 @@ def server():
     admin.dispose()
 
 
-@pytest.mark.slow
-def test_a_postgresql_database_is_dumped_and_comes_back(called, tmp_path, server):
-    program("pg_dump")
-    full, empty = server
-    assert called("licence", "add", "--label", "kept", TOKENS_DATABASE_URL=full).returncode == 0
-    done = called("backup", "kept.dump", TOKENS_DATABASE_URL=full)
-    refused = called("restore", "kept.dump", TOKENS_DATABASE_URL=empty)
-    assert refused.returncode == 1 and "pg_restore --clean" in refused.stderr
-    words = refused.stderr.partition("`")[2].partition("`")[0].split()
-    subprocess.run(words, cwd=tmp_path, check=True, timeout=60)
+@pytest.fixture
+def dumped(called, tmp_path, server):
+    """`called` on the full one, of which there is a dump, and on the empty one."""
+    program("pg_dump"), program("pg_restore"), program("psql")
 
+    def on(url: str):
+        return lambda *words, **more: called(*words, **({"TOKENS_DATABASE_URL": url} | more))
+
+    full, empty = map(on, server)
+    assert full("licence", "add", "--label", "kept").returncode == 0
+    done = full("backup", "kept.dump")
     assert done.returncode == 0 and "checked" in done.stdout
     assert (tmp_path / "kept.dump").stat().st_mode & 0o777 == 0o600
-    assert "kept" in called("licence", "list", TOKENS_DATABASE_URL=empty).stdout
+    return full, empty
+
+
+def labels(called) -> str:
+    found: str = called("licence", "list").stdout
+    return found
+
+
+@pytest.mark.slow
+def test_a_dump_comes_back_where_there_was_nothing(dumped, tmp_path):
+    _, empty = dumped
+    done = empty("restore", "kept.dump")
+
+    assert done.returncode == 0, done.stderr
+    assert f"rows, at migration {HEAD}" in done.stdout and "former" not in done.stdout
+    assert "kept" in labels(empty)
+    assert empty("licence", "add", "--label", "new").returncode == 0  # numbers go on
+    assert "new" in labels(empty) and not left_beside(tmp_path / "kept.dump")
+
+
+@pytest.mark.slow
+def test_what_was_there_is_kept_as_a_dump_that_can_be_restored(dumped, tmp_path):
+    full, _ = dumped
+    full("licence", "add", "--label", "later")
+    done = full("restore", "kept.dump")
+
+    assert done.returncode == 0 and "the former database is kept.dump.before" in done.stdout
+    assert "kept" in labels(full) and "later" not in labels(full)
+    assert (tmp_path / "kept.dump.before").stat().st_mode & 0o777 == 0o600
+    assert full("restore", "kept.dump.before").returncode == 0
+    assert "later" in labels(full)
+    assert "kept.dump.before.2" in full("restore", "kept.dump").stdout
+
+
+@pytest.mark.slow
+def test_a_dump_of_an_older_program_is_brought_up_to_date(dumped, server, tmp_path):
+    """Also where the database has tables by now of which the dump knows nothing."""
+    full, empty = dumped
+    engine = sa.create_engine(server[0].replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE idempotency"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0008'"))
+    engine.dispose()
+    words = ["pg_dump", "--format=custom", "--file=old.dump", f"--dbname={server[0]}"]
+    subprocess.run(words, cwd=tmp_path, check=True, timeout=60)
+    assert empty("restore", "kept.dump").returncode == 0
+    done = empty("restore", "old.dump")
+
+    assert done.returncode == 0, done.stderr
+    assert f"at migration {HEAD}, where the backup was at 0008" in done.stdout
+    assert empty("doctor").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["cut", "nonsense", "newer", "another's", "none", "in use"])
+def test_what_cannot_be_restored_changes_nothing(dumped, server, tmp_path, what):
+    full, _ = dumped
+    full("licence", "add", "--label", "later")
+    engine = sa.create_engine(server[0].replace("postgresql:", "postgresql+psycopg:"))
+    file, says = tmp_path / "kept.dump", "nothing was changed"
+    held = None
+    if what == "cut":
+        file.write_bytes(file.read_bytes()[:-2000])
+    elif what == "nonsense":
+        file.write_bytes(b"nonsense")
+    elif what == "none":
+        file, says = tmp_path / "none.dump", "there is no file"
+    elif what == "in use":
+        held, says = engine.connect(), "in use, by 1 other"
+        held.execute(sa.text("SELECT 1"))
+    else:
+        change = "UPDATE alembic_version SET version_num = '9999'"
+        if what == "another's":
+            change = "DROP TABLE alembic_version"
+        else:
+            says = "only a newer program"
+        with engine.begin() as connection:
+            connection.execute(sa.text(change))
+        words = ["pg_dump", "--format=custom", f"--file={file}", f"--dbname={server[0]}"]
+        subprocess.run(words, check=True, timeout=60)
+        with engine.begin() as connection:
+            if what == "another's":
+                connection.execute(
+                    sa.text("CREATE TABLE alembic_version (version_num varchar(32))")
+                )
+                connection.execute(sa.text(f"INSERT INTO alembic_version VALUES ('{HEAD}')"))
+            else:
+                connection.execute(sa.text(f"UPDATE alembic_version SET version_num = '{HEAD}'"))
+    if held is None:
+        engine.dispose()
+    done = full("restore", file.name)
+    if held is not None:
+        held.close()
+        engine.dispose()
+
+    assert done.returncode == 1 and says in done.stderr, done.stderr
+    assert "later" in labels(full) and not list(tmp_path.glob("*.before*"))
+
+
+@pytest.mark.slow
+def test_a_restore_that_the_database_breaks_off_changes_nothing(dumped, server):
+    """A table of somebody else's that hangs on ours, under a name that the dump needs."""
+    full, _ = dumped
+    full("licence", "add", "--label", "later")
+    engine = sa.create_engine(server[0].replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE other (id int)"))
+        connection.execute(sa.text("ALTER INDEX ledger_open RENAME TO was_ledger_open"))
+        connection.execute(sa.text("CREATE INDEX ledger_open ON other (id)"))
+    engine.dispose()
+    done = full("restore", "kept.dump")
+
+    assert done.returncode == 1 and "nothing was changed" in done.stderr
+    assert "later" in labels(full)
+
+
+@pytest.mark.slow
+def test_without_its_programs_the_command_to_run_is_told(dumped, tmp_path):
+    done = dumped[0]("restore", "kept.dump", PATH=str(tmp_path))
+
+    assert done.returncode == 1 and "pg_restore is not installed here" in done.stderr
+    assert "`pg_restore --clean --if-exists" in done.stderr
 
 
 def test_without_pg_dump_the_command_to_run_is_told(called, tmp_path, server):

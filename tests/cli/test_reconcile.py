@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -111,6 +113,40 @@ def test_the_rows_behind_a_gap_come_with_it_the_doubtful_first(books, export):
     assert shown.index(cut) < shown.index(whole) and "2026-11-29T12:00:00" in shown
     listed = list(csv.DictReader(io.StringIO(reconciled(books, "--rows", "--csv", code=1).stdout)))
     assert [row["id"] for row in listed] == expected
+
+
+def test_a_vendors_days_are_in_utc_wherever_the_operators_begin(books, export):
+    """The sums of days are the operator's, so that the rows count."""
+    early, late = NOON - 5 * 3_600_000, NOON + 5 * 3_600_000  # 07:00 and 17:00 on the 29th
+    first = books.add(input=100, at=early, day=NOON // 86_400_000 - 1)
+    second = books.add(input=10, at=late)
+    going = books.add(state="open", at=late)
+    failed = books.add(state="released", outcome="upstream_error", at=late)
+    books.add(input=1, at=late + 86_400_000 // 2, day=NOON // 86_400_000)
+    export("date,model,requests,input_tokens\n2026-11-29,gpt-4o,2,110\n2026-11-30,gpt-4o,1,1\n")
+    words = ("reconcile", "usage.csv", "--platform", "chatgpt", "--json", "--rows")
+    settings = {"TOKENS_DAY_STARTS": "16:00", "TOKENS_LEDGER_DAYS": "0"}
+    done = books(*words, **settings)
+
+    assert done.returncode == 0, done.stdout
+    export("date,model,input_tokens\n2026-11-29,gpt-4o,700\n")
+    (gap,) = json.loads(books(*words, **settings).stdout)
+    assert [row["id"] for row in gap["rows"]] == [going, first, second, failed]
+
+
+def test_days_whose_rows_are_gone_are_not_compared_with_days_that_begin_elsewhere(books, export):
+    today = int(time.time() * 1000)
+    books.add(input=5, at=today)
+    day = datetime.fromtimestamp(today / 1000, UTC).date()
+    export(f"date,model,input_tokens\n{day},gpt-4o,5\n{day - timedelta(days=3)},gpt-4o,9\n")
+    settings = {"TOKENS_DAY_STARTS": "16:00", "TOKENS_LEDGER_DAYS": "3"}
+    done = books("reconcile", "usage.csv", "--platform", "chatgpt", "--json", **settings)
+
+    assert done.returncode == 0 and len(json.loads(done.stdout)) == 1
+    assert f"days before {day - timedelta(days=2)} cannot be compared" in done.stderr
+    export(f"date,model,input_tokens\n{day - timedelta(days=3)},gpt-4o,9\n")
+    done = books("reconcile", "usage.csv", "--platform", "chatgpt", **settings)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_one_key_of_several_can_be_looked_at(books, export):

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from app.ledger.price import MILLION
 from app.ledger.price_file import load
+from app.money import MILLION
 from app.platforms import PLATFORMS, PRICES
 from tests.architecture.source import APP, ROOT
 

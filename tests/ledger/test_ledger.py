@@ -220,6 +220,33 @@ def test_an_entry_says_how_much_may_come_out(kept):
     assert kept.open(purchase("req_2", by, input=10, output=50)).output == 30
 
 
+def test_a_refusal_says_whole_seconds_and_never_too_few(kept, clock):
+    """C-240: as those of a minute do."""
+    by = caller(Allowance(Limits(rpd=1)))
+    clock.at += 0.25
+    kept.open(purchase(by=by))
+
+    with pytest.raises(OverLimit) as caught:
+        kept.open(purchase("req_2", by))
+    assert caught.value.retry_after == 12 * HOUR
+
+
+def test_a_call_says_what_is_left_of_the_day(kept):
+    """C-243: what is held for it and others is not."""
+    allowance = Allowance(Limits(rpd=2, tpd=100))
+    for name, left in (("req_1", ("1", "85")), ("req_2", ("0", "70"))):
+        by = caller(allowance)
+        kept.open(purchase(name, by, input=10, output=5))
+        told = by.standing.headers()
+        assert told["x-ratelimit-remaining-requests"] == left[0]
+        assert told["x-ratelimit-remaining-tokens"] == left[1]
+        assert told["x-ratelimit-reset-tokens"] == "12h0m0s"
+    by = caller(allowance)
+    with pytest.raises(OverLimit):
+        kept.open(purchase("req_3", by))
+    assert by.standing.headers()["x-ratelimit-remaining-requests"] == "0"
+
+
 def test_a_new_day_begins_when_the_operator_says(database, tmp_path, clock, book):
     """C-239."""
     table, journal = LedgerTable(database), Journal(tmp_path / "journal")
@@ -267,7 +294,9 @@ def test_where_the_database_fails_nobody_is_told_of_an_end_and_the_journal_keeps
         with pytest.raises(DatabaseTrouble):
             entry.charge({"credential": "cr_1"}, Usage(10, 5))
         other.end({}, None, "caller_gone")  # nobody is there to be told
-        LedgerWatch(kept, LedgerReading(database), HandClock()).look()  # it cannot be taken in yet
+        LedgerWatch(
+            kept, LedgerReading(database), HandClock()
+        ).rounds.once()  # it cannot be taken in yet
     assert [row["state"] for row in rows(database)] == ["open", "open"]
 
     kept.tidy()

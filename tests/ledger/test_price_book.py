@@ -15,8 +15,8 @@ from app.factory import create_app
 from app.ledger.price_book import MOST_REMEMBERED, PriceBook
 from app.ledger.price_file import BadPrices
 from app.ledger.price_folder import PriceFolder
-from app.ledger.price_watch import PriceWatch
 from app.platforms import PLATFORMS
+from app.rounds import Rounds
 from tests.ledger.files import NOON, content, editions, written
 
 
@@ -162,7 +162,7 @@ def test_a_folder_that_is_none_is_told(bundled, folder):
 
 def test_the_watch_finds_new_prices_by_itself(bundled, folder):
     book = PriceBook.load(bundled, folder)
-    PriceWatch(book, every=0.001).start()
+    Rounds(0.001, book.look, "no prices").start()
     written(folder, content({"m": {"request": "4"}}))
 
     with gevent.Timeout(10):

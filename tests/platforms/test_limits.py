@@ -30,15 +30,17 @@ ROUNDS = 50 if os.environ.get("TESTS_NEED_EVERYTHING") else 8  # the processes' 
 Start = Callable[..., Stack]
 
 
-@pytest.fixture(scope="module")
-def wide(gateway: Start) -> Stack:
+@pytest.fixture(scope="module", params=["fixed", "sliding"])
+def wide(gateway: Start, request: pytest.FixtureRequest) -> Stack:
     """Four workers."""
-    return gateway(TOKENS_WORKERS="4")
+    return gateway(TOKENS_WORKERS="4", TOKENS_MINUTE_WINDOW=request.param)
 
 
-@pytest.fixture(scope="module")
-def pair(gateway: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pair = Pair(gateway, tmp_path_factory.mktemp("pair"))
+@pytest.fixture(scope="module", params=["fixed", "sliding"])
+def pair(
+    gateway: Start, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Pair]:
+    pair = Pair(gateway, tmp_path_factory.mktemp("pair"), request.param)
     yield pair
     pair.redis.kill()
 
@@ -46,12 +48,13 @@ def pair(gateway: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 class Pair:
     """Two hosts with two workers each, a database and a Redis, which a test may do anything to."""
 
-    def __init__(self, gateway: Start, folder: Path) -> None:
+    def __init__(self, gateway: Start, folder: Path, window: str) -> None:
         self.redis = RedisServer(folder)
         shared = {
             "TOKENS_DATABASE_URL": f"sqlite:///{folder / 'tokens.db'}",
             "TOKENS_REDIS_URL": self.redis.url,
             "TOKENS_WORKERS": "2",
+            "TOKENS_MINUTE_WINDOW": window,
         }
         self.hosts = [
             gateway(**shared, TOKENS_COUNTERS_FILE=str(folder / name)) for name in ("one", "two")

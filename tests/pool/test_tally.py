@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,8 @@ from app.pool.host_tally import HostTally
 from app.pool.redis_tally import RedisTally
 from app.pool.shared_tally import SharedTally
 from app.pool.slate import NEAR, SLOTS, Slate
-from app.pool.tally import DAY, MINUTE, Draw, Taken, Tally
+from app.pool.tally import DAY, Draw, Taken, Tally
+from app.pool.window import FIXED, MINUTE, SLIDING, WINDOWS, Window
 from tests.pool.conftest import NOON, key, picked, pool_of
 from tests.redis_server import RedisServer
 
@@ -34,24 +35,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server.kill()
 
 
-def host_tally(folder, name="counters") -> HostTally:
-    tally = HostTally(lambda: Slate(folder / name))
+def host_tally(folder, name="counters", window: Window = FIXED) -> HostTally:
+    tally = HostTally(lambda: Slate(folder / name), window)
     tally.start()
     return tally
 
 
-def shared_tally(server: RedisServer, folder, name="counters", hosts=2) -> SharedTally:
+def shared_tally(
+    server: RedisServer, folder, name="counters", hosts=2, window: Window = FIXED
+) -> SharedTally:
     """One host's, without the greenlet: tests look when they want it to."""
-    return SharedTally(host_tally(folder, name), RedisTally(server.url), hosts, SystemClock())
+    host = host_tally(folder, name, window)
+    return SharedTally(host, RedisTally(server.url, window), hosts, SystemClock())
+
+
+@pytest.fixture(params=WINDOWS.values(), ids=WINDOWS)
+def window(request) -> Window:
+    return request.param
 
 
 @pytest.fixture(params=["host", "redis", "shared"])
-def tally(request, tmp_path) -> Tally:
+def tally(request, tmp_path, window) -> Tally:
     if request.param == "host":
-        return host_tally(tmp_path)
+        return host_tally(tmp_path, window=window)
     server = request.getfixturevalue("server")
     server.client.flushall()
-    return RedisTally(server.url) if request.param == "redis" else shared_tally(server, tmp_path)
+    if request.param == "redis":
+        return RedisTally(server.url, window)
+    return shared_tally(server, tmp_path, window=window)
 
 
 def give(tally, taken: Taken, tokens: int) -> None:
@@ -103,7 +114,8 @@ def test_a_refusal_says_when_there_is_more(tally):
     now = time.time()
     found = tally.take("a", CALL, limits, now)
 
-    assert found.until == pytest.approx((now // MINUTE + 1) * MINUTE, abs=1)
+    turns = 1 if tally.window is FIXED else 2  # until it has slid out altogether
+    assert found.until == pytest.approx((now // MINUTE + turns) * MINUTE, abs=1)
 
 
 def test_tokens_that_were_held_and_not_used_are_free_again(tally):
@@ -172,6 +184,115 @@ def test_what_was_held_in_a_minute_that_is_over_is_not_taken_from_the_next(tmp_p
     assert tally.used("a", turn + MINUTE).minute_tokens == 50
     tally.give(second, 70, turn + MINUTE)
     assert tally.used("a", turn + MINUTE).minute_tokens == 70
+
+
+# ---------------------------------------------------------------- minutes that slide
+
+
+def sliding(folder, *steps: tuple[float, int], limits: Limits) -> list[int]:
+    """How many of so many calls each are let in, so many seconds after a minute has begun."""
+    tally, start = host_tally(folder, window=SLIDING), NOON // MINUTE * MINUTE
+    return [
+        sum(isinstance(tally.take("a", CALL, limits, start + at), Taken) for _ in range(calls))
+        for at, calls in steps
+    ]
+
+
+def test_what_was_used_slides_out_bit_by_bit(tmp_path):
+    """C-239: sixty a minute that are used at once come back one a second."""
+    steps = ((50, 100), (59.9, 100), (60, 100), (61, 100), (75, 100), (90, 100), (119.9, 100))
+    found = sliding(tmp_path, *steps, (121, 100), limits=Limits(rpm=60))
+
+    assert found == [60, 0, 0, 1, 14, 15, 29, 1]
+
+
+def test_the_turn_of_a_minute_does_not_give_twice_as_much(tmp_path):
+    """As the clock's own minute does."""
+    steps, limits = ((59, 100), (60.5, 100)), Limits(rpm=100)
+    tally = host_tally(tmp_path, "fixed")
+    start = NOON // MINUTE * MINUTE
+    fixed = [
+        sum(isinstance(tally.take("a", CALL, limits, start + at), Taken) for _ in range(calls))
+        for at, calls in steps
+    ]
+
+    assert fixed == [100, 100] and sliding(tmp_path, *steps, limits=limits) == [100, 0]
+
+
+@given(st.lists(st.tuples(st.floats(0, 40), st.integers(1, 8)), max_size=40), st.integers(1, 20))
+def test_a_refusal_tells_when_there_is_room_and_not_too_early(tmp_path_factory, steps, most):
+    tally = host_tally(tmp_path_factory.mktemp("counters"), window=SLIDING)
+    limits, now = Limits(tpm=most), NOON
+    for wait, tokens in steps:
+        now += wait
+        draw = Draw(0, tokens, 0)
+        found = tally.take("a", draw, limits, now)
+        if isinstance(found, Hindrance):
+            assert now <= found.until <= now + 2 * MINUTE
+            if found.until - now > 0.01:
+                early = tally.take("a", draw, limits, found.until - 0.01)
+                assert isinstance(early, Hindrance)
+            now = found.until + 1e-6
+            assert isinstance(tally.take("a", draw, limits, now), Taken)
+        assert tally.used("a", now).minute_tokens <= max(most, tokens)
+
+
+def test_what_was_held_and_not_used_is_free_although_the_minute_has_turned(tmp_path):
+    tally, limits = host_tally(tmp_path, window=SLIDING), Limits(tpm=100)
+    turn = NOON // MINUTE * MINUTE + MINUTE
+    first = tally.take("a", Draw(1, 90, 1), limits, turn - 1)
+    assert tally.used("a", turn + 30).minute_tokens == 45
+    tally.give(first, 10, turn + 30)
+
+    assert tally.used("a", turn + 30).minute_tokens == 5
+
+
+@pytest.mark.parametrize("kind", ["rpm", "tpm"])
+def test_redis_slides_as_a_host_does(server, tmp_path, kind):
+    """By its own clock: the minute before is put there, so that nobody waits for one."""
+    settled_minute()
+    there, here = RedisTally(server.url, SLIDING), host_tally(tmp_path, window=SLIDING)
+    limits, name = Limits(**{kind: 100}), f"slides-{kind}"
+    draw, before = Draw(1, 1, 0), time.time() - MINUTE
+    for _ in range(80):
+        here.take(name, draw, limits, before)
+    server.client.hset(
+        f"tokens:used:{{{name}}}", mapping={"minute": int(before // MINUTE), "mr": 80, "mt": 80}
+    )
+    for _ in range(120):
+        now = time.time()
+        found, wanted = there.take(name, draw, limits, now), here.take(name, draw, limits, now)
+        if type(found) is not type(wanted):  # a call slid out in between
+            found = there.take(name, draw, limits, time.time())
+        if isinstance(found, Hindrance):
+            assert isinstance(wanted, Hindrance) and found.until == pytest.approx(
+                wanted.until, 1e-9
+            )
+            break
+    else:
+        pytest.fail("nobody was refused")
+
+
+def test_what_redis_was_told_too_much_of_is_free_although_the_minute_has_turned(server):
+    settled_minute()
+    tally, limits = RedisTally(server.url, SLIDING), Limits(tpm=100)
+    taken = tally.take("late", Draw(1, 90, 1), limits, time.time())
+    key = "tokens:used:{late}"
+    server.client.hset(key, mapping={"minute": taken.minute - 1})
+    tally.give(replace(taken, minute=taken.minute - 1), 10)
+
+    assert server.client.hmget(key, "mt", "bt") == [b"0", b"10"]
+
+
+def test_counters_of_another_layout_are_not_believed(tmp_path):
+    """Those of a version before, which has ended."""
+    tally, file = host_tally(tmp_path), tmp_path / "counters"
+    assert isinstance(tally.take("a", CALL, Limits(concurrency=1), NOON), Taken)
+    data = bytearray(file.read_bytes())
+    data[:1024] = bytes(1024)
+    file.write_bytes(data)
+
+    assert host_tally(tmp_path).used("a", NOON).calls == 0
 
 
 def test_a_slot_nobody_needs_is_anothers(tmp_path, monkeypatch):

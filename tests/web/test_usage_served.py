@@ -68,6 +68,28 @@ def test_a_day_that_is_used_up_is_refused(stack, call):
     assert call("GET", "/v1/usage", licence=words).json()["limits"]["requests_per_day"]["used"] == 1
 
 
+def test_answers_say_what_is_left_of_the_day(stack, call):
+    """C-243: of what there is a limit of, and of a minute and a day what is nearer to its end."""
+    words = licence(stack, Allowance(Limits(rpm=60, rpd=3, tpd=100_000)))
+    lefts = []
+    for _ in range(4):
+        told = call("POST", CHAT, licence=words, json=HELLO).headers
+        assert told["x-ratelimit-limit-requests"] == "3"
+        assert told["x-ratelimit-limit-tokens"] == "100000"
+        lefts.append(told["x-ratelimit-remaining-requests"])
+        assert 0 < int(told["x-ratelimit-remaining-tokens"]) < 100_000
+    assert lefts == ["2", "1", "0", "0"]
+    assert "h" in told["x-ratelimit-reset-requests"] or "m" in told["x-ratelimit-reset-requests"]
+
+
+def test_what_the_day_refuses_was_no_request_of_the_minute(stack, call):
+    """C-240: who is refused for the day hears of the day, however often."""
+    words = licence(stack, Allowance(Limits(rpm=3, rpd=1)))
+    codes = [call("POST", CHAT, licence=words, json=HELLO).json().get("error") for _ in range(6)]
+
+    assert [one and one["code"] for one in codes] == [None] + ["rpd_exceeded"] * 5
+
+
 def test_nobody_sees_what_others_use_and_nothing_is_kept_on_the_way(stack, call):
     mine, other = licence(stack, Allowance()), licence(stack, Allowance())
     assert call("POST", CHAT, licence=other, json=HELLO).status_code == 200
@@ -83,8 +105,58 @@ def test_nobody_sees_what_others_use_and_nothing_is_kept_on_the_way(stack, call)
     assert theirs["total"]["calls"] == 1 and theirs["licence"] != told["licence"]
 
 
+BILLING = "/dashboard/billing"
+
+
+@pytest.mark.parametrize("before", ["", "/v1", "/chatgpt", "/gemini/v1"])
+def test_clients_that_show_a_balance_find_one(stack, call, before):
+    """K-019: at the root and below a prefix, with and without a version."""
+    words = licence(stack, Allowance(Limits(tpm=10**6), credit=5_000_000, day=250_000))
+    price = {"model": "gpt-4o-mini", **{name: HELLO[name] for name in HELLO if name != "model"}}
+    assert call("POST", CHAT, licence=words, json=price).status_code == 200
+    spent = call("GET", "/v1/usage", licence=words).json()["month"]["charge"]
+
+    told = call("GET", f"{before}{BILLING}/subscription", licence=words)
+    used = call("GET", f"{before}{BILLING}/usage", licence=words).json()
+
+    assert told.json()["hard_limit_usd"] == 5.0 and told.headers["Cache-Control"] == "no-store"
+    assert used["total_usage"] == pytest.approx(float(spent) * 100) and used["total_usage"] > 0
+    assert [line["name"] for line in used["daily_costs"][0]["line_items"]] == ["gpt-4o-mini"]
+    days = "start_date=2020-01-01&end_date=2020-02-01"
+    assert call("GET", f"{before}{BILLING}/usage?{days}", licence=words).json() == {
+        "object": "list",
+        "total_usage": 0.0,
+        "daily_costs": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("allowance", "told"),
+    [
+        (Allowance(), (1e8, 0)),
+        (Allowance(day=250_000), (0.25, 0)),
+        (Allowance(day=250_000, month=3_000_000), (3.0, 0)),
+        (Allowance(total=9_000_000, credit=5_000_000, credit_until=4 * 10**9), (5.0, 4 * 10**9)),
+        (Allowance(total=0, month=3_000_000), (0.0, 0)),
+    ],
+)
+def test_the_limit_is_that_of_all_that_may_be_spent(stack, call, allowance, told):
+    words = licence(stack, allowance)
+
+    found = call("GET", f"{BILLING}/subscription", licence=words).json()
+
+    assert (found["hard_limit_usd"], found["access_until"]) == told
+
+
+def test_a_day_that_is_none_is_refused(call):
+    for words in ("yesterday", "2026-13-01", "20"):
+        refused = call("GET", f"{BILLING}/usage?end_date={words}")
+        assert refused.status_code == 400 and refused.json()["error"]["param"] == "end_date"
+
+
 def test_nobody_sees_it_without_a_licence(call):
-    assert call("GET", "/v1/usage", licence=None).status_code == 401
+    for path in ("/v1/usage", f"{BILLING}/usage", f"/chatgpt{BILLING}/subscription"):
+        assert call("GET", path, licence=None).status_code == 401
 
 
 WAYS = {
