@@ -14,7 +14,7 @@ import requests
 import sqlalchemy as sa
 
 from app.storage.database import Database
-from app.storage.ledger import ledger
+from tests.soak.books import states
 from tests.soak.crowd import crowd
 from tests.stack import PATIENCE, Stack, missing, until
 
@@ -76,14 +76,7 @@ def test_a_full_disk_refuses_what_would_cost_and_recovers_by_itself(
         ballast.unlink()
         assert until(lambda: ask().status_code == 200, 10.0)
         with closing(Database(url)) as database:
-            found = dict(
-                database.read(
-                    lambda connection: [
-                        tuple(row)
-                        for row in connection.execute(sa.select(ledger.c.id, ledger.c.state))
-                    ]
-                )
-            )
+            found = states(database)
             assert [name for name in whole if found.get(name) != "charged"] == []
             check = sa.text("PRAGMA integrity_check")
             assert database.read(lambda connection: connection.execute(check).scalar()) == "ok"
