@@ -39,3 +39,9 @@ def check_sums(database: Database) -> None:
     of_days, of_rows, held = database.read(work)
     assert [int(one) for one in of_days] == [int(one) for one in of_rows]
     assert {tuple(row) for row in held} <= {(0, 0)}
+
+
+def check_whole(database: Database) -> None:
+    """What SQLite says of its file."""
+    check = sa.text("PRAGMA integrity_check")
+    assert database.read(lambda connection: connection.execute(check).scalar()) == "ok"

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-import sqlalchemy as sa
 
 from app.storage.database import Database
-from tests.soak.books import states
+from tests.soak.books import check_whole, states
 from tests.soak.crowd import crowd
 from tests.stack import PATIENCE, Stack, missing, until
 
@@ -78,7 +77,6 @@ def test_a_full_disk_refuses_what_would_cost_and_recovers_by_itself(
         with closing(Database(url)) as database:
             found = states(database)
             assert [name for name in whole if found.get(name) != "charged"] == []
-            check = sa.text("PRAGMA integrity_check")
-            assert database.read(lambda connection: connection.execute(check).scalar()) == "ok"
+            check_whole(database)
     finally:
         stack.stop()
