@@ -165,7 +165,10 @@ class Ledger:
 
     def tidy(self) -> None:
         """Takes in what the journal has, and closes what processes that are no more have left open."""
-        if rows := self._journal.take_in(self._write):
+        rows = self._journal.take_in(self._write)
+        if rows is None:
+            return  # a row of a dead process may be in the journal, and come to more than nothing
+        if rows:
             log.warning("the ledger has taken in its journal", extra={"rows": rows})
         now = self._clock.now()
         for worker in self._table.workers():
