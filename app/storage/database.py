@@ -2,7 +2,7 @@
 
 Under gevent no call may wait in C on the hub's own thread, or every stream of the worker stands
 still; SQLite does wait in C, so its work runs in a thread pool of its own. psycopg waits in Python
-and needs no thread.
+and needs no thread, but it waits for ever for a server that does not answer; we do not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
-from gevent import get_hub
+from gevent import Timeout, get_hub
 from gevent.threadpool import ThreadPool
 from sqlalchemy.pool import NullPool
 
@@ -23,7 +23,8 @@ from app.errors import GatewayError
 T = TypeVar("T")
 Use = Literal["read", "write", "note"]
 HEAD = "0009"  # the newest migration; a test compares
-BUSY_SECONDS = 5
+BUSY_SECONDS = 5  # what others hold is waited for
+DEAF_SECONDS = 10.0  # a server that says nothing at all
 
 metadata = sa.MetaData()
 
@@ -33,6 +34,7 @@ class DatabaseTrouble(GatewayError):
 
     status = 503
     code = "database_unavailable"
+    retry_after = 2.0
 
 
 class Database:
@@ -49,7 +51,9 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_immediate)
         else:
             self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
-        self._off_hub = off_hub and self.is_sqlite
+            if off_hub:
+                sa.event.listen(self._engine, "connect", _set_timeouts)
+        self._off_hub = off_hub
         self._pool: ThreadPool | None = None
         self._kept: dict[str, sa.Connection] = (
             {}
@@ -116,6 +120,8 @@ class Database:
         try:
             if not self._off_hub:
                 return run()
+            if not self.is_sqlite:
+                return _in_time(run)
             if self._pool is None:
                 # The first connection is made here, not in the thread: it initialises the dialect
                 # under a lock. It does no work, so it never waits for another process.
@@ -168,6 +174,26 @@ def _usable(url: str) -> sa.URL:
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     raise ValueError("should be sqlite:///FILE or postgresql://USER@HOST/NAME")
+
+
+def _in_time(run: Callable[[], T]) -> T:
+    """No Exception ends it, so SQLAlchemy lets go of a connection that is in the middle of something."""
+    with Timeout(DEAF_SECONDS) as timeout:
+        try:
+            return run()
+        except Timeout as over:
+            if over is not timeout:
+                raise
+            raise DatabaseTrouble("the gateway's database cannot be used just now") from over
+
+
+def _set_timeouts(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+    """What we have given up must not hold up others, nor go on waiting for them."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET statement_timeout = '{BUSY_SECONDS}s'")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{DEAF_SECONDS:.0f}s'")
+    cursor.close()
+    connection.commit()
 
 
 def _set_pragmas(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:

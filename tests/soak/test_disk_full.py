@@ -67,6 +67,7 @@ def test_a_full_disk_refuses_what_would_cost_and_recovers_by_itself(
             whole.append(answer.headers["x-request-id"])
         assert refused is not None and refused.status_code == 503, refused
         assert refused.json()["error"]["code"] == "database_unavailable"
+        assert int(refused.headers["retry-after"]) > 0
         models = requests.get(
             stack.url("chatgpt") + "/v1/models", headers=headers, timeout=PATIENCE
         )
