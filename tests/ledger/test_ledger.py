@@ -310,6 +310,45 @@ def test_no_row_is_given_up_while_another_takes_in_what_it_came_to(
     assert [(row["state"], row["charge"]) for row in rows(database)] == [("charged", 70)]
 
 
+def test_a_row_that_was_opened_though_nobody_heard_of_it_is_released(
+    kept, database, monkeypatch, clock
+):
+    """R-056, R-144: the connection was lost when the row was written, and before that was known."""
+    write = LedgerTable.write
+
+    def unheard(table: LedgerTable, openings: Any, closings: Any) -> None:
+        write(table, openings, closings)
+        raise DatabaseTrouble("the gateway's database cannot be used just now")
+
+    by = caller(Allowance(Limits(tpd=100)))
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerTable, "write", unheard)
+        with pytest.raises(DatabaseTrouble):
+            kept.open(purchase(by=by, input=10, output=90))
+    assert rows(database)[0]["state"] == "open"
+
+    kept.tidy()
+
+    (row,) = rows(database)
+    assert (row["state"], row["outcome"]) == ("released", "database_unavailable")
+    kept.open(purchase("req_2", by, input=10, output=90))  # nothing is held back for it
+    kept.tidy()
+    assert [row["state"] for row in rows(database)] == ["released", "open"]
+
+
+def test_what_was_never_opened_needs_no_release(kept, database, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerTable, "write", lambda *_: (_ for _ in ()).throw(DatabaseTrouble()))
+        with pytest.raises(DatabaseTrouble):
+            kept.open(purchase())
+
+        with pytest.raises(DatabaseTrouble):
+            kept.tidy()  # nor is it forgotten
+    kept.tidy()
+
+    assert rows(database) == rows(database, days) == []
+
+
 def test_a_line_of_the_journal_that_was_cut_off_is_none(kept, database, tmp_path, monkeypatch):
     journal = Journal(tmp_path / "journal" / "ledger")
     entry = kept.open(purchase())
