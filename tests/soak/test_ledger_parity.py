@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,19 @@ def test_no_answer_without_a_row_however_many_workers_are_killed(house: Any) -> 
     """R-044, R-056: nothing is lost, nothing stands twice, and nothing stays open."""
     stack, database = house
     port = int(stack.environ["TOKENS_PORT"])
+    began = time.monotonic()
     with killed(stack.pid, KILL_SECONDS) as kills:
         told = crowd(port, stack.licence, REQUESTS)
+        took = time.monotonic() - began
         assert until(lambda: kills() > 2)
 
     found = states(database)
-    assert len(set(told.whole)) == len(told.whole) > REQUESTS // 10, told.others
-    assert [name for name in told.whole if found.get(name) != "charged"] == []
+    lost = [name for name in told.whole if found.get(name) != "charged"]
+    double = len(told.whole) - len(set(told.whole))
+    # `pytest -s` shows it
+    print(f"{REQUESTS} asked, {len(told.whole)} told, {kills()} kills, {took:.0f} s;", end=" ")
+    print(f"{len(lost)} lost, {double} double; others {dict(told.others)}")
+    assert len(told.whole) > REQUESTS // 10 and double == 0 and lost == []
     assert until(lambda: "open" not in states(database).values(), 60.0)
     found = states(database)
     assert set(found.values()) <= {"charged", "released", "interrupted"}
