@@ -1,14 +1,16 @@
 """What could not be written to the ledger is written here, until it can be.
 
-A line of JSON for each row, in a file that all workers of a host append to. Whoever takes it in
-takes the file away first, so that no line is taken in twice at the same time; and taking one in
-again changes nothing.
+A line of JSON for each row, in a file that all workers of a host append to. One of them at a time takes
+it in, and takes the file away first; taking a line in again changes nothing.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -21,22 +23,44 @@ class Journal:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._folder = file.parent
 
     def add(self, closing: Closing) -> None:
         """Comes back when the line is on the disk; raises OSError where it cannot be."""
-        line = orjson.dumps({"row": closing.row, "opened": dict(closing.opened)}) + b"\n"
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        line = orjson.dumps({"row": closing.row, "opened": dict(closing.opened)})
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while not self._added(b"\n" + line + b"\n"):  # what was cut off before it is no part of it
+            pass
+
+    def _added(self, line: bytes) -> bool:
+        """Whether it is where it will be found: the file may have been taken away meanwhile."""
         fd = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(fd, line)
+            if os.write(fd, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
+            with self._opened_folder() as folder:
+                os.fsync(folder)  # or a new file has no name after a power cut
+            with suppress(FileNotFoundError):
+                return os.path.samestat(os.fstat(fd), os.stat(self._file))
+            return False
         finally:
             os.close(fd)
 
-    def take_in(self, write: Callable[[Sequence[Closing]], None]) -> int:
-        """Has all lines written where they belong, and how many that were. What cannot be written
-        stays for the next time.
+    def take_in(self, write: Callable[[Sequence[Closing]], None]) -> int | None:
+        """Has all lines written where they belong, and how many that were; None where another is about
+        it. What cannot be written stays for the next time.
         """
+        if not self._folder.exists():
+            return 0
+        with self._opened_folder() as folder:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+            except BlockingIOError:
+                return None
+            return self._taken_in(write)
+
+    def _taken_in(self, write: Callable[[Sequence[Closing]], None]) -> int:
         taken = self._file.with_name(f"{self._file.name}.taken")
         if not taken.exists():
             try:
@@ -46,8 +70,16 @@ class Journal:
         closings = list(_read(taken))
         if closings:
             write(closings)
-        taken.unlink(missing_ok=True)
+        taken.unlink()
         return len(closings)
+
+    @contextmanager
+    def _opened_folder(self) -> Iterator[int]:
+        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 def _read(file: Path) -> Sequence[Closing]:

@@ -39,6 +39,7 @@ DAY = 86400
 RPD, TPD = "rpd_exceeded", "tpd_exceeded"
 SOON_SECONDS = 2.0  # until what is held back for other calls may be free again
 LONGEST_WORD, LONGEST_OUTCOME = 200, 64
+MOST_IN_DOUBT = 1000  # of the first: those were on their way when the database went away
 
 Record = Mapping[str, Any]
 
@@ -84,6 +85,7 @@ class Ledger:
         self._day_starts = day_starts
         self._longest_call = longest_call
         self._me = ""
+        self._in_doubt: list[Closing] = []
         self._scribe: Scribe[Opening | Closing] = Scribe(self._write)
 
     def day(self, now: float) -> int:
@@ -121,7 +123,11 @@ class Ledger:
         if allowance.keeps_account:
             opening.allowance = allowance if own else _without_money(allowance)
             opening.claim, opening.now = _claim(wanted, price, opening.allowance), now
-        self._scribe.put(opening)
+        try:
+            self._scribe.put(opening)
+        except GatewayError as error:
+            self._doubt(opening, error)
+            raise
         if opening.claim is not None:
             self._tell(wanted.caller.standing, opening)
         if opening.short is not None:
@@ -136,6 +142,22 @@ class Ledger:
             standing.meet_requests(Allotment(limits.rpd, today.calls, seconds))
         if limits.tpd is not None:
             standing.meet_tokens(Allotment(limits.tpd, today.tokens, seconds))
+
+    def _doubt(self, opening: Opening, error: GatewayError) -> None:
+        """The row may have been written all the same, if the database was lost before it could say so."""
+        if len(self._in_doubt) < MOST_IN_DOUBT:
+            now = self.ms(self._clock.now())
+            row = closed_row(opening.row["id"], RELEASED, error.code, now)
+            self._in_doubt.append(Closing(row, opening.row))
+
+    def _release_doubtful(self) -> None:
+        """Closes those of them that are there."""
+        doubtful, self._in_doubt = self._in_doubt, []
+        try:
+            self._table.write((), doubtful)
+        except GatewayError:
+            self._in_doubt = doubtful + self._in_doubt
+            raise
 
     def _price(self, wanted: Purchase, now: float) -> Price | None:
         return self._book.price(wanted.maker or wanted.platform, wanted.model, now)
@@ -177,8 +199,15 @@ class Ledger:
             raise error
 
     def tidy(self) -> None:
-        """Takes in what the journal has, and closes what processes that are no more have left open."""
-        if rows := self._journal.take_in(self._write):
+        """Takes in what the journal has, and closes what nobody else will: rows of which it was not known
+        that they were opened, and those of processes that are no more.
+        """
+        if self._in_doubt:
+            self._release_doubtful()
+        rows = self._journal.take_in(self._write)
+        if rows is None:
+            return  # a row of a dead process may be in the journal, and come to more than nothing
+        if rows:
             log.warning("the ledger has taken in its journal", extra={"rows": rows})
         now = self._clock.now()
         for worker in self._table.workers():

@@ -2,19 +2,22 @@
 
 Under gevent no call may wait in C on the hub's own thread, or every stream of the worker stands
 still; SQLite does wait in C, so its work runs in a thread pool of its own. psycopg waits in Python
-and needs no thread.
+and needs no thread, but it waits for ever for a server that does not answer; we do not.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
-from gevent import get_hub
+from gevent import Timeout, get_hub
+from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 from sqlalchemy.pool import NullPool
 
@@ -23,9 +26,17 @@ from app.errors import GatewayError
 T = TypeVar("T")
 Use = Literal["read", "write", "note"]
 HEAD = "0009"  # the newest migration; a test compares
-BUSY_SECONDS = 5
+BUSY_SECONDS = 5  # what others hold is waited for
+NAP_SECONDS = 0.0005  # before SQLite is asked again
+DEAF_SECONDS = 10.0  # a server that says nothing at all
+
+_SQLITE_WISHES = {
+    "read": f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    "note": "PRAGMA synchronous = NORMAL",
+}
 
 metadata = sa.MetaData()
+_nap = get_original("time", "sleep")  # of a thread that has no hub
 
 
 class DatabaseTrouble(GatewayError):
@@ -33,6 +44,7 @@ class DatabaseTrouble(GatewayError):
 
     status = 503
     code = "database_unavailable"
+    retry_after = 2.0
 
 
 class Database:
@@ -49,8 +61,10 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_immediate)
         else:
             self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
+            if off_hub:
+                sa.event.listen(self._engine, "connect", _set_timeouts)
         self._driver_error: type[Exception] = self._engine.dialect.import_dbapi().Error
-        self._off_hub = off_hub and self.is_sqlite
+        self._off_hub = off_hub
         self._pool: ThreadPool | None = None
         self._kept: dict[str, sa.Connection] = (
             {}
@@ -106,17 +120,19 @@ class Database:
         self._kept[use] = kept
 
     def _prepared(self, connection: sa.Connection, use: Use) -> sa.Connection:
+        if self.is_sqlite and use in _SQLITE_WISHES:
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute(_SQLITE_WISHES[use])
         if use == "read":
             return connection.execution_options(isolation_level="AUTOCOMMIT")
-        if use == "note" and self.is_sqlite:
-            driver: Any = connection.connection.dbapi_connection
-            driver.execute("PRAGMA synchronous = NORMAL")
         return connection
 
     def _run(self, run: Callable[[], T]) -> T:
         try:
             if not self._off_hub:
                 return run()
+            if not self.is_sqlite:
+                return _in_time(run)
             if self._pool is None:
                 # The first connection is made here, not in the thread: it initialises the dialect
                 # under a lock. It does no work, so it never waits for another process.
@@ -171,6 +187,26 @@ def _usable(url: str) -> sa.URL:
     raise ValueError("should be sqlite:///FILE or postgresql://USER@HOST/NAME")
 
 
+def _in_time(run: Callable[[], T]) -> T:
+    """No Exception ends it, so SQLAlchemy lets go of a connection that is in the middle of something."""
+    with Timeout(DEAF_SECONDS) as timeout:
+        try:
+            return run()
+        except Timeout as over:
+            if over is not timeout:
+                raise
+            raise DatabaseTrouble("the gateway's database cannot be used just now") from over
+
+
+def _set_timeouts(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+    """What we have given up must not hold up others, nor go on waiting for them."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET statement_timeout = '{BUSY_SECONDS}s'")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{DEAF_SECONDS:.0f}s'")
+    cursor.close()
+    connection.commit()
+
+
 def _set_pragmas(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see below
     cursor = connection.cursor()
@@ -178,6 +214,7 @@ def _set_pragmas(connection: sa.engine.interfaces.DBAPIConnection, _: object) ->
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA busy_timeout = 1")  # to write we wait ourselves, see below
     cursor.close()
 
 
@@ -189,6 +226,17 @@ def _stay_out(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> No
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    """A deferred BEGIN fails at once under contention; an immediate one waits its turn."""
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.connection.cursor().execute("BEGIN IMMEDIATE")
+    """A deferred BEGIN fails at once under contention; an immediate one waits its turn. SQLite itself
+    looks again ever more seldom while it waits, so that those who have waited longest go last.
+    """
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return
+    cursor, until = connection.connection.cursor(), time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        _nap(NAP_SECONDS)

@@ -27,10 +27,15 @@ class Prepared:
         text, order = self._found(connection.dialect)
         values: Any = list(rows) if order is None else [order(row) for row in rows]
         cursor = connection.connection.cursor()
-        if len(values) == 1:
-            cursor.execute(text, values[0])
-        else:
-            cursor.executemany(text, values)
+        try:
+            if len(values) == 1:
+                cursor.execute(text, values[0])
+            else:
+                cursor.executemany(text, values)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                connection.invalidate()  # it was left in the middle of something
+            raise
         return cursor
 
     def _found(self, dialect: sa.Dialect) -> tuple[str, Any]:

@@ -97,6 +97,13 @@ def rows(database: Database, of: sa.Table = ledger) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in found]
 
 
+def died(database: Database) -> None:
+    """Whoever opened rows is no more."""
+    with database.engine.begin() as connection:
+        place = connection.execute(sa.select(ledger.c.worker)).scalar().rsplit(":", 2)[0]
+        connection.execute(ledger.update().values(worker=f"{place}:999999999:1"))
+
+
 def test_what_arrived_is_charged_at_the_price_it_began_with(kept, database, book):
     """R-066."""
     entry = kept.open(purchase())
@@ -309,6 +316,68 @@ def test_where_the_database_fails_nobody_is_told_of_an_end_and_the_journal_keeps
     assert list((tmp_path / "journal").iterdir()) == []
 
 
+def test_no_row_is_given_up_while_another_takes_in_what_it_came_to(
+    kept, database, tmp_path, monkeypatch
+):
+    """R-067: its process is dead, and another worker has the journal in its hands."""
+    entry = kept.open(purchase())
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerTable, "write", lambda *_: (_ for _ in ()).throw(GatewayError()))
+        with pytest.raises(GatewayError):
+            entry.charge({}, Usage(10, 5))
+    died(database)
+
+    def slow(closings: Any) -> None:
+        kept.tidy()
+        assert rows(database)[0]["state"] == "open"
+        raise GatewayError
+
+    with pytest.raises(GatewayError):
+        Journal(tmp_path / "journal" / "ledger").take_in(slow)
+    kept.tidy()
+
+    assert [(row["state"], row["charge"]) for row in rows(database)] == [("charged", 70)]
+
+
+def test_a_row_that_was_opened_though_nobody_heard_of_it_is_released(
+    kept, database, monkeypatch, clock
+):
+    """R-056, R-144: the connection was lost when the row was written, and before that was known."""
+    write = LedgerTable.write
+
+    def unheard(table: LedgerTable, openings: Any, closings: Any) -> None:
+        write(table, openings, closings)
+        raise DatabaseTrouble("the gateway's database cannot be used just now")
+
+    by = caller(Allowance(Limits(tpd=100)))
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerTable, "write", unheard)
+        with pytest.raises(DatabaseTrouble):
+            kept.open(purchase(by=by, input=10, output=90))
+    assert rows(database)[0]["state"] == "open"
+
+    kept.tidy()
+
+    (row,) = rows(database)
+    assert (row["state"], row["outcome"]) == ("released", "database_unavailable")
+    kept.open(purchase("req_2", by, input=10, output=90))  # nothing is held back for it
+    kept.tidy()
+    assert [row["state"] for row in rows(database)] == ["released", "open"]
+
+
+def test_what_was_never_opened_needs_no_release(kept, database, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerTable, "write", lambda *_: (_ for _ in ()).throw(DatabaseTrouble()))
+        with pytest.raises(DatabaseTrouble):
+            kept.open(purchase())
+
+        with pytest.raises(DatabaseTrouble):
+            kept.tidy()  # nor is it forgotten
+    kept.tidy()
+
+    assert rows(database) == rows(database, days) == []
+
+
 def test_a_line_of_the_journal_that_was_cut_off_is_none(kept, database, tmp_path, monkeypatch):
     journal = Journal(tmp_path / "journal" / "ledger")
     entry = kept.open(purchase())
@@ -327,9 +396,7 @@ def test_a_line_of_the_journal_that_was_cut_off_is_none(kept, database, tmp_path
 
 def test_rows_of_a_process_that_is_no_more_are_released(kept, database):
     kept.open(purchase())
-    with database.engine.begin() as connection:
-        place = connection.execute(sa.select(ledger.c.worker)).scalar().rsplit(":", 2)[0]
-        connection.execute(ledger.update().values(worker=f"{place}:999999999:1"))
+    died(database)
 
     kept.tidy()
 

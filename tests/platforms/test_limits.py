@@ -99,10 +99,10 @@ class Crowd:
             port = int(stacks[number % len(stacks)].environ["TOKENS_PORT"])
             self._lines.append(socket.create_connection(("127.0.0.1", port), timeout=60))
 
-    def call(self, licence: str, text: str) -> Counter[int]:
+    def call(self, licence: str, text: str, **more: object) -> Counter[int]:
         """How often there was which status."""
         path, body = CHAT.ask(MODELS[PLATFORM].plain, text)
-        data = compact(body)
+        data = compact(body | more)
         head = (
             f"POST /{PLATFORM}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {licence}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"

@@ -1,8 +1,9 @@
-"""R-141: a disk that is full refuses new charges, and nothing else; when there is room again, all is well."""
+"""R-141, R-142: a disk that is full refuses new charges, and nothing else; when there is room again, all is well."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,10 +12,9 @@ from typing import Any
 
 import pytest
 import requests
-import sqlalchemy as sa
 
 from app.storage.database import Database
-from app.storage.ledger import ledger
+from tests.soak.books import check_whole, states
 from tests.soak.crowd import crowd
 from tests.stack import PATIENCE, Stack, missing, until
 
@@ -33,6 +33,17 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         missing("a disk of one's own (mount -t tmpfs, as root)")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def filled(disk: Path) -> Path:
+    """What takes all the room that is left."""
+    ballast = disk / "ballast"
+    with open(ballast, "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        size = 65536
+        while size:
+            if file.write(bytes(size)) < size:
+                size //= 2
+    return ballast
 
 
 def test_a_full_disk_refuses_what_would_cost_and_recovers_by_itself(
@@ -54,11 +65,7 @@ def test_a_full_disk_refuses_what_would_cost_and_recovers_by_itself(
     try:
         told = crowd(int(stack.environ["TOKENS_PORT"]), stack.licence, 40)
         assert len(told.whole) == 40
-        ballast = disk / "ballast"
-        with open(ballast, "wb") as file, pytest.raises(OSError):
-            while True:
-                file.write(bytes(65536))
-                file.flush()
+        ballast = filled(disk)
         whole, refused = list(told.whole), None
         for _ in range(400):  # what is there of the log's room is used up first
             answer = ask()
@@ -68,6 +75,7 @@ def test_a_full_disk_refuses_what_would_cost_and_recovers_by_itself(
             whole.append(answer.headers["x-request-id"])
         assert refused is not None and refused.status_code == 503, refused
         assert refused.json()["error"]["code"] == "database_unavailable"
+        assert int(refused.headers["retry-after"]) > 0
         models = requests.get(
             stack.url("chatgpt") + "/v1/models", headers=headers, timeout=PATIENCE
         )
@@ -76,16 +84,48 @@ def test_a_full_disk_refuses_what_would_cost_and_recovers_by_itself(
         ballast.unlink()
         assert until(lambda: ask().status_code == 200, 10.0)
         with closing(Database(url)) as database:
-            found = dict(
-                database.read(
-                    lambda connection: [
-                        tuple(row)
-                        for row in connection.execute(sa.select(ledger.c.id, ledger.c.state))
-                    ]
-                )
-            )
+            found = states(database)
             assert [name for name in whole if found.get(name) != "charged"] == []
-            check = sa.text("PRAGMA integrity_check")
-            assert database.read(lambda connection: connection.execute(check).scalar()) == "ok"
+            check_whole(database)
+    finally:
+        stack.stop()
+
+
+def nonsense(port: int) -> bytes:
+    """The answer to what is no HTTP."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as line:
+        line.sendall(b"nonsense\r\n\r\n")
+        return line.recv(4096)
+
+
+def test_where_nothing_can_be_logged_calls_are_served(
+    simulators: Any, tmp_path: Path, disk: Path
+) -> None:
+    """R-142: neither of the access log nor of errors is there room for a line."""
+    (tmp_path / "stack").mkdir()
+    noise, log = disk / "stderr.log", disk / "access.log"
+    (tmp_path / "stack" / "stderr.log").symlink_to(noise)
+    stack = Stack(simulators, tmp_path / "stack", TOKENS_WORKERS="2", TOKENS_LOG_FILE=str(log))
+    port = int(stack.environ["TOKENS_PORT"])
+    try:
+        assert len(crowd(port, stack.licence, 20).whole) == 20
+        ballast = filled(disk)
+        lengths = log.stat().st_size, noise.stat().st_size
+        told = crowd(port, stack.licence, 200)
+        assert len(told.whole) == 200, told.others
+        assert b" 400 " in nonsense(port)  # which would be worth a line among the errors
+        assert log.stat().st_size - lengths[0] < 4096 and noise.stat().st_size == lengths[1]
+
+        ballast.unlink()
+        answer = requests.post(
+            stack.url() + CHAT,
+            json=HELLO,
+            headers={"Authorization": f"Bearer {stack.licence}"},
+            timeout=PATIENCE,
+        )
+        request = answer.headers["x-request-id"]
+        assert answer.status_code == 200 and until(lambda: request in log.read_text())
+        nonsense(port)
+        assert until(lambda: noise.stat().st_size > lengths[1])
     finally:
         stack.stop()
