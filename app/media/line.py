@@ -16,6 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -91,8 +92,9 @@ def system_connect(address: str, port: int, seconds: float) -> socket.socket:
     return socket.create_connection((address, port), timeout=seconds)
 
 
+@cache
 def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Certificates verified against `ca_file` alone.
+    """Certificates verified against `ca_file` alone; one for all who ask for the same.
 
     Not `ssl.create_default_context()`: that one, like urllib3's, writes session keys wherever
     SSLKEYLOGFILE points and takes its roots from SSL_CERT_FILE.
