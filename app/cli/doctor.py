@@ -17,7 +17,7 @@ from app.cli.database import check_version, named, why
 from app.cli.finding import Finding
 from app.cli.price_rows import unknown
 from app.cli.probe import make_transport, tried
-from app.cli.serve import check_log, check_port
+from app.cli.serve import check_log, check_port, place_of
 from app.cli.words import Complaint, platforms, prices, settings, show
 from app.config import Settings
 from app.credential import Credential
@@ -136,7 +136,7 @@ def _port(chosen: Settings) -> Finding:
         if getattr(complaint.__cause__, "errno", None) != errno.EADDRINUSE:
             return Finding("port", "wrong", what, do)
         return Finding("port", "note", what, f"nothing if it is the gateway itself; otherwise {do}")
-    return Finding("port", "ok", f"{chosen.host}:{chosen.port} is free")
+    return Finding("port", "ok", f"{place_of(chosen)} is free")
 
 
 def _read(chosen: Settings, look: Callable[[Database], T]) -> T | None:
