@@ -25,7 +25,12 @@ import orjson
 from gevent import GreenletExit, socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.http.errors import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ObsoleteFolding,
+    ParseException,
+)
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -155,7 +160,12 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
         """The connection keeps its last request until the next one comes, so that has to go without
         its headers and its query: they hold the caller's token (R-077). One header is looked at
         once more.
+
+        A header on two lines is refused: gunicorn's parser in Python does that, the one in C makes a
+        header without a name of the second line, and what the first says may not be what is meant.
         """
+        if any(not name for name, _ in req.headers):
+            raise ObsoleteFolding("")
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
