@@ -19,6 +19,8 @@ from tests.stack import Simulators, Stack, until
 
 pytestmark = pytest.mark.slow
 MODEL, DRAWS = "gpt-4o", "gemini-3-pro-image"
+PICTURE: Asked = ("/v1/images/generations", {"model": DRAWS, "prompt": "a cat", "stream": True})
+STOPS = "the gateway stops"
 STALLS = "simulate: stall seconds=60 after=3\nsimulate: words=9"
 Begin = Callable[..., Stack]
 
@@ -129,51 +131,34 @@ def test_streams_come_to_their_end_when_it_stops(begin: Begin, crowd: ThreadPool
 def test_what_takes_too_long_is_told_so_and_breaks_off(
     begin: Begin, crowd: ThreadPoolExecutor
 ) -> None:
-    """R-042: in every dialect; what was said by then is charged."""
-    stack = begin(TOKENS_STOP_SECONDS="2")
-    stack.simulators.clear("chatgpt")
+    """R-042: in every dialect, pictures too; what was said by then is charged."""
+    stack = begin(TOKENS_STOP_SECONDS="2", TOKENS_GRACE_SECONDS="0")
+    stack.simulators.clear("chatgpt", "gemini")
     streams = {one.name: crowd.submit(send, stack, one, STALLS) for one in CALLERS}
     wholes = {one.name: crowd.submit(send, stack, one, STALLS, stream=False) for one in CALLERS}
-    assert in_hand(stack, 8)
+    stack.simulators.mishap("gemini", "stall", 2, seconds=60.0)
+    pictures = [
+        crowd.submit(CALLERS[0].call, stack.url("gemini"), asked, stack.licence)
+        for asked in (CALLERS[0].ask(DRAWS, "a cat", stream=True), PICTURE)
+    ]
+    assert in_hand(stack, 8) and until(lambda: len(stack.simulators.journal("gemini")) == 2)
     terminated = terminate(stack)
 
     for caller in CALLERS:
         heard = streams[caller.name].result()
         failure = caller.failure(heard)
         assert heard.broken and not caller.is_whole(heard), caller.name
-        assert failure is not None and "the gateway stops" in caller.message(failure), caller.name
+        assert failure is not None and STOPS in caller.message(failure), caller.name
         assert b"[DONE]" not in heard.content
         refused = wholes[caller.name].result()
         assert (refused.status, refused.broken) == (503, False), caller.name
-        assert "the gateway stops" in caller.message(refused.json)
+        assert STOPS in caller.message(refused.json)
         assert refused.headers["x-should-retry"] == "false"
-    assert ended(stack) and time.monotonic() - terminated < 8
-    assert [row[2] for row in rows(stack)] == ["interrupted"] * 8
-    assert sorted(row[1] for row in rows(stack)) == ["charged"] * 4 + ["released"] * 4
-    assert sum(line["outcome"] == "interrupted" for line in stack.log if "outcome" in line) == 8
-    assert "Traceback" not in stack.noise
-
-
-def test_pictures_that_take_too_long_are_told_so_too(
-    begin: Begin, crowd: ThreadPoolExecutor
-) -> None:
-    stack = begin(TOKENS_STOP_SECONDS="2", TOKENS_GRACE_SECONDS="0")
-    stack.simulators.clear("gemini")
-    stack.simulators.mishap("gemini", "stall", 2, seconds=60.0)
-    chat: Asked = CALLERS[0].ask(DRAWS, "a cat", stream=True)
-    picture: Asked = (
-        "/v1/images/generations",
-        {"model": DRAWS, "prompt": "a cat", "stream": True},
-    )
-    calls = [
-        crowd.submit(CALLERS[0].call, stack.url("gemini"), asked, stack.licence)
-        for asked in (chat, picture)
-    ]
-    assert until(lambda: len(stack.simulators.journal("gemini")) == 2)
-    terminate(stack)
-
-    for call in calls:
-        heard = call.result()
-        assert heard.broken and b"the gateway stops" in heard.content, heard
+    for heard in (one.result() for one in pictures):
+        assert heard.broken and STOPS.encode() in heard.content, heard
         assert b"[DONE]" not in heard.content
-    assert ended(stack)
+    assert ended(stack) and time.monotonic() - terminated < 8
+    assert {row[2] for row in rows(stack)} == {"interrupted"}
+    assert sorted(row[1] for row in rows(stack)) == ["charged"] * 4 + ["released"] * 6
+    assert sum(line["outcome"] == "interrupted" for line in stack.log if "outcome" in line) == 10
+    assert "Traceback" not in stack.noise
