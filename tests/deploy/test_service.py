@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from tests.deploy.front import Certificate, Front
-from tests.deploy.service import Service
+from tests.deploy.service import OverSocket, Service
 from tests.platforms.callers import CALLERS, Heard
 from tests.stack import Simulators, Stack, until
 
@@ -189,6 +189,27 @@ def test_a_worker_that_is_killed_breaks_its_own_streams_alone(
     assert until(lambda: {outcomes(pair.a)[one] for one in lost} == {("interrupted",) * 2}, 20)
     assert len(set(told)) == len(told)
     assert len(loading.bad) <= 6  # one for each caller, in the worst case
+
+
+def test_calls_that_nobody_has_taken_yet_are_answered_before_the_end(pair: Pair) -> None:
+    """The name of the socket is gone by then, so that no more can come."""
+    (worker,) = pair.b.workers
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        lines = [OverSocket(pair.b.socket_file) for _ in range(10)]
+        for line in lines:
+            line.request("GET", "/health")
+        ending = pair.b.terminate()
+        assert until(lambda: not pair.b.socket_file.exists())
+        until(lambda: False, 1.2)  # longer than a worker sleeps between two looks
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+    assert [line.getresponse().status for line in lines] == [200] * 10
+    for line in lines:
+        line.close()
+    assert ending.wait(30) == 0
+    pair.b.begin()
 
 
 def test_a_stop_that_is_forced_shows_through_nginx(pair: Pair, crowd: ThreadPoolExecutor) -> None:

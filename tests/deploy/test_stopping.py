@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.models import MODELS
 from tests.platforms.callers import CALLERS, Asked, Caller, Heard
-from tests.stack import Simulators, Stack, until
+from tests.stack import KEY, Simulators, Stack, until
 
 pytestmark = pytest.mark.slow
 MODEL, DRAWS = "gpt-4o", "gemini-3-pro-image"
@@ -70,6 +71,13 @@ def line_to(stack: Stack) -> http.client.HTTPConnection:
 def send(stack: Stack, caller: Caller, text: str, *, stream: bool = True) -> Heard:
     asked = caller.ask(MODEL, text, stream=stream)
     return caller.call(stack.url("chatgpt"), asked, stack.licence)
+
+
+def bring(stack: Stack, caller: Caller, text: str) -> Heard:
+    """The same in Chat2API mode, to a platform that speaks the caller's dialect."""
+    asked = caller.ask(MODELS["codex"].plain, text, stream=True)
+    headers = {"tokens-authorization": stack.licence}
+    return caller.call(stack.url("codex"), asked, KEY, headers=headers)
 
 
 def rows(stack: Stack) -> list[tuple[Any, ...]]:
@@ -141,7 +149,10 @@ def test_what_takes_too_long_is_told_so_and_breaks_off(
         crowd.submit(CALLERS[0].call, stack.url("gemini"), asked, stack.licence)
         for asked in (CALLERS[0].ask(DRAWS, "a cat", stream=True), PICTURE)
     ]
+    stack.simulators.clear("codex")
+    brought = crowd.submit(bring, stack, CALLERS[1], STALLS)
     assert in_hand(stack, 8) and until(lambda: len(stack.simulators.journal("gemini")) == 2)
+    assert until(lambda: stack.simulators.journal("codex"))
     terminated = terminate(stack)
 
     for caller in CALLERS:
@@ -157,8 +168,11 @@ def test_what_takes_too_long_is_told_so_and_breaks_off(
     for heard in (one.result() for one in pictures):
         assert heard.broken and STOPS.encode() in heard.content, heard
         assert b"[DONE]" not in heard.content
+    own = brought.result()  # whose bytes pass untouched, up to our own end of them
+    failure = CALLERS[1].failure(own)
+    assert own.broken and failure is not None and STOPS in CALLERS[1].message(failure)
     assert ended(stack) and time.monotonic() - terminated < 8
     assert {row[2] for row in rows(stack)} == {"interrupted"}
-    assert sorted(row[1] for row in rows(stack)) == ["charged"] * 4 + ["released"] * 6
-    assert sum(line["outcome"] == "interrupted" for line in stack.log if "outcome" in line) == 10
+    assert sorted(row[1] for row in rows(stack)) == ["charged"] * 5 + ["released"] * 6
+    assert sum(line["outcome"] == "interrupted" for line in stack.log if "outcome" in line) == 11
     assert "Traceback" not in stack.noise
