@@ -75,8 +75,10 @@ def _way(options: argparse.Namespace) -> Way:
     """The way to the gateway with this address, for whoever has the licence."""
     try:
         check_url("--url", options.url)
-    except BadSetting as error:
-        raise Complaint(str(error)) from error
+    except BadSetting as error:  # whose words repeat what may be a licence in the wrong place
+        raise Complaint(
+            "--url should be the http(s) address of a gateway, without a query"
+        ) from error
     licence = options.licence or os.environ.get("LICENCE", "")
     if not licence.isascii() or not licence.isprintable() or not licence.strip():
         raise Complaint("a licence is needed: put it into the environment as LICENCE")
