@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.url is not None:
         return _reported(way.examine(_way(options), options.silence), as_json=options.json)
+    if options.licence or options.ca_file:
+        raise Complaint("--licence and --ca-file mean nothing without --url")
     try:
         chosen = settings()
     except Complaint as complaint:
