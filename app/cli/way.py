@@ -59,6 +59,13 @@ def examine(way: Way, silence: int) -> Iterator[Finding]:
     if found.state == "wrong":
         return
     looks = _looks(way, first, silence)
+    if not looks.usual.seen:
+        why = looks.usual.trouble or f"somebody else answers ({looks.usual.status})"
+        what = f"a call with all the headers that clients send gets no stream: {why}"
+        yield Finding(
+            "headers", "wrong", what, "take what looks at headers out: `if`, `map`, a filter"
+        )
+        return
     for look in (_protocol, _truth, _headers, _names, _timing, _coding):
         yield from look(way, looks)
     yield _end(looks.broken)

@@ -49,6 +49,11 @@ FAULTS = {
         "headers",
         'proxy_set_header Tokens-Authorization "";',
     ),
+    "a filter": (
+        {LISTEN: LISTEN + "\nif ($http_range) { return 403; }"},
+        "headers",
+        "take what looks at headers out",
+    ),
     "no Range": (
         {LISTEN: LISTEN + '\nproxy_set_header Range "";'},
         "headers",
