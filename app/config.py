@@ -27,7 +27,7 @@ _PREFIX = re.compile(r"[a-z0-9._/-]*", re.IGNORECASE | re.ASCII)
 
 MAY_BE_ZERO = frozenset(
     """grace_seconds ledger_days rest_seconds retry_attempt retry_percent retry_wait_seconds
-    sticky_seconds thinking_budget""".split()
+    sticky_seconds stop_seconds thinking_budget""".split()
 )
 
 
@@ -84,6 +84,9 @@ class Settings:
 
     host: str = _about("address the gateway listens on", "127.0.0.1")
     port: int = _about("port the gateway listens on", 8080)
+    socket_file: str = _about(
+        "unix socket it listens on instead, behind nginx on the same host; empty = none", ""
+    )
     workers: int = _about("gunicorn worker processes", 2)
     worker_connections: int = _about("connections one worker holds at a time", 4000)
     database_url: str = _about("SQLite file or PostgreSQL address", "sqlite:///var/tokens.db")
@@ -111,6 +114,10 @@ class Settings:
         "a chat stream that ends with an error still ends with `[DONE]`", True
     )
     send_seconds: float = _about("for a caller to take what it is sent", 120.0)
+    stop_seconds: float = _about(
+        "for answers to come to their end when the gateway is told to stop; then they are cut off",
+        600.0,
+    )
     retry_attempt: int = _about("how often a failed call is repeated with another key", 5)
     retry_seconds: float = _about("after which no further attempt at a call is begun", 120.0)
     retry_wait_seconds: float = _about(

@@ -29,6 +29,7 @@
     │   ├── WrongRange              a file has no such part
     │   ├── TooLong                 the licence allows no request, or no answer, that long
     │   └── CallerGone              nobody is listening any more
+    │       └── Interrupted         ... or will be: the gateway stops
     ├── StorageFull                 there is no room for what would be made
     ├── StorageTrouble              the place where files are kept cannot be used just now
     ├── NoCredential                the platform has no credential that may be tried
@@ -71,6 +72,7 @@ class GatewayError(Exception):
     code: str = "internal_error"
     retry_after: float | None = None
     may_retry: bool | None = None  # told to the caller's SDK as `x-should-retry`, if it is not None
+    breaks: ClassVar[bool] = False  # the transfer of a stream that it ends
 
     def __init__(
         self,
@@ -326,6 +328,17 @@ class CallerGone(CallerError):
     code = "caller_gone"
 
 
+class Interrupted(CallerGone):
+    """The gateway stops, and has waited for the end of the answer as long as it may. The platform has
+    been paid for what it said (K-088).
+    """
+
+    status = 503
+    type = "api_error"
+    code = "interrupted"
+    breaks = True
+
+
 class StorageFull(GatewayError):
     """There is no room for what would be made; what is there is still given out."""
 
@@ -500,6 +513,7 @@ class BrokenTransfer(BadReply):
 
     code = "upstream_truncated"
     may_retry = False
+    breaks = True
 
 
 class EmptyReply(BadReply):

@@ -12,10 +12,14 @@ import os  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.platforms import PLATFORMS  # noqa: E402
+from app.web.worker import LAST_SECONDS  # noqa: E402
 
 _settings = Settings.from_env(os.environ, list(PLATFORMS.values()))
 
 bind = f"{_settings.host}:{_settings.port}"
+if _settings.socket_file:
+    bind = f"unix:{_settings.socket_file}"
+umask = 0o117  # of the socket: for the user and the group that nginx is in
 workers = _settings.workers
 worker_class = "app.web.worker.LeanWorker"
 worker_connections = _settings.worker_connections
@@ -23,14 +27,17 @@ preload_app = True
 wsgi_app = "wsgi:application"
 
 timeout = 60  # of a worker that no longer answers the arbiter; not of a request
-graceful_timeout = 30
+graceful_timeout = int(_settings.stop_seconds) + LAST_SECONDS  # then the arbiter kills
 keepalive = 75
+# Never: a worker that leaves takes no new calls, and the next comes only when its last stream is over.
 max_requests = 0
 backlog = 2048
 limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 16380
-forwarded_allow_ips = "127.0.0.1,::1"
+forwarded_allow_ips = "127.0.0.1,::1"  # whoever comes by the socket is believed as well
+forwarder_headers = ""
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 header_map = "drop"
 accesslog = None  # the gateway writes its own, one line of JSON a request
 errorlog = "-"

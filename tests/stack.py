@@ -264,8 +264,8 @@ class Stack:
         return found
 
     def stop(self) -> None:
-        """Ends it at once: asked politely, gunicorn would wait for every connection that a client
-        keeps open.
+        """Ends it at once: asked politely, it would wait some seconds for the connections that clients
+        keep open.
         """
         _end(self._process, signal.SIGQUIT)
         if self._worker is not None:

@@ -6,20 +6,21 @@ import argparse
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 from app.canonical.task import LIVE
-from app.cli import places
+from app.cli import places, way
 from app.cli.database import check_version, named, why
 from app.cli.finding import Finding
 from app.cli.price_rows import unknown
 from app.cli.probe import make_transport, tried
-from app.cli.serve import check_log, check_port
-from app.cli.words import Complaint, platforms, prices, settings, show
-from app.config import Settings
+from app.cli.serve import check_log, check_port, place_of
+from app.cli.way_probe import Way
+from app.cli.words import Complaint, file_said, platforms, prices, settings, show
+from app.config import BadSetting, Settings, check_url
 from app.credential import Credential
 from app.platforms import PLATFORMS
 from app.pool.vault import credential
@@ -33,6 +34,8 @@ from app.storage.workers import Workers
 T = TypeVar("T")
 
 CLOCK_SECONDS = 60
+SILENCE = 65  # seconds that pass for --url, since nginx waits for 60 if it is not told otherwise
+LONGEST_SILENCE = 3600
 MOST_NAMED = 6  # models in one finding
 WORKER_SECONDS = 60  # without a word from it
 
@@ -40,9 +43,19 @@ WORKER_SECONDS = 60  # without a word from it
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--offline", action="store_true", help="do not call the platforms")
+    parser.add_argument("--url", help="look at the way to a gateway that runs, and at nothing else")
+    parser.add_argument("--licence", help="for --url; or in the environment, as LICENCE")
+    parser.add_argument("--ca-file", metavar="FILE", help="for --url: whose certificates to trust")
+    parser.add_argument(
+        "--silence", metavar="SECONDS", type=int, default=SILENCE, help=f"for --url; {SILENCE}"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.url is not None:
+        return _reported(way.examine(_way(options), options.silence), as_json=options.json)
+    if options.licence or options.ca_file:
+        raise Complaint("--licence and --ca-file mean nothing without --url")
     try:
         chosen = settings()
     except Complaint as complaint:
@@ -51,8 +64,31 @@ def run(options: argparse.Namespace) -> int:
         ]
     else:
         findings = list(examine(chosen, offline=options.offline))
-    show([asdict(finding) for finding in findings], as_json=options.json)
+    return _reported(findings, as_json=options.json)
+
+
+def _reported(found: Iterable[Finding], *, as_json: bool) -> int:
+    findings = list(found)
+    show([asdict(finding) for finding in findings], as_json=as_json)
     return int(any(finding.state == "wrong" for finding in findings))
+
+
+def _way(options: argparse.Namespace) -> Way:
+    """The way to the gateway with this address, for whoever has the licence."""
+    try:
+        check_url("--url", options.url)
+    except BadSetting as error:  # whose words repeat what may be a licence in the wrong place
+        raise Complaint(
+            "--url should be the http(s) address of a gateway, without a query"
+        ) from error
+    licence = options.licence or os.environ.get("LICENCE", "")
+    if not licence.isascii() or not licence.isprintable() or not licence.strip():
+        raise Complaint("a licence is needed: put it into the environment as LICENCE")
+    if options.ca_file and not os.access(options.ca_file, os.R_OK):
+        raise Complaint(f"{file_said(options.ca_file)} cannot be read")
+    if not 1 <= options.silence <= LONGEST_SILENCE:
+        raise Complaint(f"--silence should be a number of seconds from 1 to {LONGEST_SILENCE}")
+    return Way(options.url, licence.strip(), options.ca_file)
 
 
 def examine(chosen: Settings, *, offline: bool = False) -> Iterator[Finding]:
@@ -136,7 +172,7 @@ def _port(chosen: Settings) -> Finding:
         if getattr(complaint.__cause__, "errno", None) != errno.EADDRINUSE:
             return Finding("port", "wrong", what, do)
         return Finding("port", "note", what, f"nothing if it is the gateway itself; otherwise {do}")
-    return Finding("port", "ok", f"{chosen.host}:{chosen.port} is free")
+    return Finding("port", "ok", f"{place_of(chosen)} is free")
 
 
 def _read(chosen: Settings, look: Callable[[Database], T]) -> T | None:

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    os.environ.pop("TOKENS_SOCKET_FILE", None)  # people try things out by an address
     chosen = settings()
     check_log(chosen)
     check_port(chosen)

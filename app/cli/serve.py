@@ -7,7 +7,9 @@ import errno
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import app
 from app.cli.database import opened
@@ -59,24 +61,58 @@ def check_log(chosen: Settings) -> None:
         )
 
 
+def place_of(chosen: Settings) -> str:
+    """Where the gateway listens, as people write it."""
+    return chosen.socket_file or f"{chosen.host}:{chosen.port}"
+
+
 def check_port(chosen: Settings) -> None:
-    """Complains where gunicorn would try again and again."""
+    """Complains where gunicorn would try again and again, or take another gateway's place."""
     try:
-        kind, _, _, _, address = socket.getaddrinfo(
-            chosen.host, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(kind, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        if chosen.socket_file:
+            _check_socket(Path(chosen.socket_file))
+        else:
+            _check_address(chosen)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error) or "not a name"
         raise Complaint(
-            f"cannot listen on {chosen.host}:{chosen.port} ({why.lower()}); {_remedy(error)}"
+            f"cannot listen on {place_of(chosen)} ({why.lower()}); {_remedy(chosen, error)}"
         ) from error
 
 
-def _remedy(error: Exception) -> str:
-    match getattr(error, "errno", None):
+def _check_address(chosen: Settings) -> None:
+    kind, _, _, _, address = socket.getaddrinfo(
+        chosen.host, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(kind, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
+def _check_socket(file: Path) -> None:
+    """A socket that nobody listens at was left behind, and gunicorn takes it away."""
+    if not os.access(file.parent, os.W_OK):
+        _raise(errno.ENOENT if not file.parent.exists() else errno.EACCES)
+    if not file.exists():
+        return
+    if not file.is_socket():
+        _raise(errno.EEXIST)
+    with socket.socket(socket.AF_UNIX) as probe, suppress(ConnectionRefusedError):
+        probe.connect(str(file))
+        _raise(errno.EADDRINUSE)
+
+
+def _raise(number: int) -> NoReturn:
+    raise OSError(number, os.strerror(number))
+
+
+def _remedy(chosen: Settings, error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if chosen.socket_file:
+        if number == errno.EADDRINUSE:
+            return "end what listens there, or set TOKENS_SOCKET_FILE to another file"
+        return "set TOKENS_SOCKET_FILE to a file in a folder that this user may write to"
+    match number:
         case errno.EADDRINUSE:
             return "end what listens there, or set TOKENS_PORT to another port"
         case errno.EACCES:

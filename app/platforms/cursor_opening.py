@@ -112,7 +112,7 @@ class _Chat:
                 self._desk.ask("POST", f"/agents/{agent}/unarchive")
             elif told.code == "agent_busy" and time.monotonic() < until:
                 if self._desk.leash.pulled:
-                    raise CallerGone("the caller hung up")
+                    raise self._desk.leash.end()
                 gevent.sleep(PAUSE)
             else:
                 return told

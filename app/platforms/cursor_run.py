@@ -18,7 +18,6 @@ import orjson
 from app.errors import (
     BadReply,
     BrokenTransfer,
-    CallerGone,
     GatewayError,
     TimedOut,
     Unreachable,
@@ -153,7 +152,7 @@ class Following:
     def _go_on(self, seconds: float) -> None:
         """One step, of about so many seconds at most."""
         if self._desk.leash.pulled:
-            raise CallerGone("the caller hung up")
+            raise self._desk.leash.end()
         if (left := self._due - time.monotonic()) > 0:
             gevent.sleep(min(seconds, left))
         elif self._looking:

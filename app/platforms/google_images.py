@@ -22,7 +22,6 @@ from app.canonical.model import ModelFacts
 from app.errors import (
     BadReply,
     BadRequest,
-    CallerGone,
     ContentRefused,
     GatewayError,
     ModelNotFound,
@@ -306,7 +305,7 @@ def _side_by_side(errand: Errand, job: ImageJob) -> list[_Drawn]:
         pool.kill()
         errand.leash.hold(None)
     if errand.leash.pulled:
-        raise CallerGone("the caller hung up")
+        raise errand.leash.end()
     results = [call.get() for call in calls]
     drawn = [one for one in results if isinstance(one, _Drawn)]
     if not drawn:

@@ -292,13 +292,13 @@ class Exchange:
         try:
             yield from self._try_until_told(flow, opening)
             record["outcome"] = UpstreamError.code if flow.is_ill else "ok"
-        except CallerGone as error:
-            let_go(error)
         except GatewayError as error:
             let_go(error)
+            if type(error) is CallerGone:
+                return  # and nobody hears it
             record["outcome"] = error.code
             yield self._failed(flow, error)
-            if isinstance(error, BrokenTransfer):
+            if error.breaks:
                 raise
             if self.relay.ends_after_error:
                 yield self.call.spoken.STREAM_END

@@ -142,12 +142,14 @@ class PictureChat:
                 yield writer.beat()
             yield writer.write(opening.result())
             record["outcome"] = "ok"
-        except CallerGone as error:
-            let_go(error)
         except GatewayError as error:
             let_go(error)
+            if type(error) is CallerGone:
+                return  # and nobody hears it
             record["outcome"] = error.code
             yield writer.fail(call.say(error))
+            if error.breaks:
+                raise
             if self._ends_after_error:
                 yield call.spoken.STREAM_END
         finally:

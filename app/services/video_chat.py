@@ -131,12 +131,14 @@ class VideoChat:
             ends: list[Event] = [Closed(0), *_said(1, words), Usage(0, 0), Finished("stop")]
             yield writer.write(ends)
             record["outcome"] = "ok"
-        except CallerGone as error:
-            let_go(error)
         except GatewayError as error:
             let_go(error)
+            if type(error) is CallerGone:
+                return  # and nobody hears it
             record["outcome"] = error.code
             yield writer.fail(call.say(error))
+            if error.breaks:
+                raise
             if self._ends_after_error:
                 yield call.spoken.STREAM_END
         finally:
@@ -148,6 +150,8 @@ class VideoChat:
         """Word of how far it has come, and signs of life in between, until it is over."""
         said, told_at, beat_at = "", float("-inf"), self._clock.ticks()
         while not task.is_over:
+            if call.leash.pulled:
+                raise call.leash.end()
             now = self._clock.ticks()
             words = WORDS[status(task)].format(percent=progress(task))
             if words != said and now - told_at >= TELL_SECONDS:

@@ -202,7 +202,7 @@ class LeanBody:
             except OSError as error:
                 raise self._broken() from error
         if self._leash is not None and self._leash.pulled:
-            raise CallerGone("the caller hung up")
+            raise self._leash.end()
         if not data and self._framing.name != "close":
             raise self._broken()
         self._drained = self._is_plain and 0 < len(data) < PIECE
@@ -219,7 +219,7 @@ class LeanBody:
 
     def _broken(self) -> BrokenTransfer | CallerGone:
         if self._leash is not None and self._leash.pulled:
-            return CallerGone("the caller hung up")
+            return self._leash.end()
         return BrokenTransfer("the platform's answer ended before it was complete")
 
     def _wait(self, seconds: float) -> bool:

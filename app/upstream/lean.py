@@ -20,7 +20,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from app.errors import BadReply, CallerGone, GatewayError, TimedOut, Unreachable
+from app.errors import BadReply, GatewayError, TimedOut, Unreachable
 from app.spool import Pieces
 from app.upstream.http1 import MOST_HEAD_BYTES, Framing, Head, framing, read_head
 from app.upstream.leash import Leash
@@ -118,7 +118,7 @@ class LeanAdapter(HTTPAdapter):
                 if not isinstance(error, (_Stale, GatewayError)):
                     raise
                 if leash is not None and leash.pulled:
-                    raise CallerGone("the caller hung up") from error
+                    raise leash.end() from error
                 if not isinstance(error, _Stale):
                     raise
                 if fresh or not request.repeat_stale:

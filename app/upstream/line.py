@@ -17,7 +17,7 @@ import gevent
 from gevent import get_hub, getcurrent, socket, ssl
 from gevent.monkey import get_original
 
-from app.errors import CallerGone, Unreachable
+from app.errors import Unreachable
 from app.upstream.leash import Leash
 
 Key = tuple[str, str, int]
@@ -48,7 +48,7 @@ class Line:
 
 def connect(key: Key, seconds: float, tls: Any, leash: Leash | None) -> Line:
     """A fresh line; `tls` is the context to speak TLS with, or None."""
-    waiting = _Waiting()
+    waiting = _Waiting(leash)
     if leash is not None:
         leash.hold(waiting)
     limit = gevent.Timeout.start_new(seconds)
@@ -104,16 +104,17 @@ def _secured(key: Key, sock: Any, tls: Any) -> Line:
 class _Waiting:
     """Ends whatever the greenlet that made it is waiting for, until it is `over`."""
 
-    __slots__ = ("_greenlet", "_callback")
+    __slots__ = ("_greenlet", "_leash", "_callback")
 
-    def __init__(self) -> None:
+    def __init__(self, leash: Leash | None) -> None:
         self._greenlet = getcurrent()
+        self._leash = leash
         self._callback: Any = None
 
     def shutdown(self, how: int) -> None:
-        if self._callback is None:
-            gone = CallerGone("the caller hung up")
-            self._callback = get_hub().loop.run_callback(self._greenlet.throw, gone)
+        if self._callback is None and self._leash is not None:
+            ended = self._leash.end()
+            self._callback = get_hub().loop.run_callback(self._greenlet.throw, ended)
 
     def over(self) -> None:
         if self._callback is not None:

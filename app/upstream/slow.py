@@ -18,7 +18,7 @@ from gevent import Greenlet, GreenletExit
 from gevent.queue import Empty, Full, Queue
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from app.errors import BadReply, BrokenTransfer, CallerGone, GatewayError, TimedOut, Unreachable
+from app.errors import BadReply, BrokenTransfer, GatewayError, TimedOut, Unreachable
 from app.upstream.leash import Leash
 
 PIECE = 65536
@@ -45,7 +45,7 @@ def ask(
         raise
     if leash is not None and leash.pulled:
         asking.give_up()
-        raise CallerGone("the caller hung up")
+        raise leash.end()
     if not asking.dead:
         asking.give_up()
         raise TimedOut("the platform took too long to answer")
@@ -152,7 +152,7 @@ class SlowBody:
         except Empty:
             return None
         if self._leash is not None and self._leash.pulled:
-            raise CallerGone("the caller hung up")
+            raise self._leash.end()
         if isinstance(piece, Exception):
             raise BrokenTransfer("the platform's answer ended before it was complete") from piece
         self._over = not piece

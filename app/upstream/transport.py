@@ -15,7 +15,6 @@ from typing import Any
 
 import requests
 
-from app.errors import CallerGone
 from app.spool import Pieces
 from app.upstream.answer import Answer, Body, LeanBody
 from app.upstream.lean import LeanAdapter, LeanRequest
@@ -98,7 +97,7 @@ class Transport:
             first_byte_seconds or self._deadlines.first_byte_seconds,
         )
         if leash is not None and leash.pulled:
-            raise CallerGone("the caller hung up")
+            raise leash.end()
         if self._proxies:
             prepared = requests.Request(method, url, sent, data=body).prepare()
             response = ask(self._session, prepared, limits, self._proxies, leash)

@@ -14,7 +14,7 @@ class Route(Rule):
     """
 
     def _compile_builder(self, append_unknown: bool = True) -> Any:
-        def build(route: Rule, **values: Any) -> tuple[str, str]:
+        def build(route: Route, **values: Any) -> tuple[str, str]:
             make = super(Route, route)._compile_builder(append_unknown)
             return make.__get__(route, None)(**values)  # type: ignore[no-any-return]
 

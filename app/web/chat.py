@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, request
 from marshmallow import Schema
 
 from app.canonical.events import Trouble
-from app.errors import BrokenTransfer, GatewayError
+from app.errors import GatewayError
 from app.services.call import ChatCall, Deaf
 from app.services.chat import Relayed
 from app.services.media_chat import makes_pictures
@@ -240,7 +240,9 @@ def _streamed(
     """
     try:
         yield from body
-    except BrokenTransfer as error:
+    except GatewayError as error:
+        if not error.breaks:
+            raise
         raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
     finally:
         stop(ear)

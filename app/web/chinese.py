@@ -139,6 +139,7 @@ CHINESE: dict[str, str] = {
     # platforms
     "{words}": "{words}",
     "the caller hung up": "调用方已断开连接",
+    "the gateway stops and could not wait for the end of the answer": "网关正在停止，未能等到回答结束",
     "the conversation exceeds the model's maximum context length: {words}": (
         "对话超过了模型的最大上下文长度（maximum context length）：{words}"
     ),

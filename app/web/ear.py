@@ -17,6 +17,7 @@ from gevent import get_hub
 from app.upstream.transport import Leash
 
 _READ = 1
+_ears: set[SocketEar] = set()  # of the calls that this worker answers
 
 
 class SocketEar:
@@ -31,6 +32,7 @@ class SocketEar:
         self._probing = probing
         self._watcher = get_hub().loop.io(sock.fileno(), _READ)
         self._watcher.start(self._heard)
+        _ears.add(self)
 
     def _heard(self) -> None:
         """Runs in the hub: must not wait."""
@@ -47,6 +49,19 @@ class SocketEar:
             if reset or not self._probing:
                 self._leash.pull()
 
+    def interrupt(self) -> None:
+        """Ends the call because the gateway stops; its caller is told so."""
+        self._leash.pull(stopping=True)
+
     def stop(self) -> None:
         self._watcher.stop()
         self._watcher.close()
+        _ears.discard(self)
+
+
+def interrupt_all() -> int:
+    """Ends every call that has not come to its end yet, and says how many that were."""
+    ears = tuple(_ears)
+    for ear in ears:
+        ear.interrupt()
+    return len(ears)

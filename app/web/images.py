@@ -12,7 +12,6 @@ from werkzeug.wsgi import ClosingIterator
 from app.canonical.media import File, ImageJob, Partial, Pictures
 from app.errors import (
     BadRequest,
-    BrokenTransfer,
     CallerGone,
     GatewayError,
     NotOffered,
@@ -232,15 +231,15 @@ def _events(
         for one in found:
             yield from _event(one, name, created)
         record["outcome"] = "ok"
-    except CallerGone as error:
-        let_go(error)
     except GatewayError as error:
         let_go(error)
+        if type(error) is CallerGone:
+            return  # and nobody hears it
         record["outcome"] = error.code
         yield b"event: error\ndata: " + orjson.dumps(
             openai_chat.write_error(in_trouble(error, accept))
         ) + b"\n\n"
-        if isinstance(error, BrokenTransfer):
+        if error.breaks:
             raise
     finally:
         opening.abandon()

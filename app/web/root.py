@@ -19,6 +19,7 @@ from app.web.gateway import Gateway, gateway
 from app.web.idempotency import once_per_key
 from app.web.intake import read_json
 from app.web.models import allowed, as_json, found, openai_entry, openai_list
+from app.web.probe import mount_probe
 from app.web.schemas import check
 from app.web.usage import mount_usage
 from app.wire import openai_chat
@@ -26,6 +27,7 @@ from app.wire import openai_chat
 root = Blueprint("root", __name__)
 mount_usage(root)
 mount_billing(root)
+mount_probe(root)
 
 
 def _is_open(hub: Gateway) -> bool:

@@ -1,33 +1,55 @@
-"""gunicorn's gevent worker, with a cheaper way to send and our words for what it refuses.
+"""gunicorn's gevent worker, with a cheaper way to send, our words for what it refuses, and an end that
+callers can live with.
 
 gevent's `sendall` asks the kernel for the size of the send buffer and keeps a deadline, each time.
 Nearly always the kernel takes everything at once, so that is tried first; what it does not take
 goes the thorough way.
+
+A worker that is told to stop takes no new connections and lets answers come to their end. Idle
+connections are kept for a moment, since a call may be on its way by one of them. When the time is up,
+what still runs is told so in its caller's dialect and breaks off.
 """
 
 from __future__ import annotations
 
 import os
-from functools import cache
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 from urllib import parse
 
+import gevent
 import orjson
 from gevent import GreenletExit, socket
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gunicorn.http import wsgi
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.http.errors import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ObsoleteFolding,
+    ParseException,
+)
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.canonical.events import Trouble
 from app.errors import BadRequest, GatewayError, TooLarge
+from app.web.ear import interrupt_all
 from app.web.response import LeanResponse
 from app.wire import openai_chat
 
 # gunicorn has no setting for these. The second is where requests may complain, the same for all of them.
 wsgi.Response = LeanResponse
 wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)
+
+QUEUE_SECONDS = 0.3  # for connections that nobody has taken yet when a worker is told to stop
+IDLE_SECONDS = 5  # that a connection is left idle then; nginx lets go of its own before that
+WORDS_SECONDS = 2  # for calls that are interrupted to say so
+LAST_SECONDS = 5  # between the interruption and the arbiter's last resort
+TICK_SECONDS = 0.1
 
 
 class LeanSocket(socket.socket):  # type: ignore[misc]
@@ -44,8 +66,94 @@ class LeanSocket(socket.socket):  # type: ignore[misc]
             super().sendall(memoryview(data)[sent:], flags)
 
 
+class Idle(gevent.Timeout):  # type: ignore[misc]
+    """How long a connection may wait for its next request. Those that wait are in `waiting`."""
+
+    def __init__(self, seconds: float, waiting: set[Idle]) -> None:
+        super().__init__(seconds, False)
+        self._waiting = waiting
+        self._greenlet = gevent.getcurrent()
+
+    def __enter__(self) -> Idle:
+        self._waiting.add(self)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> Any:
+        self._waiting.discard(self)
+        return super().__exit__(*raised)
+
+    def expire(self) -> None:
+        """Ends the wait now. The hub does it, which runs only while the connection really waits."""
+        gevent.get_hub().loop.run_callback(self._end)
+
+    def _end(self) -> None:
+        if self in self._waiting:
+            self._greenlet.throw(self)
+
+
 class LeanWorker(GeventWorker):  # type: ignore[misc]
     """Hands every client over as a `LeanSocket`."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self._waiting: set[Idle] = set()
+
+    def timeout_ctx(self) -> Idle:
+        return Idle(self.cfg.keepalive if self.alive else IDLE_SECONDS, self._waiting)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Of a unix socket the arbiter has taken the name away by now: what is in the queue is the
+        last that comes.
+        """
+        gevent.spawn_later(QUEUE_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        self.alive = False
+
+    def run(self) -> None:
+        servers = [self._serving(one) for one in self.sockets]
+        while self.alive:
+            self.notify()
+            gevent.sleep(1.0)
+        for one in servers:
+            one.close()
+        self._see_out([one.pool for one in servers])
+
+    def _serving(self, listener: Any) -> StreamServer:
+        listener.setblocking(1)
+        pool = Pool(self.worker_connections)
+        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
+        if self.cfg.workers > 1:
+            server.max_accept = 1
+        server.start()
+        return server
+
+    def _see_out(self, pools: Sequence[Pool]) -> None:
+        """Waits until every connection is closed, with less and less patience."""
+        patience = self.cfg.graceful_timeout - LAST_SECONDS
+        steps: list[tuple[float, Callable[[], None]]] = [
+            (IDLE_SECONDS, self._close_idle),
+            (patience, self._interrupt),
+            (patience + WORDS_SECONDS, lambda: _kill(pools)),
+        ]
+        began = time.monotonic()
+        for seconds, step in sorted(steps, key=lambda one: one[0]):
+            while any(pools) and time.monotonic() < began + seconds:
+                self.notify()
+                gevent.sleep(TICK_SECONDS)
+            if not any(pools):
+                return
+            step()
+
+    def _close_idle(self) -> None:
+        for one in tuple(self._waiting):
+            one.expire()
+
+    def _interrupt(self) -> None:
+        self._close_idle()
+        if calls := interrupt_all():
+            self.log.warning("%d calls are interrupted: the time to stop is up", calls)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         if type(client) is socket.socket:
@@ -58,7 +166,12 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
         """The connection keeps its last request until the next one comes, so that has to go without
         its headers and its query: they hold the caller's token (R-077). One header is looked at
         once more.
+
+        A header on two lines is refused: gunicorn's parser in Python does that, the one in C makes a
+        header without a name of the second line, and what the first says may not be what is meant.
         """
+        if any(not name for name, _ in req.headers):
+            raise ObsoleteFolding("")
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
@@ -82,6 +195,11 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
             write_nonblock(client, written(meaning(exc), request_id))
         except OSError as error:
             self.log.debug("nobody took the answer to %s: %s", request_id, error)
+
+
+def _kill(pools: Sequence[Pool]) -> None:
+    for pool in pools:
+        pool.kill(timeout=1)
 
 
 def meaning(exc: BaseException) -> GatewayError:

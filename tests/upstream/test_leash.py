@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent import socket as gsocket
 
-from app.errors import CallerGone
+from app.errors import CallerGone, Interrupted
 from app.upstream import line
 from app.upstream.leash import Leash
 from tests.upstream.conftest import gone_at_once
@@ -111,6 +111,17 @@ def test_while_connecting_and_too_late_to_stop_it(call, monkeypatch):
         call(answers(ok())).open(leash=leash)
 
     gevent.sleep(0.01)
+
+
+@pytest.mark.parametrize("stopping, end", [(False, CallerGone), (True, Interrupted)])
+def test_a_call_ends_with_what_the_leash_was_first_pulled_for(call, stopping, end):
+    leash = Leash()
+    leash.pull(stopping=stopping)
+    leash.pull(stopping=True)
+    with pytest.raises(CallerGone) as raised:
+        call(answers(ok())).open(leash=leash)
+
+    assert type(raised.value) is end
 
 
 def test_a_leash_that_was_pulled_before_lets_nothing_out(call):

@@ -1,0 +1,174 @@
+"""Calls to a gateway by the way that its callers take, with an eye on when what arrives."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+EARLY_SECONDS = 5.0  # for a word about a body before any of it is sent
+
+
+@dataclass(slots=True)
+class Told:
+    """What came back. `lags` are how much later than it was sent each piece came, the first counted as
+    in time; `trouble` is what ended it before its end.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    seen: dict[str, Any] = field(default_factory=dict)
+    lags: list[float] = field(default_factory=list)
+    took: float = 0.0
+    skew: float = 0.0  # of the clock here, against the gateway's
+    is_whole: bool = False  # the transfer is
+    has_ended: bool = False  # the last event is there
+    trouble: str = ""
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error that the gateway tells; nothing where it is somebody else's."""
+        try:
+            said = json.loads(self.body)
+        except ValueError:
+            return {}
+        error = said.get("error") if isinstance(said, dict) else None
+        return error if isinstance(error, dict) else {}
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the gateway itself has answered."""
+        return "x-request-id" in self.headers
+
+
+class Way:
+    """To the gateway that callers know by this address."""
+
+    def __init__(self, url: str, licence: str, ca_file: str | None = None) -> None:
+        self.parts = urlsplit(url)
+        self.prefix = self.parts.path.rstrip("/")
+        self.licence = licence
+        self._ca_file = ca_file
+
+    @property
+    def is_secure(self) -> bool:
+        return self.parts.scheme == "https"
+
+    def get(self, path: str) -> Told:
+        return self._call("GET", path, {})
+
+    def stream(self, headers: Mapping[str, str] | None = None, **query: Any) -> Told:
+        """Some pieces at known times. Other `headers` take the place of the usual one."""
+        given = {"Authorization": f"Bearer {self.licence}"} if headers is None else headers
+        silence = float(query.get("silence", 0))
+        path = f"/health/stream?{urlencode(query)}"
+        return self._call("POST", path, given, ANSWER_SECONDS + silence)
+
+    def announce(self, size: int) -> int:
+        """The status that a body of this size meets before any of it is sent; 100 where it may come, and
+        0 where nothing is said.
+        """
+        line = self._line(EARLY_SECONDS)
+        try:
+            line.putrequest("POST", f"{self.prefix}/health/stream", skip_accept_encoding=True)
+            line.putheader("Authorization", f"Bearer {self.licence}")
+            line.putheader("Content-Length", str(size))
+            line.putheader("Expect", "100-continue")
+            line.endheaders()
+            first = line.sock.recv(64)
+            return int(first.split(b" ")[1]) if first.startswith(b"HTTP/1.") else 0
+        except (OSError, ValueError, IndexError):
+            return 0
+        finally:
+            line.close()
+
+    def certificate(self) -> Mapping[str, Any]:
+        """What the certificate says. Raises what is wrong with it."""
+        line = self._line(CONNECT_SECONDS)
+        try:
+            line.connect()
+            assert isinstance(line.sock, ssl.SSLSocket)
+            return line.sock.getpeercert() or {}
+        finally:
+            line.close()
+
+    def _line(self, seconds: float) -> http.client.HTTPConnection:
+        host, port = self.parts.hostname or "", self.parts.port
+        if not self.is_secure:
+            return http.client.HTTPConnection(host, port, timeout=seconds)
+        trust = ssl.create_default_context(cafile=self._ca_file)
+        return http.client.HTTPSConnection(host, port, timeout=seconds, context=trust)
+
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str], seconds: float = ANSWER_SECONDS
+    ) -> Told:
+        told, line = Told(), self._line(seconds)
+        began = time.monotonic()
+        try:
+            line.request(
+                method, self.prefix + path, headers={"Accept-Encoding": "identity"} | dict(headers)
+            )
+            answer = line.getresponse()
+            told.status = answer.status
+            told.headers = {name.lower(): value for name, value in answer.getheaders()}
+            _read(answer, told)
+            told.is_whole = True
+        except (OSError, http.client.HTTPException) as error:
+            told.trouble = str(error) or type(error).__name__
+        finally:
+            told.took = time.monotonic() - began
+            line.close()
+        return told
+
+
+def _read(answer: http.client.HTTPResponse, told: Told) -> None:
+    """Notes each event as it comes."""
+    rest, first = b"", 0.0
+    for piece in _pieces(answer, told.headers.get("content-encoding", "")):
+        now = time.monotonic()
+        told.body += piece
+        *events, rest = (rest + piece).split(b"\n\n")
+        for name, said in map(_event, events):
+            if name == "seen":
+                told.seen, first = said, now
+                told.skew = time.time() - said["now"]
+            elif name == "piece":
+                told.lags.append(now - first - said["after"])
+            elif name == "end":
+                told.has_ended = True
+
+
+def _pieces(answer: http.client.HTTPResponse, coding: str) -> Iterator[bytes]:
+    unpacked = (
+        zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if coding in ("gzip", "deflate") else None
+    )
+    while piece := answer.read1(65536):
+        yield piece if unpacked is None else unpacked.decompress(piece)
+
+
+def _event(block: bytes) -> tuple[str, Any]:
+    lines = dict(line.split(b": ", 1) for line in block.split(b"\n") if b": " in line)
+    try:
+        return lines.get(b"event", b"").decode(), json.loads(lines.get(b"data", b"null"))
+    except ValueError:
+        return "", None
+
+
+def reached(parts: Any) -> str:
+    """Why nobody can be reached there; nothing where somebody can."""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), timeout=CONNECT_SECONDS).close()
+    except (OSError, UnicodeError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""

@@ -1,0 +1,123 @@
+"""`POST /health/stream`: what `tokens doctor --url` calls to see what stands between it and the gateway.
+
+First comes what has arrived of the request, by names alone, then pieces at known times, sent as answers
+are. No platform is asked and nothing is charged: an answer of a platform would show no more of the way
+here, and cost money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, g, request
+
+from app.errors import BadRequest, BrokenTransfer, CallerGone
+from app.services.chat import TICK_SECONDS, Relayed
+from app.upstream.transport import Leash
+from app.web.access import require_access
+from app.web.chat import listen, respond
+from app.web.gateway import Gateway, gateway
+from app.web.limits import enter
+from app.wire import openai_chat
+from app.wire.sse import frame
+
+MOST_PIECES, LONGEST_PAUSE, LONGEST_SILENCE = 100, 10_000, 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many pieces, at what distance; with a `silence` before the last, and an end that is none."""
+
+    pieces: int
+    pause: float
+    silence: float
+    broken: bool
+
+
+def mount_probe(bp: Blueprint) -> None:
+    @bp.post("/health/stream")
+    @require_access()
+    def stream() -> Response:
+        hub, query = gateway(), request.args
+        wanted = Wanted(
+            _number(query, "pieces", 1, MOST_PIECES),
+            _number(query, "pause_ms", 0, LONGEST_PAUSE) / 1000,
+            _number(query, "silence", 0, LONGEST_SILENCE),
+            query.get("end") == "broken",
+        )
+        enter(hub, {}, 0)
+        g.record.update(licence=g.caller.name, stream=True)
+        leash = Leash()
+        ear = listen(leash, probing=False)
+        told = _told(hub, wanted, _seen(hub), leash, g.record)
+        response = respond(hub, Relayed(200, openai_chat.STREAM_TYPE, {}, told), ear)
+        if query.get("plain") == "true":
+            del response.headers["X-Accel-Buffering"]
+        return response
+
+
+def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
+    words = query.get(name, str(least))
+    if words.isascii() and words.isdecimal() and least <= int(words[:9]) <= most:
+        return int(words[:9])
+    raise BadRequest(
+        "{field} must be a whole number from {least} to {most}",
+        param=name,
+        field=name,
+        least=least,
+        most=most,
+    )
+
+
+def _seen(hub: Gateway) -> dict[str, Any]:
+    """The request as it came in here, and what the gateway allows."""
+    headers, environ = request.headers, request.environ
+    return {
+        "path": environ.get("RAW_URI", request.path).partition("?")[0],
+        "protocol": environ.get("SERVER_PROTOCOL", ""),
+        "scheme": request.scheme,
+        "host": request.host,
+        "address": request.remote_addr or headers.get("X-Forwarded-For", ""),
+        "forwarded_for": headers.get("X-Forwarded-For", ""),
+        "connection": headers.get("Connection", "").lower(),
+        "headers": sorted(name.lower() for name in headers.keys()),
+        "body_bytes": hub.body_bytes,
+        "answer_seconds": hub.chat.patience.answer,
+        "now": hub.clock.now(),
+    }
+
+
+def _told(
+    hub: Gateway, wanted: Wanted, seen: dict[str, Any], leash: Leash, record: dict[str, Any]
+) -> Iterator[bytes]:
+    record["first_ms"] = 0
+    began = hub.clock.ticks()
+    try:
+        yield _event("seen", seen)
+        for number in range(1, wanted.pieces + 1):
+            _wait(hub, wanted.pause + (wanted.silence if number == wanted.pieces else 0), leash)
+            yield _event("piece", {"number": number, "after": hub.clock.ticks() - began})
+        if wanted.broken:
+            raise BrokenTransfer("the platform's answer ended before it was complete")
+        yield _event("end", {})
+        record["outcome"] = "ok"
+    except CallerGone as error:
+        record["outcome"] = error.code
+        if error.breaks:
+            raise
+
+
+def _wait(hub: Gateway, seconds: float, leash: Leash) -> None:
+    """Looks up now and then, lest somebody who has gone is waited for."""
+    end = hub.clock.ticks() + seconds
+    while (left := end - hub.clock.ticks()) > 0:
+        if leash.pulled:
+            raise leash.end()
+        hub.clock.sleep(min(left, TICK_SECONDS))
+
+
+def _event(name: str, said: Mapping[str, Any]) -> bytes:
+    return frame(orjson.dumps(said), name.encode())

@@ -1,0 +1,70 @@
+"""A gateway as the systemd unit starts it: on a unix socket, with nginx to reach it by."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+from tests.deploy.front import Front
+from tests.stack import Simulators, Stack
+
+
+class Service(Stack):
+    """Two of them may share a folder, as they do on a server. `front` is set once nginx runs."""
+
+    front: Front
+
+    def __init__(
+        self, simulators: Simulators, folder: Path, name: str = "a", **settings: str
+    ) -> None:
+        self.socket_file = folder / f"{name}.sock"
+        super().__init__(simulators, folder, TOKENS_SOCKET_FILE=str(self.socket_file), **settings)
+
+    def url(self, platform: str = "") -> str:
+        return f"{self.front.url}/{platform}" if platform else self.front.url
+
+    def terminate(self) -> subprocess.Popen[bytes]:
+        """Asks it to stop, as systemd does, and does not wait for it."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process
+
+    def begin(self) -> None:
+        self._process = self._started()
+
+    @property
+    def workers(self) -> list[int]:
+        pid = self.pid
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def _answers(self) -> bool:
+        line = OverSocket(self.socket_file)
+        try:
+            line.request("GET", "/health")
+            return line.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            line.close()
+
+
+class OverSocket(http.client.HTTPConnection):
+    """A connection to a unix socket, by which nobody but nginx comes."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__("localhost", timeout=15)
+        self._file = file
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(15)
+        self.sock.connect(str(self._file))
+
+
+def opened(front: Front) -> ssl.SSLSocket:
+    """A bare connection through nginx."""
+    sock = socket.create_connection(("127.0.0.1", front.port), timeout=15)
+    return front.trust.wrap_socket(sock, server_hostname="localhost")
