@@ -26,13 +26,14 @@ def month_of(day: int) -> int:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a call may come to: tokens in, at most so many out, and money: `base` whatever comes out,
-    and `rate` for each million tokens that do.
+    and `rate` for each million tokens that do. With fewer than `least` tokens it makes no sense.
     """
 
     input: int = 0
     output: int = 0
     base: int = 0
     rate: int = 0
+    least: int = 1
 
     def money(self, output: int) -> int:
         return self.base + -(-output * self.rate // MILLION)
@@ -90,16 +91,16 @@ class Account:
 
     def take(self, allowance: Allowance, claim: Claim, now: float) -> Hold:
         """Holds back what the call may come to, or as much of its output as there is room for.
-        Raises `Short` where not even one token may come out.
+        Raises `Short` where not even the least may come out.
         """
         limits = allowance.limits
         if limits.rpd is not None and self.day_calls >= limits.rpd:
             raise Short("rpd", self._today())
-        output = claim.output
+        output, least = claim.output, min(claim.output, claim.least)
         if limits.tpd is not None:
             room = limits.tpd - self.day_tokens - self.held_tokens - claim.input
-            if room < min(output, 1) or room < 0:
-                raise Short("tpd", self._today(), held=room + self.held_tokens >= min(output, 1))
+            if room < least or room < 0:
+                raise Short("tpd", self._today(), held=room + self.held_tokens >= least)
             output = min(output, room)
         if allowance.counts_money:
             output = self._affordable(allowance, claim, output, now)
@@ -115,7 +116,7 @@ class Account:
     def _affordable(self, allowance: Allowance, claim: Claim, output: int, now: float) -> int:
         if allowance.credit_until is not None and now >= allowance.credit_until:
             raise Short("expired", self._today())
-        least = claim.money(min(output, 1))
+        least = claim.money(min(output, claim.least))
         for of, used, most in self._purses(allowance):
             if most is None:
                 continue

@@ -97,6 +97,14 @@ def test_the_last_token_is_given_and_no_more():
     assert short_of(account, allowance, Claim(0, 1)).of == "tpd"
 
 
+def test_several_answers_need_a_token_each():
+    account = Account(day_tokens=90)
+    allowance = Allowance(Limits(tpd=100))
+
+    assert short_of(account, allowance, Claim(4, 700, least=7)).of == "tpd"
+    assert account.take(allowance, Claim(4, 600, least=6), NOON).output == 6
+
+
 def test_money_buys_as_much_output_as_there_is_money_for():
     account = Account(total_money=70)
     allowance = Allowance(total=100)

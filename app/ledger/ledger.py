@@ -47,8 +47,8 @@ Record = Mapping[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
     """What a platform is about to be asked for. `input` and `output` are tokens: about how many go in, and
-    at most how many may come out; they count for licences with limits alone. `units` are what else it
-    comes to, at most. `maker` is the platform that makes it, if it is another.
+    at most how many may come out of each of the `answers`; they count for licences with limits alone.
+    `units` are what else it comes to, at most. `maker` is the platform that makes it, if it is another.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Purchase:
     stream: bool = False
     input: int = 0
     output: int = 0
+    answers: int = 1
     units: Units = NOTHING
 
 
@@ -281,7 +282,7 @@ def _short_of(what: Shortage) -> OverLimit:
 
 class Entry:
     """A row that is open. It is closed once, whoever closes it first. `output` is how many tokens may come
-    out, where that is fewer than were asked for.
+    out of each answer, where that is fewer than were asked for.
     """
 
     def __init__(
@@ -292,7 +293,7 @@ class Entry:
         self._opening = opening
         self._price = price
         self._is_open = True
-        granted = opening.hold.output
+        granted = opening.hold.output // wanted.answers
         self.output = granted if opening.claim and granted < wanted.output else None
 
     def charge(
@@ -398,8 +399,9 @@ def _told(price: Price) -> str:
 
 def _claim(wanted: Purchase, price: Price | None, allowance: Allowance) -> Claim:
     """Raises `PriceUnknown` where money is counted and nobody knows how much this is."""
+    output = wanted.output * wanted.answers
     if not allowance.counts_money:
-        return Claim(wanted.input, wanted.output)
+        return Claim(wanted.input, output, least=wanted.answers)
     if price is None or not price.covers(wanted.units):
         raise PriceUnknown(
             "the price of {model} is not known, and the licence has a limit in money",
@@ -408,7 +410,7 @@ def _claim(wanted: Purchase, price: Price | None, allowance: Allowance) -> Claim
         )
     base = price.most(wanted.input, 0, wanted.units)
     rate = price.most(wanted.input, MILLION, wanted.units) - base
-    return Claim(wanted.input, wanted.output, base, rate)
+    return Claim(wanted.input, output, base, rate, least=wanted.answers)
 
 
 def _without_money(allowance: Allowance) -> Allowance:

@@ -480,9 +480,14 @@ def _purchase(platform: Platform, call: ChatCall) -> Purchase:
     licence = call.caller.licence
     if licence is None or not licence.allowance.keeps_account:
         return wanted
-    asked = call.spoken.read_request(call.body).max_output
-    most = asked or platform.catalogue.facts(call.model).max_output or USUAL_OUTPUT
-    return replace(wanted, input=tokens_of(call.body), output=most)
+    spoken, body = call.spoken, call.body
+    most = spoken.output_limit(body) or platform.catalogue.facts(call.model).max_output
+    return replace(
+        wanted,
+        input=tokens_of(body),
+        output=most or USUAL_OUTPUT,
+        answers=spoken.answers(body),
+    )
 
 
 def _json(body: bytes) -> Any:

@@ -18,8 +18,6 @@ from app.web.gate import Ticket
 from app.web.gateway import Gateway
 from app.wire.dialect import Spoken
 
-MOST_VARIANTS = 128
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -55,15 +53,7 @@ def measured(caller: Caller, spoken: Spoken, body: dict[str, Any]) -> Measured:
             )
         body = spoken.with_output_limit(body, most)
         asked = min(asked or most, most)
-    answers = _answers(body)
-    return Measured(body, tokens + (asked or LIKELY_OUTPUT) * answers, most)
-
-
-def _answers(body: Mapping[str, Any]) -> int:
-    """How many answers are asked for at once."""
-    config = body.get("generationConfig")
-    wanted = config.get("candidateCount") if isinstance(config, Mapping) else body.get("n")
-    return min(wanted, MOST_VARIANTS) if isinstance(wanted, int) and wanted > 1 else 1
+    return Measured(body, tokens + (asked or LIKELY_OUTPUT) * spoken.answers(body), most)
 
 
 def enter(hub: Gateway, said: Mapping[str, Any], tokens: int | None = None) -> None:

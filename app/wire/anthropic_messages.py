@@ -53,8 +53,10 @@ from app.wire.anthropic_writer import (
     write_usage,
 )
 from app.wire.dialect import Telling
+from app.wire.output import one_answer as answers
 
 __all__ = [
+    "answers",
     "INLINES",
     "MOST_STOPS",
     "NAME",

@@ -129,5 +129,8 @@ class Spoken(Dialect, Protocol):
     def output_limit(self, body: Mapping[str, Any]) -> int | None:
         """How many tokens the answer may have; None where the request does not say."""
 
+    def answers(self, body: Mapping[str, Any]) -> int:
+        """How many answers are asked for at once."""
+
     def with_output_limit(self, body: Mapping[str, Any], most: int) -> Json:
         """The request, for an answer of so many tokens or less, also where it did not say."""

@@ -19,6 +19,7 @@ from app.errors import BadReply
 from app.wire.dialect import Telling
 from app.wire.gemini_parts import NAME, function_call, own, signature_of
 from app.wire.gemini_request import (
+    answers,
     output_limit,
     read_request,
     with_output_limit,
@@ -39,6 +40,7 @@ from app.wire.gemini_tap import ArrayTap, ChunkTap
 from app.wire.json_array import Elements
 
 __all__ = [
+    "answers",
     "INLINES",
     "MOST_STOPS",
     "NAME",

@@ -80,6 +80,10 @@ def output_limit(body: Mapping[str, Any]) -> int | None:
     return asked_in(_config(camel(body)), "maxOutputTokens")
 
 
+def answers(body: Mapping[str, Any]) -> int:
+    return fields.optional_int(_config(camel(body)), "candidateCount", least=1) or 1
+
+
 def with_output_limit(body: Mapping[str, Any], most: int) -> dict[str, Any]:
     body = camel(body)  # two spellings of one name would say two things
     return body | {"generationConfig": lowered(_config(body), most, "maxOutputTokens")}
@@ -109,7 +113,7 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
         format=_read_format(config),
         max_output=fields.optional_int(config, "maxOutputTokens", least=1),
         stream=body.get("stream") is True,
-        variants=fields.optional_int(config, "candidateCount", least=1) or 1,
+        variants=answers(body),
         service_tier=TIERS.get(fields.optional_text(body, "serviceTier"), ""),
         extras=_read_extras(body, config, choice),
     )

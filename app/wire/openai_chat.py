@@ -18,6 +18,7 @@ from app.wire.dialect import Telling
 from app.wire.openai_chat_messages import NAME
 from app.wire.openai_chat_patch import ChatTap
 from app.wire.openai_chat_request import (
+    answers,
     output_limit,
     read_request,
     with_output_limit,
@@ -40,6 +41,7 @@ from app.wire.openai_chat_stream import (
 from app.wire.sse import KEEP_ALIVE
 
 __all__ = [
+    "answers",
     "INLINES",
     "KEEP_ALIVE",
     "MOST_STOPS",

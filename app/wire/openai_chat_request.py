@@ -47,6 +47,10 @@ def output_limit(body: Mapping[str, Any]) -> int | None:
     return asked_in(body, *LIMITS)
 
 
+def answers(body: Mapping[str, Any]) -> int:
+    return fields.optional_int(body, "n", least=1) or 1
+
+
 def with_output_limit(body: Mapping[str, Any], most: int) -> dict[str, Any]:
     return lowered(body, most, *LIMITS)
 
@@ -76,7 +80,7 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
         format=_read_format(body),
         max_output=output_limit(body),
         stream=fields.optional_bool(body, "stream") or False,
-        variants=fields.optional_int(body, "n", least=1) or 1,
+        variants=answers(body),
         user=fields.optional_text(body, "user") or fields.optional_text(body, "safety_identifier"),
         cache_key=fields.optional_text(body, "prompt_cache_key"),
         service_tier=fields.optional_text(body, "service_tier"),

@@ -35,9 +35,11 @@ from app.wire.openai_responses_request import (
     write_request,
 )
 from app.wire.openai_responses_writer import ResponsesWriter, write_usage
+from app.wire.output import one_answer as answers
 from app.wire.sse import Frames
 
 __all__ = [
+    "answers",
     "INLINES",
     "MOST_STOPS",
     "NAME",

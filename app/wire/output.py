@@ -1,7 +1,8 @@
 """How many tokens a request lets its answer have: what each dialect asks for, and how to ask for less.
 
-`output_limit` reads, and `with_output_limit` gives a body that asks for no more than so many, in every
-field that counts and also where nothing was asked for. Both are the dialect's own, made of these.
+`output_limit` reads it for one answer, `answers` says how many there are to be, and `with_output_limit`
+gives a body that asks for no more than so many, in every field that counts and also where nothing was
+asked for. They are the dialect's own, made of these.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.wire import fields
+
+
+def one_answer(body: Mapping[str, Any]) -> int:
+    """Of dialects in which there is no asking for more."""
+    return 1
 
 
 def asked_in(body: Mapping[str, Any], *names: str) -> int | None:

@@ -227,6 +227,17 @@ def test_an_entry_says_how_much_may_come_out(kept):
     assert kept.open(purchase("req_2", by, input=10, output=50)).output == 30
 
 
+def test_several_answers_are_held_back_and_share_what_is_left(kept):
+    """R-060: what is asked for is asked for each of them."""
+    by = caller(Allowance(Limits(tpd=1000)))
+    one = kept.open(purchase(by=by, input=10, output=40, answers=5))
+    two = kept.open(purchase("req_2", by=by, input=10, output=400, answers=5))
+
+    assert (one.output, two.output) == (None, (1000 - 10 - 200 - 10) // 5)
+    with pytest.raises(OverLimit):
+        kept.open(purchase("req_3", by=by, input=0, output=1, answers=5))
+
+
 def test_a_refusal_says_whole_seconds_and_never_too_few(kept, clock):
     """C-240: as those of a minute do."""
     by = caller(Allowance(Limits(rpd=1)))

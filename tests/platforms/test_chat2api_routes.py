@@ -118,9 +118,9 @@ class Route:
     @property
     def asks(self) -> bool:
         """Whether the platform is asked at all: lists of models are mostly known, and what a licence has
-        used we know alone.
+        used we know alone, and the way to us.
         """
-        if self.rule == "/v1/usage" or "/dashboard/" in self.rule:
+        if self.rule in ("/v1/usage", "/health/stream") or "/dashboard/" in self.rule:
             return False
         return "/models" not in self.path or ":" in self.path
 

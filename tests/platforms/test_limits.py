@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.models import MODELS
-from tests.platforms.callers import CALLERS, Caller, Chat, Heard
+from tests.platforms.callers import CALLERS, Caller, Chat, Generate, Heard
 from tests.platforms.remains import processes
 from tests.redis_server import RedisServer
 from tests.stack import Json, Stack, compact, until
@@ -85,6 +85,31 @@ def call(stack: Stack, licence: str, text: str = SAY, caller: Caller = CHAT, **m
     asked = caller.ask(MODELS[PLATFORM].plain, text, stream=more.pop("stream", False))
     asked = asked[0], {**asked[1], **more.pop("body", {})}
     return caller.call(stack.url(PLATFORM), asked, licence, **more)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "caller, more",
+    [
+        (CHAT, {"n": 8, "max_tokens": 100}),
+        (Generate(), {"generationConfig": {"candidateCount": 8, "maxOutputTokens": 100}}),
+    ],
+    ids=["chat", "gemini"],
+)
+def test_several_answers_cost_no_more_than_there_is(
+    stack: Stack, caller: Caller, more: Json, stream: bool
+) -> None:
+    """R-060: tokens of the day, of which room is for a few answers of a few words."""
+    platform = {"openai_chat": PLATFORM, "gemini_generate": "gemini"}[caller.name]
+    licence = stack.new_licence("--tpd", "300")
+    asked = caller.ask(MODELS[platform].plain, "simulate: words=100", stream=stream)
+    asked = asked[0], {**asked[1], **more}
+    assert caller.call(stack.url(platform), asked, licence).status == 200
+    used = requests.get(
+        f"{stack.url()}/v1/usage", headers={"authorization": f"Bearer {licence}"}, timeout=30
+    ).json()["today"]
+
+    assert 0 < used["output"] and used["input"] + used["output"] <= 300 + used["input"]
 
 
 # ---------------------------------------------------------------- exactness
