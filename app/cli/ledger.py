@@ -155,7 +155,7 @@ def _export(reading: LedgerReading, options: argparse.Namespace) -> None:
         if (options.format or options.file.rpartition(".")[2]) == "json":
             _write_json(rows, file)
         else:
-            write_csv(rows, COLUMNS, file)
+            write_csv(rows, [*COLUMNS, "total_ms"], file)
     print(f"{rows.number} rows", file=sys.stderr)
 
 

@@ -29,6 +29,7 @@ def told_row(row: dict[str, Any]) -> dict[str, Any]:
     found = told(row)
     for name in ("opened_at", "closed_at"):
         found[name] = None if row[name] is None else _instant(row[name])
+    found["total_ms"] = None if row["closed_at"] is None else row["closed_at"] - row["opened_at"]
     return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from app.storage.ledger import Closing
+from app.storage.ledger import Closing, closed_row
 
 
 class Journal:
@@ -90,5 +90,6 @@ def _read(file: Path) -> Sequence[Closing]:
             said = orjson.loads(line)
         except ValueError:
             continue
-        found.append(Closing(said["row"], said["opened"]))
+        blank = closed_row("", "", "", 0)  # an older version may know fewer columns
+        found.append(Closing(blank | said["row"], said["opened"]))
     return found

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 DAY = 86400
 RPD, TPD = "rpd_exceeded", "tpd_exceeded"
 SOON_SECONDS = 2.0  # until what is held back for other calls may be free again
-LONGEST_WORD, LONGEST_OUTCOME = 200, 64
+LONGEST_WORD, LONGEST_OUTCOME, LONGEST_FAILURES = 200, 64, 2000
 MOST_IN_DOUBT = 1000  # of the first: those were on their way when the database went away
 
 Record = Mapping[str, Any]
@@ -343,10 +343,17 @@ class Entry:
             credential=record.get("credential", ""),
             road=record.get("road", ""),
             attempts=record.get("attempts", 0),
+            failed=_failures(record),
             first_ms=record.get("first_ms"),
             **known,
         )
         self._ledger.close(Closing(row, self._opening.row))
+
+
+def _failures(record: Record) -> str:
+    """The attempts that another one followed: which credential each had, and what came of it."""
+    told = (f"{one['credential']} {one['outcome']}" for one in record.get("failed", ()))
+    return ", ".join(told)[:LONGEST_FAILURES]
 
 
 def _known(price: Price | None, usage: Usage, units: Units) -> dict[str, Any]:

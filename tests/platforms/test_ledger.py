@@ -118,6 +118,7 @@ def test_several_attempts_are_one_row(stack: Stack) -> None:
     assert answer.status_code == 200
     found = row(stack, answer.headers["x-request-id"])
     assert (found["attempts"], found["state"]) == (3, "charged")
+    assert found["failed"] == ", ".join([f"{found['credential']} upstream_error"] * 2)
 
 
 def test_a_brought_token_costs_the_operator_nothing(stack: Stack) -> None:
