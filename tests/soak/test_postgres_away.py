@@ -77,7 +77,7 @@ def check_books(server: PostgresServer, told: Told) -> None:
 
 
 @contextmanager
-def crowded(stack: Stack, licence: str) -> Iterator[Told]:
+def crowded(server: PostgresServer, stack: Stack, licence: str) -> Iterator[Told]:
     """Callers who ask from before to after; the value is there when they are through."""
     told = Told()
 
@@ -87,7 +87,10 @@ def crowded(stack: Stack, licence: str) -> Iterator[Told]:
         told.others.update(heard.others)
 
     thread = threading.Thread(target=call)
-    thread.start()
+    with closing(Database(server.url)) as database:
+        before = len(states(database))
+        thread.start()
+        assert until(lambda: len(states(database)) > before + 8)  # some have been served by then
     try:
         yield told
     finally:
@@ -109,7 +112,7 @@ def gone(server: PostgresServer) -> Iterator[None]:
 
 
 def test_it_is_restarted(server: PostgresServer, stack: Stack, licence: str) -> None:
-    with crowded(stack, licence) as told:
+    with crowded(server, stack, licence) as told:
         with gone(server):
             for _ in range(4):
                 check_refusal(ask(stack, licence))
@@ -122,7 +125,7 @@ def test_it_throws_us_out_again_and_again(
     server: PostgresServer, stack: Stack, licence: str
 ) -> None:
     """In the midst of transactions, and between them."""
-    with crowded(stack, licence) as told:
+    with crowded(server, stack, licence) as told:
         for _ in range(40):
             server.tell(THROW_OUT)
         check_back(stack, licence)
