@@ -14,6 +14,10 @@ from typing import Literal
 from app.limits import Allowance
 from app.money import MILLION
 
+MOST_OUTPUT = (
+    10**12
+)  # tokens; no answer is that long, and thousands of them are still a number for a database
+
 Shortage = Literal["rpd", "tpd", "day", "month", "total", "credit", "expired"]
 
 
@@ -96,7 +100,8 @@ class Account:
         limits = allowance.limits
         if limits.rpd is not None and self.day_calls >= limits.rpd:
             raise Short("rpd", self._today())
-        output, least = claim.output, min(claim.output, claim.least)
+        output = min(claim.output, MOST_OUTPUT)
+        least = min(output, claim.least)
         if limits.tpd is not None:
             room = limits.tpd - self.day_tokens - self.held_tokens - claim.input
             if room < least or room < 0:

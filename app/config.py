@@ -305,9 +305,10 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, one.name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
-        least = 0 if one.name in MAY_BE_ZERO else 1e-3
-        if not least <= value < math.inf:  # also refuses NaN
-            raise BadSetting(f"TOKENS_{one.name.upper()} should be a positive number, not {value}")
+        may_be_zero = one.name in MAY_BE_ZERO
+        if not (0 if may_be_zero else 1e-3) <= value < math.inf:  # also refuses NaN
+            wanted = "0 or a positive number" if may_be_zero else "a positive number"
+            raise BadSetting(f"TOKENS_{one.name.upper()} should be {wanted}, not {value}")
     if settings.port > 65535:
         raise BadSetting(f"TOKENS_PORT should be at most 65535, not {settings.port}")
     if settings.platforms and settings.root_platform not in settings.platforms:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 MILLION = 1_000_000  # dollars are counted in millionths, and tokens are sold by so many
-MICRO = Decimal("0.000001")
 MOST = 10**15  # a thousand million dollars
+_DOLLARS = re.compile(r"\$?([0-9]{1,18}(?:\.[0-9]{1,6})?)")
 
 
 def dollars(micro: int) -> str:
@@ -18,12 +19,12 @@ def dollars(micro: int) -> str:
 
 def micro(words: str) -> int:
     """Dollars in words as millionths; ValueError for what is no sum of money from nothing up."""
-    try:
-        amount = Decimal(words.strip().removeprefix("$"))
-    except InvalidOperation as error:
-        raise ValueError("should be an amount in dollars, such as 5 or 0.25") from error
-    if not amount.is_finite() or amount < 0 or amount != amount.quantize(MICRO):
-        raise ValueError("should be an amount in dollars with at most six places, such as 0.25")
+    found = _DOLLARS.fullmatch(words.strip())
+    if found is None:
+        raise ValueError(
+            "should be an amount in dollars, in plain digits with at most six places, such as 5 or 0.25"
+        )
+    amount = Decimal(found[1])
     if amount * MILLION > MOST:
         raise ValueError("should be no more than 1000000000 dollars")
     return int(amount * MILLION)

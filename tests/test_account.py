@@ -105,6 +105,15 @@ def test_several_answers_need_a_token_each():
     assert account.take(allowance, Claim(4, 600, least=6), NOON).output == 6
 
 
+def test_who_asks_for_the_moon_is_given_a_number_that_can_be_kept():
+    """R-064: of a licence whose tokens nobody counts, many times over."""
+    account = Account()
+    for _ in range(10_000):
+        hold = account.take(Allowance(Limits(rpd=10**6)), Claim(9, 2**53), NOON)
+
+    assert hold.tokens == hold.output + 9 and account.held_tokens < 2**63 - 1
+
+
 def test_money_buys_as_much_output_as_there_is_money_for():
     account = Account(total_money=70)
     allowance = Allowance(total=100)

@@ -271,3 +271,15 @@ def test_a_minute_is_the_clocks_or_slides(words):
     with pytest.raises(BadSetting, match="TOKENS_MINUTE_WINDOW should be fixed or sliding"):
         read(TOKENS_MINUTE_WINDOW=words)
     assert read(TOKENS_MINUTE_WINDOW="sliding").minute_window == "sliding"
+
+
+@pytest.mark.parametrize(
+    "name, says",
+    [
+        ("TOKENS_LEDGER_DAYS", "should be 0 or a positive number, not -1"),
+        ("TOKENS_WORKERS", "should be a positive number, not -1"),
+    ],
+)
+def test_where_nothing_may_be_meant_that_is_said(name, says):
+    with pytest.raises(BadSetting, match=f"{name} {says}"):
+        read(**{name: "-1"})

@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.file == "-":
+        raise Complaint("a backup goes to a file, not to standard output; name one")
     chosen, file = settings(), Path(options.file)
     with closing(named(chosen, read_only=True)) as database:
         _check(database, file, options.force)

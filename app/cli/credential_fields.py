@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.cli.numbers import whole
 from app.cli.words import Complaint, looks_secret
 from app.config import BadSetting, check_url
 from app.limits import Limits
@@ -121,12 +122,9 @@ def _groups(text: str) -> tuple[str, ...]:
 
 def _whole(name: str, text: str, least: int, most: int) -> int:
     try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if not least <= number <= most:
-        raise Complaint(f"{name} should be a whole number from {least} to {most}")
-    return number
+        return whole(text.strip(), least, most)
+    except ValueError as error:
+        raise Complaint(f"{name} {error}") from error
 
 
 def _base_url(text: str) -> str:

@@ -14,8 +14,9 @@ from typing import Any, TextIO
 
 from app.cli.closings import Closings
 from app.cli.database import looked_at
-from app.cli.ledger_rows import FIRST, told, told_row, write_csv
+from app.cli.ledger_rows import FIRST, day_said, told, told_row, write_csv
 from app.cli.new_file import check, written
+from app.cli.numbers import number
 from app.cli.progress import Progress
 from app.cli.words import Complaint, moment, printable, said, settings, show
 from app.config import day_starts
@@ -27,6 +28,9 @@ DAY = 86400
 FILTERS = ("licence", "platform", "model", "credential")
 TAILED = ("licence", "platform", "model", "state", "outcome", "input", "output")
 TAIL_SECONDS = 1.0
+MOST = 1_000_000  # rows that are shown at once
+REPORTED = 30  # days, where the first is not said
+LAST = (date.max - FIRST).days  # no day is later
 STEP = 500  # rows between two looks of the progress bar
 VERBS = {
     "report": "add up what was used, by licence, platform, model, credential or day",
@@ -54,11 +58,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("csv", "json"), default="", help="by the file's ending, or CSV"
     )
     export.add_argument("--force", action="store_true", help="overwrite the file if it is there")
-    tail.add_argument("--number", type=int, default=20, metavar="N", help="how many: 20")
+    tail.add_argument(
+        "--number", type=number(1, MOST), default=20, metavar="N", help="how many: 20"
+    )
     tail.add_argument("--follow", action="store_true", help="go on with what is closed from now on")
     for verb in (report, export):
-        verb.add_argument("--since", default="", metavar="DAY", help="first day, as 2026-11-29")
-        verb.add_argument("--until", default="", metavar="DAY", help="last day; today if left out")
+        usual = f"{REPORTED} days" if verb is report else "from the first row on"
+        verb.add_argument(
+            "--since",
+            default="",
+            metavar="DAY",
+            help=f"first day, as 2026-11-29; {usual} if left out",
+        )
+        usual = "today" if verb is report else "to the last row"
+        verb.add_argument(
+            "--until", default="", metavar="DAY", help=f"last day; {usual} if left out"
+        )
     for verb in made.values():
         for name in FILTERS:
             verb.add_argument(f"--{name}", default="", metavar="NAME", help=f"only this {name}")
@@ -109,6 +124,8 @@ def _report(reading: LedgerReading, options: argparse.Namespace) -> None:
         )
     first, last = _days(options)
     rows = [told(row) for row in reading.report(by, first, last, _only(options))]
+    if not rows:
+        _say_unknown(reading, options)
     if options.csv:
         write_csv(rows, [*by, *SUMS], sys.stdout)
         return
@@ -117,16 +134,35 @@ def _report(reading: LedgerReading, options: argparse.Namespace) -> None:
         rows.append(dict.fromkeys(by, "") | {by[0]: "all"} | told(total))
     if not options.json:
         rows = [_brief(row) for row in rows]
-    show(rows, as_json=options.json, if_none="nothing was used in these days")
+    span = f"from {day_said(first)} to {day_said(last)}"
+    show(rows, as_json=options.json, if_none=f"nothing was used {span}")
+    if rows and not options.json:
+        print(span, file=sys.stderr)
 
 
 def _days(options: argparse.Namespace) -> tuple[int, int]:
-    """The first and the last day, by number: the last thirty if nothing is said."""
-    last = _day(options.until) if options.until else int((time.time() - options.starts) // DAY)
-    first = _day(options.since) if options.since else last - 29
+    """The first and the last day of a report, by number: the last thirty if nothing is said. Of days to
+    come there is nothing to report, so that they are none of the thirty.
+    """
+    today = int((time.time() - options.starts) // DAY)
+    last = _day(options.until) if options.until else today
+    first = _day(options.since) if options.since else min(last, today) - REPORTED + 1
+    return _in_order(first, last)
+
+
+def _in_order(first: int, last: int) -> tuple[int, int]:
     if first > last:
         raise Complaint("the first day is after the last")
     return first, last
+
+
+def _say_unknown(reading: LedgerReading, options: argparse.Namespace) -> None:
+    """Nothing was found: which of the names that were looked for the ledger has never had in it. One of a
+    licence that is gone it may have, and one of a licence that was never used it has not.
+    """
+    for name, value in _only(options).items():
+        if not reading.knows(name, value):
+            print(f"the ledger has never seen a {name} {said(value)}", file=sys.stderr)
 
 
 def _day(words: str) -> int:
@@ -146,10 +182,14 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _export(reading: LedgerReading, options: argparse.Namespace) -> None:
-    first, last = _days(options)
+    first = _day(options.since) if options.since else 0
+    last = _day(options.until) if options.until else LAST
+    _in_order(first, last)
     since, until = ((day * DAY + options.starts) * 1000 for day in (first, last + 1))
     only = _only(options)
     total = reading.count(since, until, only)
+    if total == 0:
+        _say_unknown(reading, options)
     with _opened(options) as file, Progress(total) as progress:
         rows = _Counted(map(told_row, reading.rows(since, until, only)), progress, total)
         if (options.format or options.file.rpartition(".")[2]) == "json":
@@ -204,9 +244,13 @@ def _write_json(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
 def _tail(reading: LedgerReading, options: argparse.Namespace) -> None:
     only = _only(options)
     if not options.follow:
-        rows = reading.newest(max(options.number, 1), only)
+        rows = reading.newest(options.number, only)
+        if not rows:
+            _say_unknown(reading, options)
         shown = [told_row(row) if options.json else _line(row) for row in rows]
-        return show(shown, as_json=options.json, if_none="the ledger is empty")
+        return show(
+            shown, as_json=options.json, if_none="no such row" if only else "the ledger is empty"
+        )
     try:
         _follow(reading, options, only)
     except KeyboardInterrupt:
@@ -216,7 +260,7 @@ def _tail(reading: LedgerReading, options: argparse.Namespace) -> None:
 def _follow(reading: LedgerReading, options: argparse.Namespace, only: dict[str, str]) -> None:
     closings = Closings(reading, only)
     closings.look(_now())
-    rows = reading.newest(max(options.number, 1), only)
+    rows = reading.newest(options.number, only)
     closings.know(rows, _now())
     _say(rows, options)
     while True:
@@ -242,6 +286,13 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "opened": moment(row["opened_at"] // 1000),
         "request": row["id"],
         **{name: row[name] for name in TAILED},
-        "charge": dollars(row["charge"]),
+        "charge": dollars(row["charge"]) if _is_priced(row) else "-",
         "ms": closed - row["opened_at"] if closed else None,
     }
+
+
+def _is_priced(row: dict[str, Any]) -> bool:
+    """Whether its charge is a sum, and not only nothing because nobody knows the price. What callers pay
+    for themselves costs nothing whatever its price.
+    """
+    return bool(row["price"]) or row["mode"] != "licence"

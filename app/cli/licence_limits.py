@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from app.cli.numbers import whole
 from app.cli.words import Complaint, moment, said
 from app.limits import Allowance
 from app.money import dollars, micro
@@ -34,7 +34,10 @@ ABOUT = {
 
 def add_limits(verb: argparse.ArgumentParser) -> None:
     """The arguments that say what a licence may use; `none` takes one away."""
-    group = verb.add_argument_group("limits", "whole numbers or dollars; `none` takes one away")
+    group = verb.add_argument_group(
+        "limits",
+        "whole numbers from 1 up, or dollars from 0 up, in plain digits; `none` takes one away",
+    )
     for name, about in ABOUT.items():
         kind = "DOLLARS" if name in MONEY else "N"
         group.add_argument(f"--{name.replace('_', '-')}", metavar=kind, help=about)
@@ -116,11 +119,10 @@ def _word(options: argparse.Namespace, name: str) -> str:
 def _whole(name: str, word: str) -> int | None:
     if word == NONE:
         return None
-    if not re.fullmatch(r"[0-9]{1,16}", word) or not 1 <= int(word) <= MOST:
-        raise Complaint(
-            f"--{name} should be a whole number from 1 to {MOST} or none, not {said(word)}"
-        )
-    return int(word)
+    try:
+        return whole(word, 1, MOST)
+    except ValueError as error:
+        raise Complaint(f"--{name} {error} or none, not {said(word)}") from error
 
 
 def _money(name: str, word: str) -> int | None:

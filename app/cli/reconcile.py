@@ -15,6 +15,7 @@ from typing import Any
 
 from app.cli.database import looked_at
 from app.cli.ledger_rows import day_said, told_row, write_csv
+from app.cli.numbers import number
 from app.cli.progress import Progress
 from app.cli.words import Complaint, file_said, platforms, said, settings, show
 from app.config import Settings, day_starts
@@ -26,6 +27,7 @@ from app.storage.tasks import BROUGHT
 from app.upstream.names import Names
 
 DAY = 86400
+MOST = 1_000_000  # rows of a gap
 Report = Callable[[Sequence[str], int, int, Mapping[str, str]], list[dict[str, Any]]]
 COMPARED = ("day", "model", "of", "vendor", "ledger", "difference", "percent", "gap")
 SHOWN = """opened_at id state outcome estimated attempts platform model credential input output
@@ -42,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=1.0, metavar="PERCENT", help="what is no gap yet: 1"
     )
     parser.add_argument("--rows", action="store_true", help="list the rows behind each gap")
-    parser.add_argument("--most", type=int, default=20, metavar="N", help="rows of a gap: 20")
+    parser.add_argument(
+        "--most", type=number(1, MOST), default=20, metavar="N", help="rows of a gap: 20"
+    )
     for what in (*NEEDED, *MEASURES):
         about = f"the column of the {what}" if what in NEEDED else f"the column that counts {what}"
         parser.add_argument(f"--{what}-column", default="", metavar="NAME", help=about)
@@ -62,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
         if database is None:
             raise Complaint("there is no ledger yet: nothing has been served")
         reading = LedgerReading(database)
+        if options.credential and not reading.knows("credential", options.credential):
+            raise Complaint(f"the ledger has never seen a credential {said(options.credential)}")
         report: Report = reading.report
         if day_starts(chosen.day_starts):
             report = reading.report_utc
@@ -91,13 +97,14 @@ def _read(file: Path, options: argparse.Namespace, names: Sequence[Names]) -> St
         {what: name for what, name in given.items() if name},
         lambda name: _plain(name, names),
         options.cents,
+        int(time.time() // DAY) + 1,  # the vendor's clock may be ahead
     )
     said_of = file_said(str(file))
     try:
         with file.open("rb") as raw, Progress(file.stat().st_size) as progress:
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-            for number in statement.add(rows(text)):
-                if number % 5000 == 0:
+            for count in statement.add(rows(text)):
+                if count % 5000 == 0:
                     progress.at(raw.tell())
     except OSError as error:
         raise Complaint(f"cannot read {said_of}: {error.strerror}") from error
@@ -209,8 +216,8 @@ class _Comparison:
         read = ", ".join(f"{what} from {' + '.join(names)}" for what, names in columns.items())
         print(f"read: {read}", file=sys.stderr)
         if self._statement.passed_over:
-            number = self._statement.passed_over
-            print(f"{number} rows without a day or a model were passed over", file=sys.stderr)
+            passed = self._statement.passed_over
+            print(f"{passed} rows without a day or a model were passed over", file=sys.stderr)
         percent = f"{self._options.tolerance:g} %"
         print(
             f"{len(self.gaps)} of {len(self._all)} differ by more than {percent}", file=sys.stderr
@@ -241,7 +248,7 @@ class _Comparison:
             day,
             list(self._names),
             sorted(self._called[model]),
-            max(self._options.most, 1),
+            self._options.most,
             self._options.credential,
         )
 

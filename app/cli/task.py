@@ -8,6 +8,7 @@ from typing import Any
 
 from app.canonical.task import LIVE, STATES
 from app.cli.database import opened
+from app.cli.numbers import number
 from app.cli.words import Complaint, moment, said, settings, show
 from app.storage.database import Database
 from app.storage.tasks import Task, Tasks
@@ -17,6 +18,7 @@ VERBS = {
     "show": "show one job",
     "cancel": "stop a job, at its platform too where that can be done",
 }
+MOST = 1_000_000  # that are listed at once
 LOST = "LOST"  # stands out, because somebody has to look at the platform's own list of jobs
 
 
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state", metavar="STATE", choices=[*STATES, "live"], help=f"{', '.join(STATES)}, or live"
     )
     made["list"].add_argument(
-        "--limit", metavar="N", type=int, default=50, help="so many at most (50)"
+        "--limit", metavar="N", type=number(1, MOST), default=50, help="so many at most (50)"
     )
     for name in ("show", "cancel"):
         made[name].add_argument("id", metavar="ID", help="its id")
@@ -46,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace, database: Database) -> int:
     states = {None: STATES, "live": tuple(LIVE)}.get(options.state) or (options.state,)
-    found = Tasks(database).listed(states, max(options.limit, 1))
+    found = Tasks(database).listed(states, options.limit)
     now = time.time()
     show([_line(task, now) for task in found], as_json=options.json, if_none="no jobs")
     return 0

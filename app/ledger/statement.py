@@ -14,10 +14,15 @@ from app.ledger.statement_rows import NotReadable
 
 DAY = 86400
 FIRST = date(1970, 1, 1)
+LATEST = (date.max - FIRST).days
+EARLIEST = (date(2015, 1, 1) - FIRST).days  # before there were such vendors
 MOST_SUMS = 100_000  # days and models
 MOST = Decimal(10) ** 18
 MEASURES = ("calls", "input", "output", "tokens", "cost")
 NEEDED = ("day", "model")
+
+LINE_ITEM = "line_item"  # `gpt-4o, input`: one of the things that a model's costs are made of
+CURRENCIES = ("amount.currency", "amount_currency", "currency")
 
 _CACHED = """usage_input_tokens_cache_read usage_input_tokens_cache_write_5m
     usage_input_tokens_cache_write_1h cache_read_input_tokens cache_creation_input_tokens
@@ -31,7 +36,10 @@ _USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
         *(("start_time_iso",), ("start_time",), ("starting_at",), ("bucket_start",)),
         *(("timestamp",), ("datetime",), ("time",), ("created_at",), ("created",)),
     ),
-    "model": (("model",), ("model_version",), ("model_name",), ("model_id",), ("snapshot_id",)),
+    "model": (
+        *(("model",), ("model_version",), ("model_name",), ("model_id",), ("snapshot_id",)),
+        (LINE_ITEM,),
+    ),
     "calls": (
         *(("num_model_requests",), ("n_requests",), ("num_requests",), ("request_count",)),
         *(("requests",), ("total_requests",), ("calls",)),
@@ -59,12 +67,14 @@ Columns = Mapping[str, tuple[str, ...]]
 @dataclass(slots=True)
 class Statement:
     """What the vendor says. `chosen` are names of columns that the operator knows better, `plain` is
-    what a model's name is compared as, `cents` says that costs are not in dollars.
+    what a model's name is compared as, `cents` says that costs are not in dollars, `latest` is the last
+    day that anybody can speak of.
     """
 
     chosen: Mapping[str, str] = field(default_factory=dict)
     plain: Callable[[str], str] = str
     cents: bool = False
+    latest: int = LATEST
     sums: dict[tuple[int, str], dict[str, Decimal]] = field(default_factory=dict)
     columns: Columns = field(default_factory=dict)
     passed_over: int = 0
@@ -94,18 +104,29 @@ class Statement:
             if not self.columns:
                 _check(columns, names)
             self.columns = {**columns, **self.columns}
-        when, model = _words(row, columns, "day"), _words(row, columns, "model")
-        if not when or not model:
+        key = self._key(row, columns)
+        if key is None:
             self.passed_over += 1
             return
-        key = (day(when), self.plain(model))
         if (sums := self.sums.get(key)) is None:
             if len(self.sums) >= MOST_SUMS:
                 raise NotReadable(f"there are more than {MOST_SUMS} days and models")
             sums = self.sums[key] = dict.fromkeys(MEASURES, Decimal(0))
         for measure in MEASURES:
             for name in columns.get(measure, ()):
-                sums[measure] += number(row[name], name)
+                sums[measure] += _counted(row, name, measure)
+
+    def _key(self, row: Mapping[str, Any], columns: Columns) -> tuple[int, str] | None:
+        """The day and the model of a row; None where it does not have both."""
+        when, model = _words(row, columns, "day"), _words(row, columns, "model")
+        if not when or not model:
+            return None
+        on = day(when)
+        if not EARLIEST <= on <= self.latest:
+            raise ValueError(f"{when[:40]!r} is a day of which nobody can say what was used")
+        if _plain(columns["model"][0]) == LINE_ITEM:
+            model = model.partition(",")[0].strip()
+        return on, self.plain(model)
 
     def found(self, key: tuple[int, str], measure: str) -> int:
         """What it says of that day and model, money in millionths of a dollar."""
@@ -144,6 +165,22 @@ def _check(columns: Columns, names: Sequence[str]) -> None:
         raise NotReadable(f"no column is known to count anything; say {options}, of {_some(names)}")
 
 
+def _counted(row: Mapping[str, Any], name: str, measure: str) -> Decimal:
+    """What a cell counts. Money may be given back; what was used cannot be."""
+    found = number(row[name], name)
+    if measure == "cost":
+        _check_currency(row)
+    elif found < 0:
+        raise ValueError(f"{str(row[name])[:40]!r} is less than nothing, in {name[:40]}")
+    return found
+
+
+def _check_currency(row: Mapping[str, Any]) -> None:
+    for name in CURRENCIES:
+        if str(row.get(name) or "usd").lower() != "usd":
+            raise ValueError(f"{str(row[name])[:40]!r} is not dollars, in {name}")
+
+
 def _some(names: Sequence[str]) -> str:
     return ", ".join(name[:40] for name in names[:30]) or "none"
 
@@ -160,7 +197,7 @@ def _words(row: Mapping[str, Any], columns: Columns, what: str) -> str:
 @lru_cache(maxsize=4096)
 def day(words: str) -> int:
     """The day in UTC, by number: of a date, of a moment, of seconds or of milliseconds."""
-    if re.fullmatch(r"\d{9,}(\.\d+)?", words):
+    if re.fullmatch(r"[0-9]{9,14}(\.[0-9]+)?", words):
         seconds = float(words)
         return int(seconds // (DAY * 1000 if seconds > 10**11 else DAY))
     text = words.removesuffix("UTC").strip()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from huey import RedisHuey, SqliteHuey
+from huey import Huey
 from huey.consumer import Consumer
 from huey.exceptions import HueyException
 from huey.registry import Message
 from huey.serializer import Serializer
+from huey.storage import RedisStorage, SqliteStorage
 from redis import RedisError
+
+if TYPE_CHECKING:
+    from app.media.queue import Contact
 
 NAME = "tokens"
 STEP = "step"
@@ -36,19 +40,49 @@ class Names(Serializer):  # type: ignore[misc]  # huey has no types
         return Message(one, name, None, 0, 0, None, tuple(args), {}, None, None, None, None)
 
 
+class Source(Huey):  # type: ignore[misc]  # huey has no types
+    """Where a consumer takes names from. One that is out of reach looks empty, and who finds it so waits
+    before he tries again.
+    """
+
+    def listen(self, contact: Contact, pause: Callable[[float], object]) -> None:
+        """`pause` waits so many seconds, or until the consumer is told to stop."""
+        self._contact, self._pause = contact, pause
+
+    def dequeue(self) -> Any:
+        begun = time.monotonic()
+        try:
+            data = self.storage.dequeue()
+        except TROUBLES as error:
+            self._contact.lost("reading", error)
+            self._pause(LONGEST_PAUSE)
+            return None
+        self._contact.kept("reading", begun)
+        return None if data is None else self.deserialize_task(data)
+
+    def read_schedule(self, timestamp: Any = None) -> list[Any]:
+        """Nothing is ever put off: a step that is due later is put on the queue later."""
+        return []
+
+    def is_revoked(self, *_: Any) -> bool:
+        """Nothing is ever taken back: who does a step looks at its task first."""
+        return False
+
+
 def writer(file: Path, redis_url: str) -> Callable[[str], object]:
     """Puts a name on the queue."""
     wrapped: Callable[[str], object] = registered(connected(file, redis_url), _elsewhere)
     return wrapped
 
 
-def consumer(file: Path, redis_url: str, step: Callable[[str], object], hands: int) -> Consumer:
+def consumer(
+    file: Path, redis_url: str, step: Callable[[str], object], hands: int, contact: Contact
+) -> Consumer:
     """Takes names off the queue; its steps run in greenlets, so many at a time."""
-    logging.getLogger("huey").setLevel(logging.WARNING)
-    huey = connected(file, redis_url)
-    registered(huey, step)
-    return Consumer(
-        huey,
+    source = connected(file, redis_url)
+    registered(source, step)
+    made = Consumer(
+        source,
         workers=hands,
         periodic=False,
         max_delay=LONGEST_PAUSE,
@@ -56,14 +90,16 @@ def consumer(file: Path, redis_url: str, step: Callable[[str], object], hands: i
         worker_type="greenlet",
         graceful_signal="TERM",
     )
+    source.listen(contact, made.stop_flag.wait)
+    return made
 
 
-def connected(file: Path, redis_url: str) -> Any:
+def connected(file: Path, redis_url: str) -> Source:
     shared: dict[str, Any] = {"results": False, "serializer": Names()}
     if redis_url:
-        return RedisHuey(NAME, url=_patient(redis_url), **shared)
+        return Source(NAME, storage_class=RedisStorage, url=_patient(redis_url), **shared)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SqliteHuey(NAME, filename=str(file), fsync=False, **shared)
+    return Source(NAME, storage_class=SqliteStorage, filename=str(file), fsync=False, **shared)
 
 
 def registered(huey: Any, step: Callable[[str], object]) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,30 @@ from gevent.threadpool import ThreadPool
 
 log = logging.getLogger(__name__)
 
+LOST = "the queue cannot be used, what is due waits for it"
+BACK = "the queue can be used again"
 MOST_NAMES = 10_000  # that wait to be written; before that, the sweep has found the first of them
+
+
+class Contact:
+    """Whether the queue can be used: a line in the log when it is lost, whichever of its sides finds that
+    out, and one when all of them have it back.
+    """
+
+    def __init__(self) -> None:
+        self._lost: dict[str, float] = {}
+
+    def lost(self, side: str, error: Exception) -> None:
+        if not self._lost:
+            log.error(LOST, extra={"why": str(error)})
+        self._lost[side] = time.monotonic()
+
+    def kept(self, side: str, begun: float) -> None:
+        """What was begun then has gone well. It proves nothing where the loss was noticed later."""
+        if self._lost.get(side, math.inf) <= begun:
+            del self._lost[side]
+            if not self._lost:
+                log.warning(BACK)
 
 
 class TaskQueue:
@@ -30,7 +55,7 @@ class TaskQueue:
         self._redis_url = redis_url
         self._pool: ThreadPool | None = None
         self._wrapped: Any = None
-        self._is_silent = False
+        self._contact = Contact()
         self._names: deque[str] = deque(maxlen=MOST_NAMES)
         self._is_putting = False
 
@@ -45,7 +70,7 @@ class TaskQueue:
         """Takes names off the queue and does their steps, so many at a time, until it is told to stop:
         TERM lets the steps in hand finish, INT does not.
         """
-        return _huey().consumer(self._file, self._redis_url, step, hands)
+        return _huey().consumer(self._file, self._redis_url, step, hands, self._contact)
 
     def _put_all(self) -> None:
         try:
@@ -63,18 +88,16 @@ class TaskQueue:
 
     def _write(self, names: list[str]) -> None:
         """All of them, or as many as can be: the sweep finds the others."""
-        huey = _huey()
+        huey, begun = _huey(), time.monotonic()
         try:
             if self._wrapped is None:
                 self._wrapped = huey.writer(self._file, self._redis_url)
             for name in names:
                 self._wrapped(name)
         except huey.TROUBLES as error:
-            if not self._is_silent:
-                log.error("the queue cannot be written, tasks wait for the sweep: %s", error)
-            self._is_silent = True
-            return
-        self._is_silent = False
+            self._contact.lost("writing", error)
+        else:
+            self._contact.kept("writing", begun)
 
 
 def _huey() -> Any:

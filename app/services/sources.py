@@ -196,8 +196,12 @@ class Pooled:
         found = self._pool.next_look(self._platform, self._wanted)
         assert found is not None  # something fits
         wait = max(found.until - self._clock.now(), 0.0)
-        if found.kind in THROTTLES or found.kind in LIMITS:
+        if found.kind in THROTTLES:
             return Throttled("the platform asks for fewer requests").after(wait)
+        if found.kind in LIMITS:
+            return Throttled(
+                "all keys of the platform have reached the limits that are set for them here"
+            ).after(wait)
         return NoCredential("no key of the platform can be used just now").after(wait)
 
 

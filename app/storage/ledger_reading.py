@@ -73,6 +73,12 @@ class LedgerReading:
             for row in self._all(query)
         ]
 
+    def knows(self, name: str, value: str) -> bool:
+        """Whether anything was ever used by, of or with it."""
+        found = (sa.exists().where(table.c[name] == value) for table in (days, ledger))
+        query = sa.select(sa.or_(*found))
+        return bool(self._database.read(lambda connection: connection.execute(query).scalar()))
+
     def count(self, since_ms: int, until_ms: int, only: Only) -> int:
         query = sa.select(sa.func.count()).select_from(ledger).where(*_span(since_ms, until_ms))
         query = query.where(*_only(ledger, only))

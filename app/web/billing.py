@@ -19,6 +19,7 @@ from app.web.models import as_json
 from app.web.usage import FIRST, own_licence
 
 UNLIMITED = 100_000_000.0  # dollars; what servers of this kind tell where there is no limit
+START = "start_date"
 OF_CENT = MILLION // 100
 
 
@@ -65,12 +66,14 @@ def _most(allowance: Allowance) -> float:
 
 
 def _costs(hub: Gateway, licence: str) -> dict[str, Any]:
-    """In cents, by day and model: of this month, unless days are named; the last of them is not part of
-    it.
+    """In cents, by day and model: of the days that are named, the last of which is not part of it; of this
+    month if none are, or of the last one's.
     """
     today = hub.ledger.day(hub.clock.now())
-    first = _day("start_date", today - (FIRST + timedelta(days=today)).day + 1)
     last = _day("end_date", today + 1) - 1
+    first = _day(START, last - (FIRST + timedelta(days=max(last, 0))).day + 1)
+    if first > last + 1:
+        raise BadRequest("{field} must not be after end_date", param=START, field=START)
     rows = hub.ledger_reading.report(("day", "model"), first, last, {"licence": licence})
     days: dict[int, list[dict[str, Any]]] = {}
     for row in rows:

@@ -28,6 +28,7 @@ CHINESE: dict[str, str] = {
     "the platform token holds characters that no header can": "平台 Token 含有请求头无法传送的字符",
     "the platform token is missing: put it in the Authorization header": "缺少平台 Token：请放在 Authorization 请求头中",
     # paths
+    "{field} must not be after end_date": "{field} 不能晚于 end_date",
     "{field} must be a day, as 2026-11-29": "{field} 必须是日期，例如 2026-11-29",
     "there is nothing at this path": "该路径不存在",
     "{method} is not allowed here": "此路径不支持 {method} 方法",
@@ -113,9 +114,9 @@ CHINESE: dict[str, str] = {
     "the licence does not cover the group {group}": "许可证不包含分组 {group}",
     "the platform has no key in the group {groups}": "该平台在分组 {groups} 中没有可用的密钥",
     # limits
-    "the licence allows {most} requests a minute": "该许可证每分钟最多允许 {most} 次请求",
-    "the licence allows {most} tokens a minute": "该许可证每分钟最多允许 {most} 个 token",
-    "the licence allows {most} calls at a time": "该许可证同时最多允许 {most} 个调用",
+    "the licence's limit of requests a minute is {most}": "该许可证每分钟最多允许 {most} 次请求",
+    "the licence's limit of tokens a minute is {most}": "该许可证每分钟最多允许 {most} 个 token",
+    "the licence's limit of calls at a time is {most}": "该许可证同时最多允许 {most} 个调用",
     "the request has some {tokens} tokens: the licence's maximum context length is {most}": (
         "请求约有 {tokens} 个 token：该许可证的最大上下文长度（maximum context length）为 {most}"
     ),
@@ -146,6 +147,9 @@ CHINESE: dict[str, str] = {
     "the platform has no credential to be called with": "该平台没有可用的密钥",
     "the platform does not accept the credential it is called with": "平台不接受当前使用的密钥",
     "the platform asks for fewer requests": "平台要求降低请求频率",
+    "all keys of the platform have reached the limits that are set for them here": (
+        "该平台的所有密钥均已达到本网关为其设置的限额"
+    ),
     "the platform answered with status {status}": "平台返回了状态码 {status}",
     "the platform refused the request with status {status}": "平台拒绝了该请求，状态码 {status}",
     "the platform does not know the model {model}: {words}": "平台没有模型 {model}：{words}",

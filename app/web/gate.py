@@ -198,7 +198,7 @@ class Gate:
         used = found.used.minute_requests if isinstance(found, Taken) else most
         standing.meet_requests(Allotment(most, used, self._left()))
         if not fits:
-            error = OverLimit("the licence allows {most} requests a minute", most=most)
+            error = OverLimit("the licence's limit of requests a minute is {most}", most=most)
             raise error.named("rpm_exceeded").after(self._until(found))
         ticket.counted = True
 
@@ -213,14 +213,14 @@ class Gate:
             used = self._minutes.get(f"tpm/{ticket.name}")
         standing.meet_tokens(Allotment(most, used, self._left()))
         if not isinstance(found, Taken):
-            error = OverLimit("the licence allows {most} tokens a minute", most=most)
+            error = OverLimit("the licence's limit of tokens a minute is {most}", most=most)
             raise error.named("tpm_exceeded").after(self._until(found))
 
     def _take_seat(self, ticket: Ticket, most: int) -> None:
         found = self._tally.take(ticket.name, SEAT, Limits(concurrency=most), self._clock.now())
         if isinstance(found, Taken):
             return ticket.take(found)
-        error = OverLimit("the licence allows {most} calls at a time", most=most)
+        error = OverLimit("the licence's limit of calls at a time is {most}", most=most)
         raise error.named("concurrency_exceeded").after(AGAIN)
 
     def _until(self, found: Taken | Hindrance | None) -> float:

@@ -68,10 +68,11 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logging() -> None:
-    """Everything below `app` to standard error, one JSON object a line."""
+    """Everything below `app` to standard error, one JSON object a line; of huey what is wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    root = logging.getLogger("app")
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    root.propagate = False
+    for name, level in (("app", logging.INFO), ("huey", logging.WARNING)):
+        root = logging.getLogger(name)
+        root.handlers[:] = [handler]
+        root.setLevel(level)
+        root.propagate = False

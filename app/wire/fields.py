@@ -7,6 +7,7 @@ unambiguous (form-based clients send "0.7"); a boolean is never a number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.canonical.events import Trouble
 from app.errors import BadRequest
 
 _MOST = 2**53  # beyond this, JSON numbers are not exact
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def in_own_words(trouble: Trouble, error: Any) -> Trouble:
@@ -103,12 +105,9 @@ def texts(value: Any, param: str) -> tuple[str, ...]:
 
 
 def _number(value: str, param: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise BadRequest("{field} must be a number", param=param, field=param) from None
-    if number != number:  # "nan" is the one thing that is not itself
+    if not _NUMBER.fullmatch(value.strip()):  # float() takes "1_0", "nan" and digits of any script
         raise BadRequest("{field} must be a number", param=param, field=param)
+    number = float(value)
     if abs(number) > _MOST:
         raise _too_large(param)
     return int(number) if number == int(number) else number

@@ -104,6 +104,13 @@ def test_nothing_is_overwritten_unless_that_is_said(stocked, tmp_path, place):
     assert (tmp_path / "kept.db").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_backup_is_no_stream(stocked, tmp_path):
+    done = stocked("backup", "-")
+
+    assert done.returncode == 1 and "not to standard output" in done.stderr
+    assert not (tmp_path / "-").exists()
+
+
 @pytest.mark.parametrize("name", ["tokens.db", "tokens.db-wal", "./tokens.db", "also.db"])
 def test_the_database_itself_is_never_written_over(stocked, tmp_path, place, name):
     (tmp_path / "also.db").symlink_to("tokens.db")

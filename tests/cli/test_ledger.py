@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -81,7 +82,6 @@ def test_a_report_adds_up_by_what_is_asked(books, by, expected):
         ("platform", "grok", 1),
         ("model", "gpt-4o", 2),
         ("credential", "key-2", 1),
-        ("credential", "nobody's", 0),
     ],
 )
 def test_every_verb_looks_only_at_what_is_wanted(books, tmp_path, name, value, calls):
@@ -179,7 +179,58 @@ def test_words_of_callers_do_nothing_to_a_terminal(few):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout)
 
 
+@pytest.mark.parametrize("name", ["licence", "platform", "model", "credential"])
+def test_a_name_that_was_never_in_the_ledger_is_spoken_of(books, name):
+    books.add(platform="gone", model="gone", licence="gone", credential="gone")
+    for words in (["report"], ["report", "--json"], ["tail"], ["export", "-"]):
+        for value, is_known in (("nix", False), ("gone", True)):
+            done = books("ledger", *words, f"--{name}", value)
+            said = f"the ledger has never seen a {name} {value}\n" in done.stderr
+            assert done.returncode == 0 and said is not is_known
+
+
+def test_days_to_come_are_none_of_the_thirty(few):
+    few.add(at=int(time.time() * 1000))
+    done = few("ledger", "report", "--until", "9999-12-31")
+    first = datetime.now(UTC).date() - timedelta(days=29)
+
+    assert done.stdout and done.stderr == f"from {first} to 9999-12-31\n"
+    ended = few("ledger", "report", "--until", "2020-03-01")
+    assert ended.stderr == "nothing was used from 2020-02-01 to 2020-03-01\n"
+
+
+@pytest.mark.parametrize("word", ["0", "1000001", "9" * 20, "1_0", "1e3", "many"])
+def test_a_number_of_rows_has_its_bounds(few, word):
+    few.add()
+    for follow in ((), ("--follow",)):
+        done = few("ledger", "tail", *follow, "--number", word)
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
+        assert "should be a whole number from 1 to 1000000" in done.stderr
+
+
+def test_what_has_no_price_is_not_what_costs_nothing(few):
+    few.add(charge=0)
+    few.add(charge=0, price="")
+    few.add(charge=0, price="", mode="chat2api")  # the caller pays, whatever it costs
+    lines = few("ledger", "tail").stdout.splitlines()
+
+    assert [line.split()[-2] for line in lines] == ["charge", "0.00", "-", "0.00"]
+
+
 # ---------------------------------------------------------------- export
+
+
+def test_an_export_is_of_all_days_unless_some_are_named(books):
+    names = [books.add(at=at) for at in (NOON - 400 * DAY_MS, NOON, NOON + 400 * DAY_MS)]
+
+    def ids(*words: str) -> list[str]:
+        done = books("ledger", "export", "-", *words)
+        return [row["id"] for row in csv.DictReader(io.StringIO(done.stdout))]
+
+    assert ids() == names
+    assert ids("--until", "2026-11-29") == names[:2]
+    assert ids("--since", "2026-11-29") == names[1:]
+    assert books("ledger", "export", "-", "--until", "1969-01-01").returncode == 1
 
 
 def test_an_export_has_every_row_with_all_it_holds(books, tmp_path):

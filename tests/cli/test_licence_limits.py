@@ -75,6 +75,15 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def test_nobody_may_spend_anything_of_a_budget_of_nothing(called):
+    """A count begins with one; money may be nothing, so that a licence rests until it has some again."""
+    assert row(called("licence", "add", "--credit", "0", "--budget-day", "0.0", "--json"))[
+        "limits"
+    ] == {"credit": "0.00", "budget_day": "0.00"}
+    refused = called("licence", "add", "--rpm", "0")
+    assert "--rpm should be a whole number from 1 to 1000000000000000 or none" in refused.stderr
+
+
 def test_people_see_them_shortly(called):
     called("licence", "add", "--rpm", "60", "--budget-day", "2.5", "--refuse-excess")
     assert "rpm=60,budget_day=2.50,refuse_excess" in called("licence", "list").stdout
@@ -91,6 +100,12 @@ def test_people_see_them_shortly(called):
         ("--rpm", "１"),
         ("--budget-day", "1.0000001"),
         ("--budget-day", "five"),
+        ("--budget-day", "1_000"),
+        ("--budget-day", "1e3"),
+        ("--budget-day", "１"),
+        ("--budget-day", "."),
+        ("--rpm", "1_0"),
+        ("--rpm", "1e1"),
         ("--credit-expires", "30d"),
         ("--credit", "5", "--credit-expires", "soon"),
         (),

@@ -158,6 +158,49 @@ def test_one_key_of_several_can_be_looked_at(books, export):
     assert reconciled(books, "--credential", "key-1", code=0).returncode == 0
 
 
+def test_a_key_that_the_ledger_has_never_seen_is_a_complaint(books, export):
+    books.add(input=100)
+    export("date,model,input_tokens\n2026-11-29,gpt-4o,100\n")
+    done = reconciled(books, "--credential", "nix", code=1)
+
+    assert (done.stdout, done.stderr) == (
+        "",
+        "tokens: the ledger has never seen a credential nix\n",
+    )
+
+
+@pytest.mark.parametrize("word", ["0", "1000001", "9" * 20, "1_0"])
+def test_a_number_of_rows_has_its_bounds(books, export, word):
+    export("date,model,input_tokens\n2026-11-29,gpt-4o,900\n")
+    done = reconciled(books, "--rows", "--most", word, code=2)
+
+    assert done.stdout == "" and "should be a whole number from 1 to 1000000" in done.stderr
+
+
+def test_an_organisations_costs_are_summed_by_model(books, export):
+    """As OpenAI lists them, by line item."""
+    books.add(input=100, charge=100_000)
+    books.add(input=50, charge=150_000)
+    lines = {"gpt-4o-2024-08-06, input": 0.2, "gpt-4o-2024-08-06, output": "0.05"}
+    results = [
+        {
+            "object": "organization.costs.result",
+            "amount": {"value": value, "currency": "usd"},
+            "line_item": line,
+            "project_id": None,
+        }
+        for line, value in lines.items()
+    ]
+    start = NOON // 86_400_000 * 86_400
+    bucket = {"object": "bucket", "start_time": start, "end_time": start + 86_400}
+    export(json.dumps({"object": "page", "data": [bucket | {"results": results}]}))
+    done = reconciled(books, "--json", code=0)
+
+    assert [(one["model"], one["of"], one["vendor"]) for one in json.loads(done.stdout)] == [
+        ("gpt-4o", "cost", "0.25")
+    ]
+
+
 def test_one_account_may_serve_several_platforms(books, export):
     books.add(input=100)
     books.add(platform="codex", input=50)
@@ -198,6 +241,11 @@ def test_rows_that_say_no_day_are_spoken_of(books, export):
         (["--platform", "grok"], "date,model,cost\n", "there is no day and no model"),
         (["--platform", "grok"], "model,cost\nm,1\n", "say --day-column"),
         (["--platform", "grok"], "date,model,cost\n2026-11-29,m,x\n", "row 1: 'x' is no number"),
+        (
+            ["--platform", "grok"],
+            "date,model,cost\n9999-01-01,m,1\n",
+            "row 1: '9999-01-01' is a day",
+        ),
         (["--platform", "grok", "--tolerance", "nan"], "", "number of percent"),
         (["--platform", "grok"], b"\xff\xfe\x00", "no text in UTF-8"),
     ],

@@ -158,6 +158,10 @@ def test_a_column_that_is_named_comes_before_what_is_usual():
         ("date,b\n2026-11-29,2\n", "say --model-column NAME"),
         ("date,model\n2026-11-29,m\n", "no column is known to count anything"),
         ("date,model,requests\n2026-11-29,m,many\n", "row 1: 'many' is no number, in requests"),
+        ("date,model,requests\n2026-11-29,m,-1\n", "row 1: '-1' is less than nothing, in requests"),
+        ("date,model,cost\n0001-01-01,m,1\n", "row 1: '0001-01-01' is a day of which nobody"),
+        ("date,model,cost\n" + "9" * 400 + ",m,1\n", "is no day"),
+        ("date,model,cost,currency\n2026-11-29,m,1,eur\n", "row 1: 'eur' is not dollars"),
         ("date,model,requests\n2026-11-29,m,NaN\n", "no number that can be"),
         ("date,model,requests\n2026-11-29,m,1e999\n", "no number that can be"),
         ("date,model,requests\n2026-11-29,m,1\nsoon,m,1\n", "row 2: 'soon' is no day"),
@@ -172,6 +176,12 @@ def test_a_column_that_is_named_comes_before_what_is_usual():
 def test_what_makes_no_sense_is_said_with_its_place(text, says):
     with pytest.raises(NotReadable, match=says):
         summed(text)
+
+
+def test_money_may_be_given_back():
+    statement = summed("date,model,cost\n2026-11-29,m,3\n2026-11-29,m,-1\n")
+
+    assert statement.found((DAY, "m"), "cost") == 2_000_000
 
 
 def test_rows_without_a_day_or_a_model_are_counted():

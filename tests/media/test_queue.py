@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from app.media.huey_queue import Names, connected, registered
-from app.media.queue import TaskQueue
+from app.media.queue import BACK, LOST, Contact, TaskQueue
 from tests.pool.conftest import redis_address  # noqa: F401
 
 
@@ -79,7 +79,21 @@ def test_a_queue_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path, 
     until(lambda: not queue._is_putting)
     queue.put("video_2")
     until(lambda: not queue._is_putting)
-    assert len(caplog.records) == 1 and "wait for the sweep" in caplog.text
+    assert [one.message for one in caplog.records] == [LOST]
+
+
+def test_what_began_before_the_loss_is_no_return(caplog):
+    """Of many who read at once, one may have had his answer just before all others had none."""
+    contact, begun = Contact(), time.monotonic()
+    contact.lost("reading", OSError("gone"))
+    contact.lost("writing", OSError("gone"))
+    contact.kept("reading", begun)
+    assert [one.message for one in caplog.records] == [LOST]
+
+    contact.kept("reading", time.monotonic())
+    assert len(caplog.records) == 1  # the other side has not come through yet
+    contact.kept("writing", time.monotonic())
+    assert [one.message for one in caplog.records] == [LOST, BACK]
 
 
 def run_until_done(queue: TaskQueue, wanted: int) -> list[str]:
@@ -113,6 +127,7 @@ def test_several_hosts_share_one_in_redis(tmp_path, redis_address):  # noqa: F81
 
     other = connected(tmp_path / "queue.db", redis_address)
     registered(other, print)
+    other.listen(Contact(), gevent.sleep)
     assert other.dequeue().args == ("video_1",) and other.dequeue() is None
     assert not (tmp_path / "queue.db").exists()
 

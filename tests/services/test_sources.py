@@ -16,12 +16,15 @@ from app.errors import (
     Unreachable,
     UpstreamError,
 )
+from app.limits import Limits
 from app.pool.rest import Rules
 from app.secret import Secret
 from app.services.meter import MOST_INPUT, estimated
 from app.services.sources import Persistence, Sources
 from app.storage.licences import Licence
+from app.web.retold import in_chinese
 from tests.pool.conftest import Clock, key, pool_of
+from tests.pool.test_tally import host_tally
 
 OPERATOR = Caller(None)
 
@@ -116,6 +119,21 @@ def test_a_long_wait_is_the_callers(clock):
     assert tried(source, error) == ["a"]
     assert clock.slept == []
     assert source.ended(error).retry_after == 30
+
+
+def test_limits_of_ours_are_not_put_down_to_the_platform(clock, tmp_path):
+    limited = key("a", limits=Limits(concurrency=1))
+    pool = pool_of(clock, limited, tally=host_tally(tmp_path))
+    sources = Sources(pool, clock, Persistence(wait_seconds=0))
+    lent = next(sources.for_call(OPERATOR, "p", 5).candidates())
+    source = sources.for_call(OPERATOR, "p", 5)
+    assert tried(source, None) == []
+    error = source.ended(None)
+    lent.give_back()
+
+    assert (type(error), error.code) == (Throttled, "rate_limit_exceeded")
+    assert "limits that are set for them here" in str(error)
+    assert not in_chinese(str(error)).isascii()
 
 
 def test_the_caller_is_told_of_the_soonest_key(clock):

@@ -85,7 +85,7 @@ def test_requests_begin_anew_when_the_minute_turns(gate, clock):
     error, headers = refusal(gate, one)
     assert (error.status, error.code, error.retry_after) == (429, "rpm_exceeded", 48)
     assert headers["x-ratelimit-remaining-requests"] == "0"
-    assert "2 requests a minute" in str(error)
+    assert "requests a minute is 2" in str(error)
 
     clock.at = TURN + 59.9
     assert refused(gate, one).retry_after == 1

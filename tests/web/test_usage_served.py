@@ -105,6 +105,7 @@ def test_nobody_sees_what_others_use_and_nothing_is_kept_on_the_way(stack, call)
     assert theirs["total"]["calls"] == 1 and theirs["licence"] != told["licence"]
 
 
+CHINESE = {"Accept-Language": "zh-CN"}
 BILLING = "/dashboard/billing"
 
 
@@ -154,6 +155,21 @@ def test_a_day_that_is_none_is_refused(call):
         assert refused.status_code == 400 and refused.json()["error"]["param"] == "end_date"
 
 
+def test_days_that_end_before_they_begin_are_refused(call):
+    path = f"{BILLING}/usage"
+    refused = call("GET", f"{path}?start_date=2026-11-02&end_date=2026-11-01")
+    told = call("GET", f"{path}?start_date=2026-11-02&end_date=2026-11-01", headers=CHINESE)
+
+    assert refused.status_code == 400 and refused.json()["error"]["param"] == "start_date"
+    assert "不能晚于" in told.json()["error"]["message"]
+    for days in (
+        "start_date=2026-11-01&end_date=2026-11-01",
+        "end_date=2020-02-01",
+        "end_date=0001-01-01",
+    ):
+        assert call("GET", f"{path}?{days}").json()["total_usage"] == 0
+
+
 def test_nobody_sees_it_without_a_licence(call):
     for path in ("/v1/usage", f"{BILLING}/usage", f"/chatgpt{BILLING}/subscription"):
         assert call("GET", path, licence=None).status_code == 401
@@ -185,6 +201,25 @@ def test_no_more_is_asked_for_than_is_left_of_the_day(stack, call, path):
     names = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")
     (most,) = [told[name] for name in names if name in told]
     assert 500 < most < 700
+
+
+@pytest.mark.parametrize("wanted", ["5000", 2**31, 2**53])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_whatever_is_asked_for_as_many_tokens_are_held_as_may_come(stack, call, name, wanted):
+    """R-064, K-045: a number may come as text, where it means one thing only."""
+    words = licence(stack, Allowance(Limits(tpd=700)))
+    stack.simulators.clear("chatgpt")
+
+    answer = call("POST", CHAT, licence=words, json={**HELLO, name: wanted})
+
+    assert answer.status_code == 200, answer.text
+    (asked,) = stack.simulators.journal("chatgpt")
+    (most,) = [
+        asked["body"][one]
+        for one in ("max_completion_tokens", "max_tokens")
+        if one in asked["body"]
+    ]
+    assert isinstance(most, int) and 500 < most < 700
 
 
 def test_who_only_looks_is_not_counted(stack, call):

@@ -45,7 +45,9 @@ def test_what_is_asked_for_is_what_the_dialect_reads(dialect, given, wanted):
     assert dialect.output_limit({"model": "m", **wanted}) <= 100
 
 
-@pytest.mark.parametrize("value", ["many", -1, 1.5, True, [1]])
+@pytest.mark.parametrize(
+    "value", ["many", -1, 0, 1.5, True, [1], "1_0", "１", "inf", "nan", "-1", ""]
+)
 def test_nonsense_is_named(value):
     for dialect, body in (
         (openai_chat, {"max_tokens": value}),
