@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from app.limits import UNLIMITED, Limits
+from app.limits import BOUNDLESS, Allowance
 from app.secret import Secret
 
 GROUPS = ("free", "plus", "pro", "team", "max", "business", "ultra")  # known without being used
@@ -25,7 +25,7 @@ class Credential:
     priority: int = 0
     base_url: str = ""
     proxy: Secret = field(default_factory=lambda: Secret(""))
-    limits: Limits = UNLIMITED
+    allowance: Allowance = BOUNDLESS
     enabled: bool = True
 
 

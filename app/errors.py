@@ -310,7 +310,7 @@ class WrongRange(CallerError):
 
 
 class TooLong(BadRequest):
-    """The request, or the answer it asks for, is longer than the licence allows (C-241)."""
+    """The request, or the answer it asks for, is longer than the licence, or any key, allows (C-241)."""
 
     code = "context_length_exceeded"
 

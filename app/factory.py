@@ -18,6 +18,7 @@ from flask import Blueprint, Flask
 from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings, day_starts
+from app.days import Days
 from app.key_file import BadKeyFile
 from app.ledger.journal import Journal
 from app.ledger.ledger import Ledger
@@ -39,6 +40,7 @@ from app.pool.keeper import Keeper
 from app.pool.pool import Pool
 from app.pool.rest import Rules
 from app.pool.slate import Slate
+from app.pool.spending import Spending
 from app.pool.tally import Tally
 from app.pool.vault import Vault
 from app.pool.window import WINDOWS
@@ -229,7 +231,8 @@ def _build(
     base_urls = _base_urls(settings)
     boards = make_boards(database, settings.redis_url)
     tally = _tally(settings, clock)
-    pool = _pool(settings, clock, boards, tally)
+    days = Days(day_starts(settings.day_starts))
+    pool = _pool(settings, clock, boards, tally, days)
     sources = Sources(pool, clock, _persistence(settings))
     transport = _transport(settings)
     fetcher = _fetcher(settings)
@@ -237,7 +240,8 @@ def _build(
     most, ends = settings.answer_megabytes * MEGABYTE, settings.end_after_error
     errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
     prices = make_prices(settings)
-    ledger = make_ledger(settings, database, clock, prices)
+    ledger, reading = make_ledger(settings, database, clock, prices), LedgerReading(database)
+    ledger.on_charge = pool.charged
     images = ImageDesk(errands, sources, ledger)
     store = make_store(settings, database, clock)
     spool_folder = Path(settings.spool_folder)
@@ -268,7 +272,7 @@ def _build(
         fetcher=fetcher,
         passage=Passage(transport, sources, base_urls, clock, settings.answer_seconds, most),
         sources=sources,
-        keeper=Keeper(pool, boards, clock),
+        keeper=Keeper(pool, boards, clock, Spending(pool, reading, days)),
         prices=prices,
         price_rounds=Rounds(PRICE_SECONDS, prices.look, "prices could not be looked at"),
         roster=Roster(transport, sources, base_urls, clock),
@@ -281,7 +285,7 @@ def _build(
         work=MediaWork(bench, platforms),
         webhooks=make_webhooks(settings, database),
         ledger=ledger,
-        ledger_reading=LedgerReading(database),
+        ledger_reading=reading,
         ledger_watch=_ledger_watch(settings, ledger, database, clock),
         idempotency=_idempotency(settings, database, clock),
         database=database,
@@ -333,7 +337,7 @@ def _tally(settings: Settings, clock: Clock) -> Tally:
     return tally
 
 
-def _pool(settings: Settings, clock: Clock, boards: list[Board], tally: Tally) -> Pool:
+def _pool(settings: Settings, clock: Clock, boards: list[Board], tally: Tally, days: Days) -> Pool:
     return Pool(
         {name: one.keys for name, one in settings.platforms.items()},
         clock,
@@ -342,6 +346,7 @@ def _pool(settings: Settings, clock: Clock, boards: list[Board], tally: Tally) -
         tally=tally,
         rules=Rules(settings.rest_seconds, settings.retire_after),
         sticky_seconds=settings.sticky_seconds,
+        days=days,
     )
 
 

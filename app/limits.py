@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+RATES = ("rpm", "rpd", "tpm", "tpd", "concurrency")
+AMOUNTS = ("context", "output", "day", "month", "total", "credit", "credit_until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,10 @@ UNLIMITED = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a licence may use. None is without limit.
+    """What a licence or a credential may use. None is without limit.
 
-    `context` are the tokens of one request, `output` those of one answer; who asks for more is given
-    that much, or with `refuses` an error. Money is in millionths of a dollar: budgets begin anew every
+    `context` are the tokens of one request, `output` those of one answer; a licence that asks for more is
+    given that much, or with `refuses` an error. Money is in millionths of a dollar: budgets begin anew every
     day and every month, `total` never; `credit` is a gift that is used before it ends at `credit_until`.
     """
 
@@ -54,14 +59,23 @@ class Allowance:
     @property
     def counts_tokens(self) -> bool:
         """Whether it matters how long a request and its answer are."""
-        is_bound = self.context is not None or self.output is not None
-        return is_bound or self.limits.counts_tokens or self.counts_money
+        return self.bounds_lengths or self.limits.counts_tokens or self.counts_money
+
+    @property
+    def bounds_lengths(self) -> bool:
+        return self.context is not None or self.output is not None
 
     @property
     def keeps_account(self) -> bool:
         """Whether what is used must be known for longer than a minute."""
         limits = self.limits
         return self.counts_money or limits.rpd is not None or limits.tpd is not None
+
+    def changed(self, given: Mapping[str, int | None]) -> Allowance:
+        """The same with other `RATES` and `AMOUNTS`."""
+        rates = {name: value for name, value in given.items() if name in RATES}
+        amounts: dict[str, Any] = {name: value for name, value in given.items() if name in AMOUNTS}
+        return replace(self, limits=replace(self.limits, **rates), **amounts)
 
 
 BOUNDLESS = Allowance()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.cli import asking
-from app.cli.credential_fields import FIELDS, changed, read_fields
+from app.cli.credential_fields import FIELDS, changed, read_fields, told
 from app.cli.database import is_there, looked_at, opened
 from app.cli.keeping import Keeping, all_keys
 from app.cli.why import healths, reasons
@@ -21,7 +21,7 @@ from app.cli.words import Complaint, moment, said, settings, show
 from app.config import Settings
 from app.credential import Credential
 from app.platforms import PLATFORMS
-from app.storage.credentials import LIMITS, AlreadyKept, Kept
+from app.storage.credentials import AlreadyKept, Kept
 
 VERBS = {
     "add": "keep a token, sealed; it is asked for, or read from standard input",
@@ -47,6 +47,13 @@ HELP = {
     "tpm": "most tokens a minute",
     "tpd": "most tokens a day",
     "concurrency": "most calls at a time",
+    "context": "most tokens of a request that it serves",
+    "output": "most tokens of an answer that it serves",
+    "budget_day": "dollars that it may spend a day, such as 5 or 2.50",
+    "budget_month": "dollars a month",
+    "budget_total": "dollars ever",
+    "credit": "dollars of a gift",
+    "credit_until": "the last day of the credit in UTC, such as 2026-12-31",
     "note": "whatever is worth knowing",
 }
 
@@ -138,7 +145,7 @@ def _edit(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> in
     kept = keeping.find(options.id, all_keys(chosen))
     values = read_fields(_given(options))
     if "limits" in values:
-        values["limits"] = changed(kept.limits, values["limits"])
+        values["allowance"] = changed(kept.allowance, values.pop("limits"))
     secrets = None
     if options.token or options.file or options.proxy_file or options.no_proxy:
         new = options.token or options.file
@@ -249,7 +256,7 @@ def _row(keeping: Keeping, kept: Kept, health: Health | None = None) -> dict[str
         "groups": list(kept.groups),
         "weight": kept.weight,
         "priority": kept.priority,
-        "limits": [f"{n}={v}" for n in LIMITS if (v := getattr(kept.limits, n)) is not None],
+        "limits": [f"{name}={value}" for name, value in told(kept.allowance).items()],
         "source": "database",
     }
 

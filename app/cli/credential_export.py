@@ -8,10 +8,11 @@ import os
 import sys
 from typing import Any
 
+from app.cli.credential_fields import told
 from app.cli.keeping import Keeping
 from app.cli.words import Complaint, file_said
 from app.config import Settings
-from app.storage.credentials import LIMITS, Kept
+from app.storage.credentials import Kept
 
 
 def run(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
@@ -42,7 +43,6 @@ def run(chosen: Settings, keeping: Keeping, options: argparse.Namespace) -> int:
 
 
 def _row(keeping: Keeping, kept: Kept, with_tokens: bool) -> dict[str, Any]:
-    limits = {name: value for name in LIMITS if (value := getattr(kept.limits, name)) is not None}
     row: dict[str, Any] = {
         "platform": kept.platform,
         "label": kept.label,
@@ -50,7 +50,7 @@ def _row(keeping: Keeping, kept: Kept, with_tokens: bool) -> dict[str, Any]:
         "weight": kept.weight,
         "priority": kept.priority,
         "base_url": kept.base_url,
-        **limits,
+        **told(kept.allowance),
         "note": kept.note,
         "enabled": kept.enabled,
     }

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.cli import licence_limits
+from app.cli.licence_limits import LENGTHS, MONEY, NONE
 from app.cli.numbers import whole
 from app.cli.words import Complaint, looks_secret
 from app.config import BadSetting, check_url
-from app.limits import Limits
-from app.storage.credentials import LIMITS
+from app.days import DAY
+from app.limits import RATES, Allowance
+from app.money import micro
 from app.upstream.names import read_groups
 
 LONGEST = {
@@ -27,24 +33,40 @@ MOST_GROUPS = 64
 MOST_WEIGHT = 1000
 MOST_PRIORITY = 1000
 MOST_LIMIT = 10**15
-NO_LIMIT = "none"
+LIMITS = (*RATES, *LENGTHS, *MONEY, "credit_until")
 _TOKEN = re.compile(r"[!-~]+")
 FIELDS = ("label", "groups", "weight", "priority", "base_url", *LIMITS, "note", "enabled")
-NUMBERS = ("weight", "priority", *LIMITS)
+NUMBERS = ("weight", "priority", *RATES, *LENGTHS)
 SECRETS = ("token", "proxy")
+_EPOCH = datetime.date(1970, 1, 1)
 _UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of others, line ends
 
 
 def read_fields(given: Mapping[str, str]) -> dict[str, Any]:
-    """Columns from words; a limit of `none` is none."""
+    """Columns from words, but for the limits among them, which `changed` takes; a limit of `none` is
+    none.
+    """
     values = {name: _read(name, given[name]) for name in given if name in FIELDS}
-    limits = {name: values.pop(name) for name in LIMITS if name in values}
+    limits = {MONEY.get(name, name): values.pop(name) for name in LIMITS if name in values}
     return values | ({"limits": limits} if limits else {})
 
 
-def changed(limits: Limits, given: Mapping[str, int | None]) -> Limits:
+def changed(before: Allowance, given: Mapping[str, int | None]) -> Allowance:
     """The limits, with those that were given."""
-    return Limits(**{name: given.get(name, getattr(limits, name)) for name in LIMITS})
+    after = before.changed(given)
+    if after.credit is not None or after.credit_until is None:
+        return after
+    if given.get("credit_until") is not None:
+        raise Complaint("credit_until needs a credit")
+    return after.changed({"credit_until": None})
+
+
+def told(allowance: Allowance) -> dict[str, Any]:
+    """The limits that there are, by their fields."""
+    found = licence_limits.told(replace(allowance, credit_until=None))
+    if (until := allowance.credit_until) is not None:
+        found["credit_until"] = str(_EPOCH + datetime.timedelta(seconds=until - DAY))
+    return found
 
 
 def read_token(text: str) -> str:
@@ -97,7 +119,7 @@ def _read(name: str, text: str) -> Any:
     if name == "priority":
         return _whole(name, text, -MOST_PRIORITY, MOST_PRIORITY)
     if name in LIMITS:
-        return None if text.strip() in ("", NO_LIMIT) else _whole(name, text, 1, MOST_LIMIT)
+        return None if text.strip() in ("", NONE) else _limit(name, text)
     if name == "base_url":
         return _base_url(text)
     if name == "enabled":
@@ -105,6 +127,26 @@ def _read(name: str, text: str) -> Any:
     if _is_unshown(text):
         raise Complaint(f"{name} holds a line end or another character that no list can show")
     return text
+
+
+def _limit(name: str, text: str) -> int:
+    if name == "credit_until":
+        return _day_ends(name, text.strip())
+    if name not in MONEY:
+        return _whole(name, text, 1, MOST_LIMIT)
+    try:
+        return micro(text)
+    except ValueError as error:
+        raise Complaint(f"{name} {error}") from error
+
+
+def _day_ends(name: str, text: str) -> int:
+    """When a day is over, in UTC."""
+    try:
+        day = datetime.datetime.strptime(text, "%Y-%m-%d")
+    except ValueError as error:
+        raise Complaint(f"{name} should be a day, such as 2026-12-31, or none") from error
+    return calendar.timegm(day.timetuple()) + DAY
 
 
 def _is_unshown(text: str) -> bool:

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from app.cli.credential_fields import FIELDS, NUMBERS, SECRETS
+from app.cli.licence_limits import MONEY
 from app.cli.words import Complaint
 
 KNOWN = ("platform", *SECRETS, *FIELDS)
@@ -146,6 +147,8 @@ def _word(name: str, value: Any) -> str:
     if name in NUMBERS:
         whole = isinstance(value, int) and not isinstance(value, bool)
         return str(value) if whole else "no whole number"
+    if name in MONEY:
+        return str(value) if isinstance(value, (int, float)) else "no amount"
     raise Complaint(f"{name} should be a text")
 
 

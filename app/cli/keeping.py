@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.cli.credential_fields import check_unsealed
+from app.cli.credential_fields import changed, check_unsealed
 from app.cli.words import Complaint, said
 from app.config import Settings
 from app.credential import Credential, fingerprint
-from app.limits import Limits
+from app.limits import BOUNDLESS
 from app.pool.board import make_boards
 from app.pool.rest import Rest, forgiven
 from app.pool.vault import credential
@@ -102,9 +102,10 @@ class Keeping:
         """A row for the table; complains of a token outside the seal."""
         check_unsealed(secrets, values)
         name = new_name()
+        given = dict(values)
         return {
-            **values,
-            "limits": Limits(**values.get("limits", {})),
+            "allowance": changed(BOUNDLESS, given.pop("limits", {})),
+            **given,
             "name": name,
             "platform": platform,
             "sealed": self._sealing(name, secrets),

@@ -12,6 +12,7 @@ from app.cli.words import Complaint, moment, said
 from app.config import Settings
 from app.platforms import PLATFORMS
 from app.pool.choice import Candidate, Wanted
+from app.pool.hindrance import NEVER
 from app.pool.rest import Rest, Rules
 
 WORST = ("retired", "resting", "probing", "ramping")
@@ -85,7 +86,7 @@ def _until(rest: Rest, now: float) -> float | None:
 
 def _moment(seconds: float | None) -> str | None:
     """Rounded up: by then it is over."""
-    return moment(int(seconds + 0.999)) if seconds else None
+    return moment(int(seconds + 0.999)) if seconds and seconds != NEVER else None
 
 
 def _row(

@@ -7,9 +7,8 @@ before it counted. What brought nothing is released, and costs nothing.
 
 from __future__ import annotations
 
-import datetime
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -19,9 +18,10 @@ import orjson
 from app import process
 from app.access.caller import Caller
 from app.access.standing import Allotment, Standing
-from app.account import Account, Claim, Shortage, month_of
+from app.account import Account, Claim, Shortage
 from app.canonical.events import Usage
 from app.clock import Clock
+from app.days import Days
 from app.errors import BudgetSpent, GatewayError, OverLimit, PriceUnknown, QuotaGone
 from app.ledger.journal import Journal
 from app.ledger.price import Price
@@ -35,7 +35,6 @@ from app.storage.tasks import Task
 
 log = logging.getLogger(__name__)
 
-DAY = 86400
 RPD, TPD = "rpd_exceeded", "tpd_exceeded"
 SOON_SECONDS = 2.0  # until what is held back for other calls may be free again
 LONGEST_WORD, LONGEST_OUTCOME, LONGEST_FAILURES = 200, 64, 2000
@@ -83,14 +82,15 @@ class Ledger:
         self._book = book
         self._journal = journal
         self._clock = clock
-        self._day_starts = day_starts
+        self._days = Days(day_starts)
+        self.on_charge: Callable[[str, int], None] = lambda credential, money: None
         self._longest_call = longest_call
         self._me = ""
         self._in_doubt: list[Closing] = []
         self._scribe: Scribe[Opening | Closing] = Scribe(self._write)
 
     def day(self, now: float) -> int:
-        return int((now - self._day_starts) // DAY)
+        return self._days.day(now)
 
     def open(self, wanted: Purchase) -> Entry:
         """A row for a call that is about to be made. Raises what the licence has too little left for."""
@@ -198,6 +198,8 @@ class Ledger:
                     "a row of the ledger is lost", extra={"row": closing.row, "why": str(trouble)}
                 )
             raise error
+        if money := closing.row["charge"]:
+            self.on_charge(closing.row["credential"], money)
 
     def tidy(self) -> None:
         """Takes in what the journal has, and closes what nobody else will: rows of which it was not known
@@ -253,13 +255,11 @@ class Ledger:
         return self._table.account(licence)
 
     def day_ends(self, day: int) -> float:
-        return (day + 1) * DAY + self._day_starts
+        return self._days.day_ends(day)
 
     def month_ends(self, day: int) -> float:
         """When the month of this day is over."""
-        year, month = divmod(month_of(day) + 1, 12)
-        first = datetime.datetime(year, month + 1, 1, tzinfo=datetime.timezone.utc)
-        return first.timestamp() + self._day_starts
+        return self._days.month_ends(day)
 
 
 def _short_of(what: Shortage) -> OverLimit:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from app.clock import Clock
-from app.ledger.ledger import DAY, Ledger
+from app.days import DAY
+from app.ledger.ledger import Ledger
 from app.rounds import Rounds
 from app.storage.ledger_reading import LedgerReading
 

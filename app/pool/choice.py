@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.credential import Credential
-from app.pool.hindrance import Hindrance, hindrance
+from app.pool.hindrance import NEVER, Hindrance, hindrance
 from app.pool.lane import MOST_TIED
 from app.pool.rest import Rest
 
@@ -33,7 +33,8 @@ class Candidate:
 class Wanted:
     """What a call asks of a credential. `groups` are the call's own choice, `allowed` the licence's;
     empty is no choice. `but` are credentials that failed the call already, `tokens` what it is
-    thought to come to.
+    thought to come to: `context` in the request, and `output` at most in the answer, where somebody
+    has limits of that.
     """
 
     model: str
@@ -41,6 +42,8 @@ class Wanted:
     allowed: tuple[str, ...] = ()
     but: Collection[str] = ()
     tokens: int = 0
+    context: int = 0
+    output: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,31 @@ def fits(credential: Credential, groups: tuple[str, ...], allowed: tuple[str, ..
     return ""
 
 
+def excess(credential: Credential, wanted: Wanted) -> Hindrance | None:
+    """The limit of the credential that the call is too long for, if it is."""
+    allowance = credential.allowance
+    for kind, long, most in (
+        ("context", wanted.context, allowance.context),
+        ("output", wanted.output, allowance.output),
+    ):
+        if most is not None and long > most:
+            return Hindrance(kind, f"{long} of at most {most} tokens", NEVER)
+    return None
+
+
 def verdict(candidate: Candidate, wanted: Wanted, now: float) -> Verdict:
     """Whether it may serve, and if not, why."""
     credential = candidate.credential
     if out := fits(credential, wanted.groups, wanted.allowed):
         return Verdict(credential, False, out)
-    found = candidate.spent or hindrance(candidate.rests, candidate.let, wanted.model, now)
+    found = (
+        excess(credential, wanted)
+        or candidate.spent
+        or hindrance(candidate.rests, candidate.let, wanted.model, now)
+    )
     if found is not None:
-        return Verdict(credential, False, f"{found.kind}, {found.why}", found.until)
+        until = None if found.until == NEVER else found.until
+        return Verdict(credential, False, f"{found.kind}, {found.why}", until)
     if credential.id in wanted.but:
         return Verdict(credential, False, "has failed this call already")
     for rest in candidate.rests.values():

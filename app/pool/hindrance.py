@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.pool.rest import Rest
 
 LOOK_AGAIN = 0.1  # seconds; a ramp makes room for more all the time
+NEVER = float("inf")  # no time that passes ends it
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from app.clock import Clock
 from app.errors import GatewayError
 from app.pool.board import Board
 from app.pool.pool import Pool
+from app.pool.spending import Spending
 from app.rounds import Rounds
 
 log = logging.getLogger(__name__)
@@ -20,10 +21,13 @@ BOARDS_SWEPT_EVERY = 3600.0
 class Keeper:
     """Tells the boards what its pool has learnt, at once, and the pool what is on the boards."""
 
-    def __init__(self, pool: Pool, boards: list[Board], clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, boards: list[Board], clock: Clock, spending: Spending | None = None
+    ) -> None:
         self._pool = pool
         self._boards = boards
         self._clock = clock
+        self._spending = spending
         self._silent: set[int] = set()  # boards that could not be reached the last time
         self._rounds = Rounds(EVERY, self.look, "the pool could not be kept in step")
         self._swept = self._boards_swept = clock.ticks()
@@ -52,6 +56,8 @@ class Keeper:
                 log.warning("the pool works with the others again")
                 self._silent.discard(place)
             self._pool.take(news)
+        if self._spending is not None:
+            self._spending.look_in_time(self._clock.ticks())
         self._sweep(self._clock.ticks())
 
     def _sweep(self, now: float) -> None:

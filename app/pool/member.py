@@ -6,6 +6,7 @@ from collections import deque
 
 from app.credential import Credential
 from app.pool.hindrance import Hindrance, hindrance
+from app.pool.purse import Purse
 from app.pool.rest import Rest
 from app.pool.tally import UNCOUNTED, Taken
 from app.pool.use import Use
@@ -18,11 +19,12 @@ WITHIN = 600.0
 class Member:
     """One credential. `rests` are by model and kind, `let` how many calls each ramp let through."""
 
-    __slots__ = ("credential", "rests", "let", "busy", "faults", "use")
+    __slots__ = ("credential", "rests", "let", "busy", "faults", "use", "purse")
 
     def __init__(self, credential: Credential, use: Use | None = None) -> None:
         self.credential = credential
         self.use = use
+        self.purse: Purse | None = None
         self.rests: dict[tuple[str, str], Rest] = {}
         self.let: dict[tuple[str, str], int] = {}
         self.busy = 0
@@ -30,9 +32,16 @@ class Member:
 
     def hindrance(self, model: str, now: float) -> Hindrance | None:
         """What keeps it from serving this model, if anything does."""
+        if self.purse is not None and (found := self.purse.hindrance(now)) is not None:
+            return found
         if self.use is not None and (found := self.use.hindrance(now)) is not None:
             return found
         return hindrance(self.rests, self.let, model, now) if self.rests else None
+
+    def spent(self, now: float) -> Hindrance | None:
+        """The limit of its own that is used up, if one is."""
+        found = self.purse.hindrance(now) if self.purse is not None else None
+        return found or (self.use.hindrance(now) if self.use is not None else None)
 
     def due(self, model: str, now: float) -> list[Rest]:
         """The rests that the next call for this model probes."""

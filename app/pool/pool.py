@@ -11,16 +11,19 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from app.clock import Clock
 from app.credential import GROUPS, Credential
+from app.days import Days
 from app.errors import GatewayError, UpstreamError
 from app.pool.board import MOST_BINDINGS, Board, News
-from app.pool.choice import Candidate, Wanted, fits
+from app.pool.choice import Candidate, Wanted, excess, fits
 from app.pool.hindrance import Hindrance
 from app.pool.lane import Lane
 from app.pool.lease import Lease
 from app.pool.member import Member
+from app.pool.purse import Purse
 from app.pool.rest import Evidence, Rest, Rules, merged, rested
 from app.pool.tally import Tally
 from app.pool.use import Use
@@ -48,6 +51,7 @@ class Pool:
         tally: Tally | None = None,
         rules: Rules = Rules(),
         sticky_seconds: float = 3600.0,
+        days: Days = Days(),
     ) -> None:
         self._settings = settings
         self.clock = clock
@@ -56,10 +60,13 @@ class Pool:
         self._tally = tally
         self.rules = rules
         self._sticky_seconds = sticky_seconds
+        self._days = days
         self._members: dict[str, dict[str, Member]] = {}  # by platform, by id
         self._lanes: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], Lane] = {}
         self._groups: frozenset[str] = frozenset()
         self._counting: frozenset[str] = frozenset()
+        self._measuring: frozenset[str] = frozenset()
+        self.purses: dict[str, Purse] = {}  # of the credentials with budgets, by id
         self._bound: OrderedDict[str, Bound] = OrderedDict()
         self._untold: dict[tuple[str, str, str], Rest] = {}
         self._unbound: dict[str, Bound] = {}
@@ -80,12 +87,18 @@ class Pool:
         """Whether any of the platform's credentials has a limit of tokens."""
         return platform in self._counting
 
+    def measures(self, platform: str) -> bool:
+        """Whether any of the platform's credentials has a limit of how long a call is."""
+        return platform in self._measuring
+
     def knows_group(self, group: str) -> bool:
         return group in self._groups
 
     def pick(self, platform: str, wanted: Wanted, session: str = "") -> Lease | None:
         """A credential for one attempt; None if none can serve just now."""
         lane, model = self._lane(platform, wanted), wanted.model
+        if wanted.context or wanted.output:
+            wanted = self._without_short(platform, wanted)
         session = session if self._sticky_seconds else ""
         while True:
             now = self.clock.now()
@@ -110,6 +123,7 @@ class Pool:
             for member in self._members.get(platform, {}).values()
             if member.credential.id not in wanted.but
             and not fits(member.credential, wanted.groups, wanted.allowed)
+            and not excess(member.credential, wanted)
         ]
         return min(found, key=lambda hindrance: hindrance.until, default=None)
 
@@ -117,6 +131,21 @@ class Pool:
         """Whether any credential may serve such a call at all, however it stands now."""
         members = self._members.get(platform, {}).values()
         return any(not fits(one.credential, wanted.groups, wanted.allowed) for one in members)
+
+    def excess(self, platform: str, wanted: Wanted) -> list[Hindrance]:
+        """The limits that the call is too long for, of those that may serve such a call."""
+        found = (
+            excess(member.credential, wanted)
+            for member in self._members.get(platform, {}).values()
+            if not fits(member.credential, wanted.groups, wanted.allowed)
+        )
+        return [one for one in found if one is not None]
+
+    def _without_short(self, platform: str, wanted: Wanted) -> Wanted:
+        """Leaves those alone that may not take so long a call."""
+        members = self._members.get(platform, {})
+        short = {name for name, one in members.items() if excess(one.credential, wanted)}
+        return replace(wanted, but=short.union(wanted.but)) if short else wanted
 
     def candidates(self, platform: str, wanted: Wanted) -> list[Candidate]:
         """Everyone on the platform as they stand now, for whoever wants to choose again."""
@@ -129,7 +158,7 @@ class Pool:
                 busy=member.busy,
                 rests=dict(member.rests),
                 let=dict(member.let),
-                spent=member.use.hindrance(now) if member.use else None,
+                spent=member.spent(now),
             )
             for name, member in self._members.get(platform, {}).items()
         ]
@@ -211,6 +240,11 @@ class Pool:
         if self._tally is not None and lease.taken.name:
             self._tally.give(lease.taken, tokens, self.clock.now(), at_leisure=at_leisure)
 
+    def charged(self, name: str, money: int) -> None:
+        """So much was charged for a credential, in this worker."""
+        if (purse := self.purses.get(name)) is not None:
+            purse.own += money
+
     def _learn(self, platform: str, member: Member, rest: Rest) -> None:
         member.learn(rest)
         self._untold[rest.key] = rest
@@ -263,7 +297,13 @@ class Pool:
 
     def _take_in(self, keys: Keys) -> None:
         """Puts these in place of the credentials so far. Who stays keeps what is known of them."""
-        before = self._members
+        before, purses = self._members, self.purses
+        self.purses = {}
+        for credential in chain.from_iterable(keys.values()):
+            if credential.allowance.counts_money:
+                purse = purses.get(credential.id) or Purse(credential.allowance, self._days)
+                purse.allowance = credential.allowance
+                self.purses[credential.id] = purse
         self._members = {
             platform: {one.id: self._member(before.get(platform, {}), one) for one in credentials}
             for platform, credentials in keys.items()
@@ -274,7 +314,12 @@ class Pool:
         self._counting = frozenset(
             platform
             for platform, credentials in keys.items()
-            if any(one.limits.counts_tokens for one in credentials)
+            if any(one.allowance.limits.counts_tokens for one in credentials)
+        )
+        self._measuring = frozenset(
+            platform
+            for platform, credentials in keys.items()
+            if any(one.allowance.bounds_lengths for one in credentials)
         )
 
     def _member(self, before: Mapping[str, Member], credential: Credential) -> Member:
@@ -282,9 +327,15 @@ class Pool:
         if known is None or known.credential.token != credential.token:
             known = Member(credential)
         known.credential = credential
-        limits = credential.limits
+        limits = credential.allowance.limits
         known.use = Use(self._tally, credential.id, limits) if self._tally and limits else None
+        known.purse = self.purses.get(credential.id)
         return known
+
+    def wake(self) -> None:
+        """Looks at everyone again."""
+        for platform in self._members:
+            self._wake(platform)
 
     def _wake(self, platform: str) -> None:
         for key, lane in self._lanes.items():

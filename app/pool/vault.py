@@ -65,6 +65,6 @@ def credential(kept: Kept, secrets: dict[str, str]) -> Credential:
         priority=kept.priority,
         base_url=kept.base_url,
         proxy=Secret(secrets.get("proxy", "")),
-        limits=kept.limits,
+        allowance=kept.allowance,
         enabled=kept.enabled,
     )

@@ -114,6 +114,7 @@ class ChatRelay:
 
     def serve(self, platform: Platform, call: ChatCall) -> Relayed:
         road = self._road(platform, call)
+        context, output = self._lengths(platform, call)
         source = self._sources.for_call(
             call.caller,
             platform.name,
@@ -122,6 +123,8 @@ class ChatRelay:
             groups=call.groups,
             session=call.session,
             tokens=self._tokens(platform, call),
+            context=context,
+            output=output,
         )
         entry = self._ledger.open(_purchase(platform, call))
         try:
@@ -145,6 +148,12 @@ class ChatRelay:
         if not self._sources.pool.counts_tokens(platform.name):
             return 0
         return tokens_of(call.body) + LIKELY_OUTPUT if call.tokens is None else call.tokens
+
+    def _lengths(self, platform: Platform, call: ChatCall) -> tuple[int, int]:
+        """Of the request and of the answer it asks for, in tokens, where a credential has a limit of them."""
+        if not self._sources.pool.measures(platform.name):
+            return 0, 0
+        return tokens_of(call.body), call.spoken.output_limit(call.body) or LIKELY_OUTPUT
 
     def open(self, exchange: Exchange, credential: Credential) -> Answering:
         """One attempt, up to the platform's acceptance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.access.caller import Caller
@@ -15,18 +15,21 @@ from app.errors import (
     NoCredential,
     NotAllowed,
     Throttled,
+    TooLong,
     UnknownGroup,
     UpstreamError,
 )
+from app.limits import RATES
 from app.pool.budget import Budget
 from app.pool.choice import Wanted
+from app.pool.hindrance import NEVER
 from app.pool.lease import Lease
 from app.pool.pool import Pool
+from app.pool.purse import BUDGETS
 from app.pool.rest import THROTTLES
 from app.secret import Secret
 
 SOON = 0.02  # seconds; somebody else may be served first by then
-LIMITS = ("rpm", "rpd", "tpm", "tpd", "concurrency")
 
 
 class Lent(Protocol):
@@ -163,8 +166,7 @@ class Pooled:
             self._clock.sleep(wait + random.uniform(0.0, SOON))
 
     def _without(self, *names: str) -> Wanted:
-        wanted = self._wanted
-        return Wanted(wanted.model, wanted.groups, wanted.allowed, frozenset(names), wanted.tokens)
+        return replace(self._wanted, but=frozenset(names))
 
     def failed(self, name: str, error: UpstreamError) -> None:
         self._last = error
@@ -194,15 +196,37 @@ class Pooled:
                 return NoCredential("the platform has no key in the group {groups}", groups=named)
             return NoCredential("the platform has no credential to be called with")
         found = self._pool.next_look(self._platform, self._wanted)
-        assert found is not None  # something fits
+        if found is None:
+            return self._too_long()
         wait = max(found.until - self._clock.now(), 0.0)
         if found.kind in THROTTLES:
             return Throttled("the platform asks for fewer requests").after(wait)
-        if found.kind in LIMITS:
+        if found.kind in RATES:
             return Throttled(
                 "all keys of the platform have reached the limits that are set for them here"
             ).after(wait)
+        if found.kind in BUDGETS:
+            spent = NoCredential(
+                "a key of the platform has spent its budget, and no other can be used"
+            )
+            spent.may_retry = False  # nobody waits for that long
+            return spent if found.until == NEVER else spent.after(wait)
         return NoCredential("no key of the platform can be used just now").after(wait)
+
+    def _too_long(self) -> GatewayError:
+        """What to tell where every key that fits may only take shorter calls."""
+        wanted = self._wanted
+        if any(one.kind == "output" for one in self._pool.excess(self._platform, wanted)):
+            return TooLong(
+                "no key of the platform may give answers of {asked} tokens",
+                code="output_length_exceeded",
+                asked=wanted.output,
+            )
+        return TooLong(
+            "the request has some {tokens} tokens: that exceeds the maximum context length of every "
+            "key of the platform",
+            tokens=wanted.context,
+        )
 
 
 class _Attempt:
@@ -244,9 +268,12 @@ class Sources:
         groups: tuple[str, ...] = (),
         session: str = "",
         tokens: int = 0,
+        context: int = 0,
+        output: int = 0,
     ) -> Source:
         """`groups` are those a credential must belong to one of; none = any will do. A token that
-        was brought belongs to nobody's groups (C-049). `tokens` is what the call is thought to come to.
+        was brought belongs to nobody's groups (C-049). `tokens` is what the call is thought to come to,
+        `context` what of it is the request, `output` what at most is the answer.
         """
         if caller.brought is not None:
             return Brought(_brought(caller.brought))
@@ -265,7 +292,7 @@ class Sources:
         budget = self._budgets.get(platform)
         if budget is None:
             budget = self._budgets[platform] = Budget(self._persistence.percent)
-        wanted = Wanted(model, groups, allowed, tokens=tokens)
+        wanted = Wanted(model, groups, allowed, tokens=tokens, context=context, output=output)
         return Pooled(
             self.pool,
             self._clock,

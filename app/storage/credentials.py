@@ -10,12 +10,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.limits import Limits
+from app.limits import AMOUNTS, RATES, Allowance
+from app.storage.allowances import allowance_columns, read_allowance
 from app.storage.database import Database, metadata
 from app.storage.versions import grown
 
 FAMILY = "credentials"
-LIMITS = ("rpm", "rpd", "tpm", "tpd", "concurrency")
 _NUMBER = re.compile(r"[0-9]{1,9}$")  # what fits a column of ours
 
 credentials = sa.Table(
@@ -31,7 +31,7 @@ credentials = sa.Table(
     sa.Column("weight", sa.Integer, nullable=False, server_default="1"),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
     sa.Column("base_url", sa.Text, nullable=False, server_default=""),
-    *(sa.Column(name, sa.BigInteger) for name in LIMITS),
+    *(sa.Column(name, sa.BigInteger) for name in (*RATES, *AMOUNTS)),
     sa.Column("enabled", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
@@ -55,7 +55,7 @@ class Kept:
     weight: int
     priority: int
     base_url: str
-    limits: Limits
+    allowance: Allowance
     enabled: bool
     note: str
     created_at: int
@@ -188,14 +188,14 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
         columns["sealed"] = sealed()
     if "groups" in columns:
         columns["groups"] = ",".join(columns["groups"])
-    if (limits := columns.pop("limits", None)) is not None:  # none at all is falsy too
-        columns |= {name: getattr(limits, name) for name in LIMITS}
+    if (allowance := columns.pop("allowance", None)) is not None:
+        columns |= allowance_columns(allowance)
     return columns
 
 
 def read_row(row: sa.Row[Any]) -> Kept:
     found: dict[str, Any] = dict(row._mapping)
-    limits = Limits(**{name: found.pop(name) for name in LIMITS})
+    allowance = read_allowance({name: found.pop(name) for name in (*RATES, *AMOUNTS)})
     found["groups"] = tuple(one for one in found["groups"].split(",") if one)
     found["enabled"] = bool(found["enabled"])
-    return Kept(**found, limits=limits)
+    return Kept(**found, allowance=allowance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,6 +53,19 @@ class LedgerReading:
             for row in rows
             if row._mapping["calls"]
         ]
+
+    def charged(
+        self, credentials: Collection[str], first: int, last: int
+    ) -> list[tuple[str, int, int]]:
+        """What each of these credentials was charged for on each of these days: its name, day and money."""
+        money = sa.func.sum(days.c.charge).label("money")
+        found, names = list[dict[str, Any]](), sorted(credentials)
+        for at in range(0, len(names), PAGE):
+            query = sa.select(days.c.credential, days.c.day, money).where(
+                days.c.day.between(first, last), days.c.credential.in_(names[at : at + PAGE])
+            )
+            found += self._all(query.group_by(days.c.credential, days.c.day))
+        return [(one["credential"], one["day"], int(one["money"])) for one in found]
 
     def report_utc(
         self, by: Sequence[str], first: int, last: int, only: Only

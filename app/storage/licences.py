@@ -11,19 +11,17 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from app.limits import BOUNDLESS, Allowance, Limits
+from app.limits import AMOUNTS, BOUNDLESS, RATES, Allowance
+from app.storage.allowances import allowance_columns, read_allowance
 from app.storage.database import Database, metadata
 
 PREFIX = "tok-"
 NAME_LENGTH = 8
 _NUMBER = re.compile(r"[0-9]{1,9}$")  # what fits a column of ours
-
-LIMITS = ("rpm", "rpd", "tpm", "tpd", "concurrency")
-AMOUNTS = ("context", "output", "day", "month", "total", "credit", "credit_until")
 
 licences = sa.Table(
     "licences",
@@ -39,7 +37,7 @@ licences = sa.Table(
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("strict", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("groups", sa.Text, nullable=False, server_default=""),
-    *(sa.Column(name, sa.BigInteger) for name in (*LIMITS, *AMOUNTS)),
+    *(sa.Column(name, sa.BigInteger) for name in (*RATES, *AMOUNTS)),
     sa.Column("refuses", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
@@ -160,8 +158,7 @@ class Licences:
 
 
 def _columns(allowance: Allowance) -> dict[str, int | bool | None]:
-    limits = {name: getattr(allowance.limits, name) for name in LIMITS}
-    return limits | {name: getattr(allowance, name) for name in (*AMOUNTS, "refuses")}
+    return allowance_columns(allowance) | {"refuses": allowance.refuses}
 
 
 def _read(row: sa.Row[tuple[object, ...]]) -> Licence:
@@ -177,9 +174,5 @@ def _read(row: sa.Row[tuple[object, ...]]) -> Licence:
         revoked_at=values["revoked_at"],
         strict=bool(values["strict"]),
         groups=tuple(one for one in values["groups"].split(",") if one),
-        allowance=Allowance(
-            Limits(**{name: values[name] for name in LIMITS}),
-            refuses=bool(values["refuses"]),
-            **{name: values[name] for name in AMOUNTS},
-        ),
+        allowance=replace(read_allowance(values), refuses=bool(values["refuses"])),
     )

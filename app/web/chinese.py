@@ -110,6 +110,16 @@ CHINESE: dict[str, str] = {
     ),
     "{field} must be a list of groups": "{field} 必须是以逗号分隔的分组",
     "there is no group {group} here": "没有名为 {group} 的分组",
+    "a key of the platform has spent its budget, and no other can be used": (
+        "该平台的一个密钥已用完其预算，且没有其他可用的密钥"
+    ),
+    "no key of the platform may give answers of {asked} tokens": (
+        "该平台没有密钥允许 {asked} 个 token 的回答"
+    ),
+    "the request has some {tokens} tokens: that exceeds the maximum context length of every "
+    "key of the platform": (
+        "请求约有 {tokens} 个 token：超过了该平台所有密钥的最大上下文长度（maximum context length）"
+    ),
     "no key of the platform can be used just now": "该平台目前没有可用的密钥",
     "the licence does not cover the group {group}": "许可证不包含分组 {group}",
     "the platform has no key in the group {groups}": "该平台在分组 {groups} 中没有可用的密钥",

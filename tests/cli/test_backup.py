@@ -460,9 +460,8 @@ def test_what_was_there_is_kept_as_a_dump_that_can_be_restored(dumped, tmp_path)
 def test_a_dump_of_an_older_program_is_brought_up_to_date(dumped, server, tmp_path):
     """Also where the database has tables by now of which the dump knows nothing."""
     full, empty = dumped
-    database = Database(server[0])
-    downgrade(database, "0008")
-    database.close()
+    with closing(Database(server[0])) as database:
+        downgrade(database, "0008")
     words = ["pg_dump", "--format=custom", "--file=old.dump", f"--dbname={server[0]}"]
     subprocess.run(words, cwd=tmp_path, check=True, timeout=60)
     assert empty("restore", "kept.dump").returncode == 0

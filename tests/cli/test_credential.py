@@ -130,6 +130,33 @@ def test_the_last_limit_can_be_taken_away_too(credential, added):
     assert one(credential("show", name, "--json"))["limits"] == []
 
 
+def test_lengths_and_budgets_are_said_in_tokens_and_dollars(credential, added):
+    name = added["name"]
+    limits = ["context=900", "output=80", "budget_day=2.50", "budget_month=30.00"]
+    limits += ["budget_total=0.000001", "credit=300.00", "credit_until=2026-12-31"]
+    words = " ".join(f"--{one.replace('=', ' ').replace('_', '-')}" for one in limits).split()
+
+    assert one(credential("edit", name, *words, "--json"))["limits"] == limits
+    assert one(credential("show", name, "--json"))["limits"] == limits
+    left = one(credential("edit", name, "--context", "none", "--credit", "none", "--json"))
+    assert left["limits"] == limits[1:5]  # a credit that is none has no end
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["--budget-day", "much"], "budget_day should be an amount in dollars"),
+        (["--credit", "0.0000001"], "credit should be an amount in dollars"),
+        (["--credit", "1", "--credit-until", "soon"], "credit_until should be a day"),
+        (["--credit-until", "2026-12-31"], "credit_until needs a credit"),
+        (["--context", "0"], "context should be a whole number"),
+        (["--output", "1.5"], "output should be a whole number"),
+    ],
+)
+def test_limits_that_cannot_be_are_told(credential, added, words, says):
+    assert says in credential("edit", added["name"], *words, code=1).stderr
+
+
 def test_a_credential_is_called_by_its_label_where_that_is_the_only_one(credential, added):
     assert one(credential("show", "first", "--json"))["name"] == added["name"]
     assert one(credential("edit", "first", "--weight", "2", "--json"))["weight"] == 2
@@ -242,6 +269,14 @@ def test_what_is_exported_with_tokens_is_taken_in_the_same(credential, tmp_path,
         "4",
         "--tpm",
         "7",
+        "--output",
+        "9",
+        "--budget-month",
+        "0.25",
+        "--credit",
+        "5",
+        "--credit-until",
+        "9999-12-31",
         "--note",
         'a "b", c',
         given=TOKEN,

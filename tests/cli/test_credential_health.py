@@ -8,10 +8,13 @@ from dataclasses import asdict
 
 import pytest
 
+from app.days import Days
 from app.pool import pool
 from app.pool.rest import Rest
 from app.storage.database import Database
 from app.storage.health import Health
+from app.storage.ledger import LedgerTable
+from tests.storage.test_ledger import closing, opening
 
 TOKEN = "sk-canary-0123456789abcdefghij"
 
@@ -44,6 +47,39 @@ def listed(called, *words: str, **settings: str) -> dict[str, dict]:
     done = called("credential", *(words or ("list",)), "--json", **settings)
     assert done.returncode == 0, done.stderr
     return {row["label"]: row for row in json.loads(done.stdout)}
+
+
+def charged(environ, name: str, money: int) -> None:
+    database = Database(environ["TOKENS_DATABASE_URL"])
+    now = time.time()
+    row = opening("req_1", day=Days().day(now))
+    LedgerTable(database).write([row], [])
+    LedgerTable(database).write([], [closing(row, credential=name, charge=money)])
+    database.close()
+
+
+@pytest.mark.parametrize("limit, ends", [("--budget-month", True), ("--budget-total", False)])
+def test_a_budget_that_is_spent_is_told(called, added, environ, limit, ends):
+    called("credential", "edit", added, limit, "1.50")
+    charged(environ, added, 1_500_000)
+    row = listed(called)["ours"]
+    assert (row["health"], bool(row["until"])) == ("at its limit", ends)
+
+    (why,) = json.loads(called("credential", "why", added, "--json").stdout)
+    kind = limit[2:].replace("-", "_")
+    assert (why["kind"], why["why"], why["state"], why["until"]) == (
+        kind,
+        "1.50 of 1.50 dollars spent",
+        "at its limit",
+        row["until"],
+    )
+    done = called("explain", "--platform", "chatgpt", "--json")
+    (found,) = json.loads(done.stdout)
+    assert done.returncode == 1 and found["until"] == row["until"]
+    assert found["reason"] == f"{kind}, 1.50 of 1.50 dollars spent"
+
+    called("credential", "edit", added, limit, "2")
+    assert listed(called)["ours"]["health"] == "ready"
 
 
 def test_a_key_that_nothing_is_held_against_is_ready(called, added):

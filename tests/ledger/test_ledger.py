@@ -104,6 +104,16 @@ def died(database: Database) -> None:
         connection.execute(ledger.update().values(worker=f"{place}:999999999:1"))
 
 
+def test_who_keeps_purses_is_told_what_was_charged_to_whom(kept, database):
+    told = []
+    kept.on_charge = lambda credential, money: told.append((credential, money))
+    kept.open(purchase()).charge({"credential": "cr_1"}, Usage(1000, 100))
+    kept.open(purchase("req_2")).end({"credential": "cr_1"}, None, "failed")
+    kept.open(purchase("req_3", model="free")).charge({"credential": "cr_1"}, Usage(1, 1))
+
+    assert told == [("cr_1", rows(database)[0]["charge"])] and told[0][1] > 0
+
+
 def test_what_arrived_is_charged_at_the_price_it_began_with(kept, database, book):
     """R-066."""
     entry = kept.open(purchase())

@@ -363,6 +363,41 @@ def test_a_credential_may_have_an_address_a_proxy_and_limits_of_its_own(
         stack.stop()
 
 
+def test_a_credential_may_have_budgets_and_limits_of_length(fresh: Callable[..., Client]) -> None:
+    """C-238: two workers, of which one charges and the other hears of it."""
+    client = fresh("sim-other|other", TOKENS_WORKERS="2")
+    poor = _added(client.stack, "sim-poor", "--groups", "poor", "--budget-day", "0.000001")
+    short = ("--groups", "short", "--context", "100", "--output", "50")
+    _added(client.stack, "sim-short", *short)
+
+    client.model = "gpt-4o|[poor]"
+    assert until(lambda: client.call().status == 200)
+    assert until(lambda: {client.call().status for _ in range(8)} == {503})
+    heard = client.call()
+    assert heard.json["error"]["code"] == "no_available_key"
+    assert "has spent its budget" in heard.json["error"]["message"]
+    assert 0 < int(heard.headers["retry-after"]) <= 86400
+    assert heard.headers["x-should-retry"] == "false"
+    assert "budget_day" in client.stack.tokens("credential", "why", poor)
+    client.stack.tokens("credential", "edit", poor, "--budget-day", "none")
+    assert until(lambda: {client.call().status for _ in range(8)} == {200})
+    client.stack.tokens("credential", "edit", poor, "--budget-total", "0.000001")
+    assert until(lambda: {client.call().status for _ in range(8)} == {503})
+    assert "retry-after" not in client.call().headers
+
+    def said(text: str, **more: Any) -> tuple[int, str]:
+        asked = Chat().ask("gpt-4o|[short]", text, **more)
+        heard = Chat().call(client.stack.url(PLATFORM), asked, client.stack.licence)
+        return heard.status, heard.json.get("error", {}).get("code", "")
+
+    assert said(SAY, max_tokens=50) == (200, "")
+    assert said(SAY, max_tokens=51) == said(SAY) == (400, "output_length_exceeded")
+    assert said(SAY + " and more" * 100, max_tokens=50) == (400, "context_length_exceeded")
+    client.model = "gpt-4o|[short]"
+    client.stack.tokens("credential", "edit", "2", "--output", "500")
+    assert until(lambda: {said(SAY)[0] for _ in range(8)} == {200})
+
+
 def test_without_its_redis_a_gateway_serves_and_says_so(
     simulators: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

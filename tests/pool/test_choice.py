@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from app.errors import CredentialRefused, QuotaSpent, Throttled, Unreachable, UpstreamError
+from app.limits import BOUNDLESS, Allowance
 from app.pool.choice import Wanted, choose, verdict
 from tests.pool.conftest import Clock, key, picked, pool_of, served
 
@@ -136,16 +137,22 @@ keys = st.lists(
         priority=st.integers(0, 1),
         groups=st.lists(st.sampled_from(GROUPS), max_size=2, unique=True).map(tuple),
         enabled=st.booleans() | st.just(True),
+        allowance=st.sampled_from(
+            [BOUNDLESS, BOUNDLESS, Allowance(context=5), Allowance(output=5)]
+        ),
     ),
     min_size=1,
     max_size=12,
 )
+lengths = st.sampled_from([0, 5, 6])
 wanteds = st.builds(
     Wanted,
     st.sampled_from(["m", "n"]),
     st.lists(st.sampled_from(GROUPS), max_size=1).map(tuple),
     st.lists(st.sampled_from(GROUPS), max_size=1).map(tuple),
     st.frozensets(st.sampled_from([f"k{i}" for i in range(12)]), max_size=3),
+    context=lengths,
+    output=lengths,
 )
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from app.limits import Limits
+from app.limits import Allowance, Limits
 from app.pool.choice import Wanted, verdict
 from app.pool.host_tally import HostTally
 from app.pool.slate import Slate
@@ -174,7 +174,7 @@ def test_what_a_killed_worker_had_going_is_free_again(file):
 
 def test_a_pool_passes_over_a_key_that_has_used_its_limit(clock, file):
     """C-245."""
-    keys = key("a", limits=Limits(rpm=2), priority=1), key("b")
+    keys = key("a", allowance=Allowance(Limits(rpm=2)), priority=1), key("b")
     pool = pool_of(clock, *keys, tally=HostTally(lambda: Slate(file)))
     assert [picked(pool) for _ in range(4)] == ["a", "a", "b", "b"]
     reasons = [
@@ -188,7 +188,9 @@ def test_a_pool_passes_over_a_key_that_has_used_its_limit(clock, file):
 
 def test_a_pool_holds_a_key_to_its_calls_at_a_time(clock, file):
     pool = pool_of(
-        clock, key("a", limits=Limits(concurrency=2)), tally=HostTally(lambda: Slate(file))
+        clock,
+        key("a", allowance=Allowance(Limits(concurrency=2))),
+        tally=HostTally(lambda: Slate(file)),
     )
     held = [pool.pick("p", Wanted("m")) for _ in range(3)]
     assert [one is None for one in held] == [False, False, True]

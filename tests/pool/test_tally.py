@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import SystemClock
-from app.limits import UNLIMITED, Limits
+from app.limits import UNLIMITED, Allowance, Limits
 from app.pool.choice import Wanted
 from app.pool.hindrance import Hindrance
 from app.pool.host_tally import HostTally
@@ -532,7 +532,9 @@ def test_a_credentials_limits_count_over_hosts(own, hosts):
     """C-245: two pools, a Redis."""
     settled_minute()
     clock = SystemClock()
-    pools = [pool_of(clock, key("a", limits=Limits(rpm=4)), tally=host) for host in hosts]
+    pools = [
+        pool_of(clock, key("a", allowance=Allowance(Limits(rpm=4))), tally=host) for host in hosts
+    ]
     found = [picked(pool) for _ in range(4) for pool in pools]
     assert found == ["a"] * 4 + [None] * 4
     hindered = pools[1].next_look("p", Wanted("m"))
@@ -541,7 +543,7 @@ def test_a_credentials_limits_count_over_hosts(own, hosts):
 
 def test_calls_at_the_same_time_do_not_go_over_a_credentials_tokens(clock, tmp_path):
     """Each is thought to come to 400 of 1,000; what the first did not use serves the third."""
-    limited = key("a", limits=Limits(tpm=1000))
+    limited = key("a", allowance=Allowance(Limits(tpm=1000)))
     pool = pool_of(clock, limited, tally=host_tally(tmp_path))
     assert pool.counts_tokens("p") and not pool.counts_tokens("q")
     wanted = Wanted("m", tokens=400)
@@ -555,7 +557,7 @@ def test_calls_at_the_same_time_do_not_go_over_a_credentials_tokens(clock, tmp_p
 def test_a_limit_that_is_taken_away_leaves_nothing_behind(clock, tmp_path):
     """What was going when it went is not held against the credential when it comes back."""
     tally = host_tally(tmp_path)
-    keys = [key("a", limits=Limits(concurrency=1)), key("a")]
+    keys = [key("a", allowance=Allowance(Limits(concurrency=1))), key("a")]
     pool = pool_of(clock, keys[0], tally=tally)
     lease = pool.pick("p", Wanted("m"))
     pool._take_in({"p": [keys[1]]})

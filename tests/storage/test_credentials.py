@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.limits import Limits
+from app.limits import Allowance, Limits
 from app.storage.credentials import AlreadyKept, Credentials, new_name
 from app.storage.versions import Versions
 
@@ -22,13 +22,35 @@ def row(name: str, print_: str = "", **more):
 
 def test_a_credential_is_kept_with_all_that_is_said_of_it(database):
     table = Credentials(database)
-    limits = Limits(rpm=1, tpd=10**14, concurrency=3)
+    allowance = Allowance(
+        Limits(rpm=1, tpd=10**14, concurrency=3),
+        context=1000,
+        output=100,
+        day=1,
+        month=10**15,
+        total=0,
+        credit=7,
+        credit_until=10**10,
+    )
     kept = table.add(
-        row("cr_1", groups=("a", "b"), weight=7, priority=-3, limits=limits, note="n", label="l")
+        row(
+            "cr_1",
+            groups=("a", "b"),
+            weight=7,
+            priority=-3,
+            allowance=allowance,
+            note="n",
+            label="l",
+        )
     )
 
     assert table.all() == [kept] == [table.find("cr_1")] == [table.find(str(kept.id))]
-    assert (kept.groups, kept.weight, kept.priority, kept.limits) == (("a", "b"), 7, -3, limits)
+    assert (kept.groups, kept.weight, kept.priority, kept.allowance) == (
+        ("a", "b"),
+        7,
+        -3,
+        allowance,
+    )
     assert (kept.label, kept.note, kept.enabled) == ("l", "n", True)
 
 
