@@ -33,6 +33,8 @@ from app.media.place import Place
 from app.media.queue import TaskQueue
 from app.media.s3 import S3, is_installed
 from app.media.store import Store
+from app.metrics.layout import Layout
+from app.metrics.meter import Meter
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS, PRICES
 from app.pool.board import Board, make_boards
 from app.pool.host_tally import HostTally
@@ -46,6 +48,7 @@ from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
 from app.services.idempotency import Idempotency
 from app.services.images import Errands, ImageDesk
+from app.services.lookout import Lookout
 from app.services.media_chat import PictureChat
 from app.services.media_work import MediaWork
 from app.services.passage import Passage
@@ -76,12 +79,19 @@ from app.web.gate import Gate
 from app.web.gateway import KEY, Defaults, Gateway, Root
 from app.web.logs import AccessLog, set_up_logging
 from app.web.media import media
+from app.web.metrics import metrics
 from app.web.models import ModelName
 from app.web.paths import Paths
 from app.web.root import root
 from app.web.surroundings import register_surroundings
+from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
 
 MEGABYTE = 1 << 20
+MEDIA_DIALECTS = ("openai_images", "openai_videos")
+DIALECTS = (
+    *(one.NAME for one in (anthropic_messages, gemini_generate, openai_chat, openai_responses)),
+    *MEDIA_DIALECTS,
+)
 
 
 def create_app(
@@ -107,7 +117,7 @@ def create_app(
     register_surroundings(app)
     register_elsewhere(app, frozenset(planned))
     register_failures(app)
-    for blueprint in (root, media, *blueprints):
+    for blueprint in (root, media, metrics, *blueprints):
         app.register_blueprint(blueprint)
     app.wsgi_app = Paths(app.wsgi_app, {*known, *planned})  # type: ignore[method-assign]
     return app
@@ -285,6 +295,9 @@ def _build(
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),
+        meter=Meter(Path(settings.metrics_file), Layout(platforms, DIALECTS)),
+        lookout=Lookout(pool, bench.tasks, ledger, database, clock),
+        metrics_token=settings.metrics_token,
         defaults=_defaults(settings),
         root=_root(settings),
         spool_folder=spool_folder,

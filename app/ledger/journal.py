@@ -15,12 +15,15 @@ import orjson
 
 from app.storage.ledger import Closing
 
+_PIECE = 1 << 20  # bytes
+
 
 class Journal:
     """The lines in this file, which need not be there."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._taken = file.with_name(f"{file.name}.taken")
 
     def add(self, closing: Closing) -> None:
         """Comes back when the line is on the disk; raises OSError where it cannot be."""
@@ -37,7 +40,7 @@ class Journal:
         """Has all lines written where they belong, and how many that were. What cannot be written
         stays for the next time.
         """
-        taken = self._file.with_name(f"{self._file.name}.taken")
+        taken = self._taken
         if not taken.exists():
             try:
                 os.rename(self._file, taken)
@@ -48,6 +51,18 @@ class Journal:
             write(closings)
         taken.unlink(missing_ok=True)
         return len(closings)
+
+    def rows(self) -> int:
+        """How many lines wait to be taken in."""
+        return sum(_lines(one) for one in (self._file, self._taken))
+
+
+def _lines(file: Path) -> int:
+    try:
+        with file.open("rb") as lines:
+            return sum(piece.count(b"\n") for piece in iter(lambda: lines.read(_PIECE), b""))
+    except FileNotFoundError:
+        return 0
 
 
 def _read(file: Path) -> Sequence[Closing]:

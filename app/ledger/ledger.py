@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -81,6 +81,7 @@ class Ledger:
         self._clock = clock
         self._day_starts = day_starts
         self._longest_call = longest_call
+        self.on_written: Callable[[int], None] = lambda rows: None  # so many are on the disk
         self._me = ""
         self._scribe: Scribe[Opening | Closing] = Scribe(self._write)
 
@@ -190,6 +191,7 @@ class Ledger:
     def _write(self, items: Sequence[Opening | Closing]) -> None:
         openings = [one for one in items if isinstance(one, Opening)]
         self._table.write(openings, [one for one in items if isinstance(one, Closing)])
+        self.on_written(len(items))
 
     def _refusal(self, of: Shortage, *, held: bool, now: float) -> OverLimit:
         error = _short_of(of)
@@ -208,6 +210,10 @@ class Ledger:
     def account(self, licence: str) -> Account | None:
         """What a licence with limits has used, as of its last call."""
         return self._table.account(licence)
+
+    def waiting(self) -> int:
+        """How many rows wait in the journal."""
+        return self._journal.rows()
 
     def day_ends(self, day: int) -> float:
         return (day + 1) * DAY + self._day_starts

@@ -19,12 +19,15 @@ from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.queue import TaskQueue
 from app.media.store import Store
+from app.metrics.meter import Meter
 from app.pool.keeper import Keeper
 from app.pool.tally import Tally
+from app.secret import Secret
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay
 from app.services.idempotency import Idempotency
 from app.services.images import ImageDesk
+from app.services.lookout import Lookout
 from app.services.media_chat import PictureChat
 from app.services.media_work import MediaWork
 from app.services.passage import Passage
@@ -96,6 +99,9 @@ class Gateway:
     database: Database
     clock: Clock
     log: AccessLog
+    meter: Meter
+    lookout: Lookout
+    metrics_token: Secret
     defaults: Defaults
     root: Root
     body_bytes: int
@@ -107,10 +113,15 @@ class Gateway:
     def start(self) -> None:
         """What a worker does once, in its own process, before it serves."""
         self.tally.start()
+        self.meter.start()
+        self.ledger.on_written = self._wrote
         self.keeper.start()
         self.ledger_watch.start()
         self.idempotency.start()
         self.price_watch.start()
+
+    def _wrote(self, rows: int) -> None:
+        self.meter.wrote(rows, self.clock.now())
 
 
 def gateway() -> Gateway:
