@@ -30,6 +30,20 @@ def over(hub: Gateway, record: dict[str, Any], ticket: Ticket | None, *, answere
     hub.log.write(record)
 
 
+def unread(hub: Gateway, request_id: str, error: GatewayError) -> None:
+    """A request that never became one of ours, because it cannot be read, has a line too."""
+    hub.meter.begun()
+    record = {
+        "request": request_id,
+        "method": "",
+        "path": "",
+        "began": hub.clock.ticks(),
+        "status": error.status,
+        "outcome": error.code,
+    }
+    over(hub, record, None, answered=False)
+
+
 class Streamed:
     """A body that goes out piece by piece, with the end of the request tied to its own, however that
     comes. A broken answer breaks the transfer too: only that shows every kind of client that something
