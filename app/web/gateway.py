@@ -33,6 +33,7 @@ from app.services.media_work import MediaWork
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Sources
+from app.services.trail import Traces
 from app.services.video_chat import VideoChat
 from app.services.videos import VideoDesk
 from app.services.webhooks import Webhooks
@@ -102,6 +103,7 @@ class Gateway:
     meter: Meter
     lookout: Lookout
     metrics_token: Secret
+    traces: Traces | None
     defaults: Defaults
     root: Root
     body_bytes: int
@@ -119,6 +121,8 @@ class Gateway:
         self.ledger_watch.start()
         self.idempotency.start()
         self.price_watch.start()
+        if self.traces is not None:
+            self.traces.start()
 
     def _wrote(self, rows: int) -> None:
         self.meter.wrote(rows, self.clock.now())

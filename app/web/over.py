@@ -27,6 +27,8 @@ def over(hub: Gateway, record: dict[str, Any], ticket: Ticket | None, *, answere
     seconds = hub.clock.ticks() - began
     record["total_ms"] = int(seconds * 1000)
     hub.meter.over(record, seconds)
+    if hub.traces is not None and (trail := record.pop("trail", None)) is not None:
+        hub.traces.over(trail, record, seconds)
     hub.log.write(record)
 
 

@@ -7,10 +7,12 @@ import os
 from flask import Flask, Response, g, request
 
 from app.errors import GatewayError, let_go
-from app.web.gateway import gateway
+from app.services.trail import Trail
+from app.web.gateway import Gateway, gateway
 from app.web.limits import tell
 from app.web.over import over
 
+TRACE_HEADERS = ("traceparent", "tracestate")  # as W3C has them
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 HEADERS = ", ".join(
     """authorization content-type x-api-key api-key x-goog-api-key tokens-authorization anthropic-version
@@ -48,8 +50,15 @@ def _begin() -> Response | None:
     }
     if (prefix := request.path[1:].partition("/")[0]) in hub.platforms:
         g.record["platform"] = prefix
+    if hub.traces is not None:
+        g.record["trail"] = _trail(hub)
     hub.meter.begun()
     return _preflight() if request.method == "OPTIONS" else None
+
+
+def _trail(hub: Gateway) -> Trail:
+    parent = {name: one for name in TRACE_HEADERS if (one := request.headers.get(name))}
+    return Trail(hub.clock, request.url_rule.rule if request.url_rule else "", parent)
 
 
 def _end(response: Response) -> Response:
