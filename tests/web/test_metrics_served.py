@@ -13,7 +13,7 @@ import requests
 
 from app.metrics.family import COUNTED, LOOKED
 from tests.metrics.reading import Reading
-from tests.stack import Stack, program, until
+from tests.stack import START_PATIENCE, Stack, program, until
 from tests.web.conftest import CHAT, HELLO
 
 
@@ -92,7 +92,7 @@ def test_both_workers_count_together(stack):
 def test_every_family_is_told(stack):
     chat(stack, "simulate: refuse")
     stack.work()
-    assert until(lambda: reading(stack).value("tokens_job_workers") == 1)
+    assert until(lambda: reading(stack).value("tokens_job_workers") == 1, START_PATIENCE)
     found = reading(stack)
 
     assert found.kinds == {one.name: one.kind for one in (*COUNTED, *LOOKED)}
@@ -138,8 +138,8 @@ def workers(stack: Stack) -> list[int]:
 
 
 def test_a_worker_that_is_killed_takes_nothing_along_but_its_streams(stack):
-    before = reading(stack)
-    with closing(chat(stack, "simulate: stall seconds=30", stream=True)) as stream:
+    before, left = reading(stack), stack.simulators.hangups("chatgpt")
+    with closing(chat(stack, "simulate: words=4000 pace=0.02", stream=True)) as stream:
         assert stream.status_code == 200
         assert until(lambda: reading(stack).value("tokens_streams_open") == 1)
         killed = workers(stack)
@@ -154,11 +154,12 @@ def test_a_worker_that_is_killed_takes_nothing_along_but_its_streams(stack):
     assert chats(found) == chats(before)  # the killed one never came to its end
     chat(stack)
     settled(stack, 1, before)
+    assert until(lambda: stack.simulators.hangups("chatgpt") > left)  # others count them, too
 
 
 def test_a_caller_who_hangs_up_is_counted_once(stack):
-    before = reading(stack)
-    stream = chat(stack, "simulate: stall seconds=30", stream=True)
+    before, left = reading(stack), stack.simulators.hangups("chatgpt")
+    stream = chat(stack, "simulate: words=4000 pace=0.02", stream=True)
     assert until(lambda: reading(stack).value("tokens_streams_open") == 1)
     stream.close()
     found = settled(stack, 1, before)
@@ -170,3 +171,4 @@ def test_a_caller_who_hangs_up_is_counted_once(stack):
 
     assert gone(found) == gone(before) + 1
     assert until(lambda: reading(stack).value("tokens_streams_open") == 0)
+    assert until(lambda: stack.simulators.hangups("chatgpt") > left)
