@@ -74,9 +74,9 @@ bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at
 	$(BIN)/python tests/bench/pick.py
 
 .PHONY: lock
-lock: $(VENV)/tests ## write requirements.txt anew from setup.cfg
+lock: $(VENV)/tests ## write requirements.txt from setup.cfg; ARGS=--upgrade takes newer releases
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/python deploy/lock.py
+	$(BIN)/python deploy/lock.py $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was set up; data in var/ stays

@@ -92,6 +92,14 @@ class Settings:
     database_url: str = _about("SQLite file or PostgreSQL address", "sqlite:///var/tokens.db")
     redis_url: str = _about("Redis, where several hosts share the work; empty = not used", "")
     log_file: str = _about("where the access log goes; `-` = standard output", "-")
+    metrics_token: Secret = _about(
+        "who shows this as a bearer token may read `/metrics`; empty = whoever calls from this host",
+        Secret(""),
+    )
+    metrics_file: str = _about(
+        "file in which the workers of this host count what `/metrics` tells; its name gets an ending",
+        "var/metrics",
+    )
     root_open: bool = _about("the root routes need no licence", False)
     root_models_open: bool = _about("`GET /v1/models` at the root needs no licence", True)
     root_platform: str = _about("platform of root models that name none", "gemini")

@@ -8,6 +8,7 @@ standard library.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,8 @@ from app.media.place import Place
 from app.media.queue import TaskQueue
 from app.media.s3 import S3, is_installed
 from app.media.store import Store
+from app.metrics.layout import Layout
+from app.metrics.meter import Meter
 from app.platforms import BLUEPRINTS, PLANNED, PLATFORMS, PRICES
 from app.pool.board import Board, make_boards
 from app.pool.host_tally import HostTally
@@ -49,11 +52,13 @@ from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay, Patience
 from app.services.idempotency import Idempotency
 from app.services.images import Errands, ImageDesk
+from app.services.lookout import Lookout
 from app.services.media_chat import PictureChat
 from app.services.media_work import MediaWork
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Persistence, Sources
+from app.services.trail import Traces
 from app.services.video_chat import VideoChat
 from app.services.videos import VideoDesk
 from app.services.webhooks import SECONDS as WEBHOOK_SECONDS
@@ -79,13 +84,22 @@ from app.web.gate import Gate
 from app.web.gateway import KEY, Defaults, Gateway, Root
 from app.web.logs import AccessLog, set_up_logging
 from app.web.media import media
+from app.web.metrics import metrics
 from app.web.models import ModelName
 from app.web.paths import Paths
 from app.web.root import root
 from app.web.surroundings import register_surroundings
+from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
+
+log = logging.getLogger(__name__)
 
 MEGABYTE = 1 << 20
 PRICE_SECONDS = 2.0  # between two looks at the operator's price files
+MEDIA_DIALECTS = ("openai_images", "openai_videos")
+DIALECTS = (
+    *(one.NAME for one in (anthropic_messages, gemini_generate, openai_chat, openai_responses)),
+    *MEDIA_DIALECTS,
+)
 
 
 def create_app(
@@ -95,8 +109,11 @@ def create_app(
     platforms: Iterable[Platform] = tuple(PLATFORMS.values()),
     blueprints: Iterable[Blueprint] = BLUEPRINTS,
     planned: Iterable[str] = PLANNED,
+    traced: bool = False,
 ) -> Flask:
-    """A Flask application that serves the gateway these settings describe."""
+    """A Flask application that serves the gateway these settings describe. `traced`: the environment says
+    where traces go.
+    """
     set_up_logging()
     clock = clock or SystemClock()
     database = Database(settings.database_url, off_hub=True)
@@ -104,14 +121,15 @@ def create_app(
     known = {name: _equipped(one, settings, database, clock) for name, one in known.items()}
     _check_engines(known)
     app = Application("tokens", static_folder=None)
-    app.extensions[KEY] = _build(settings, clock, known, database)
+    traces = _traces(known, clock) if traced else None
+    app.extensions[KEY] = _build(settings, clock, known, database, traces)
     app.url_map.merge_slashes = False  # `Paths` has seen to that, without a redirect
     app.config["MAX_CONTENT_LENGTH"] = settings.body_megabytes * MEGABYTE
     app.url_map.converters["model"] = ModelName
     register_surroundings(app)
     register_elsewhere(app, frozenset(planned))
     register_failures(app)
-    for blueprint in (root, media, *blueprints):
+    for blueprint in (root, media, metrics, *blueprints):
         app.register_blueprint(blueprint)
     app.wsgi_app = Paths(app.wsgi_app, {*known, *planned})  # type: ignore[method-assign]
     return app
@@ -226,7 +244,11 @@ def make_bucket(settings: Settings) -> S3:
 
 
 def _build(
-    settings: Settings, clock: Clock, platforms: dict[str, Platform], database: Database
+    settings: Settings,
+    clock: Clock,
+    platforms: dict[str, Platform],
+    database: Database,
+    traces: Traces | None,
 ) -> Gateway:
     base_urls = _base_urls(settings)
     boards = make_boards(database, settings.redis_url)
@@ -291,6 +313,10 @@ def _build(
         database=database,
         clock=clock,
         log=AccessLog(settings.log_file, clock),
+        meter=Meter(Path(settings.metrics_file), Layout(platforms, DIALECTS)),
+        lookout=Lookout(pool, bench.tasks, ledger, database, clock),
+        metrics_token=settings.metrics_token,
+        traces=traces,
         defaults=_defaults(settings),
         root=_root(settings),
         spool_folder=spool_folder,
@@ -299,6 +325,18 @@ def _build(
         send_seconds=settings.send_seconds,
         cors_origins=frozenset(settings.cors_origins),
     )
+
+
+def _traces(platforms: dict[str, Platform], clock: Clock) -> Traces | None:
+    """Where traces go. Whoever has set the variables for other programs is served without."""
+    try:
+        sent = importlib.import_module("app.web.traces")  # slow, and seldom needed
+    except ImportError as error:
+        about = {"needs": "pip install 'tokens-gateway[traces]'", "why": str(error)}
+        log.warning("traces are not sent", extra=about)
+        return None
+    traces: Traces = sent.SentTraces({name: one.owner for name, one in platforms.items()}, clock)
+    return traces
 
 
 def _desk(

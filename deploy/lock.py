@@ -1,5 +1,5 @@
 """Writes requirements.txt from setup.cfg: exact versions with hashes, what runs first, then tests
-and tools.
+and tools. What was locked before stays as it was, unless `--upgrade` is given.
 
 Needs pip-tools, which is not pinned itself because nothing that is installed depends on it.
 """
@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+LOCK = Path("requirements.txt")
 MARK = "# ---- tests and tools: everything below is not needed to run the gateway ----"
 QUIET = """--quiet --allow-unsafe --generate-hashes --strip-extras --no-header --no-annotate --no-emit-index-url
 --no-emit-find-links --no-emit-trusted-host --no-emit-options""".split()
@@ -19,6 +20,7 @@ QUIET = """--quiet --allow-unsafe --generate-hashes --strip-extras --no-header -
 def locked(folder: Path, *options: str) -> dict[str, str]:
     """Pinned requirements by name."""
     out = folder / "locked.txt"
+    out.write_text(LOCK.read_text())  # what stands there is kept where it still fits
     compile_ = [sys.executable, "-m", "piptools", "compile", *QUIET, *options]
     subprocess.run([*compile_, "-o", str(out), "pyproject.toml"], check=True)
     blocks = out.read_text().replace("\\\n", "\\\0").splitlines()
@@ -28,12 +30,14 @@ def locked(folder: Path, *options: str) -> dict[str, str]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        everything = locked(Path(folder), "--extra", "dev")
-        runs = locked(Path(folder)).keys() | {"setuptools"}  # setuptools makes the `tokens` program
+        everything = locked(Path(folder), "--extra", "dev", *sys.argv[1:])
+        runs = locked(Path(folder), *sys.argv[1:]).keys() | {
+            "setuptools"
+        }  # setuptools makes the `tokens` program
     first = [block for name, block in everything.items() if name in runs]
     rest = [block for name, block in everything.items() if name not in runs]
     head = "# Written by `make lock`. Install with `pip install --no-deps --require-hashes -r requirements.txt`."
-    Path("requirements.txt").write_text("\n".join([head, "", *first, "", MARK, "", *rest, ""]))
+    LOCK.write_text("\n".join([head, "", *first, "", MARK, "", *rest, ""]))
 
 
 if __name__ == "__main__":

@@ -209,6 +209,7 @@ class Stack:
             "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
             "TOKENS_QUEUE_FILE": str(folder / "queue.db"),
             "TOKENS_COUNTERS_FILE": str(folder / "counters"),
+            "TOKENS_METRICS_FILE": str(folder / "metrics"),
             "TOKENS_JOURNAL_FILE": str(folder / "ledger.journal"),
             "TOKENS_PRICES_FOLDER": str(folder / "prices"),
             # Gateways are shared, and what one test does to a key is none of the next one's business.

@@ -12,10 +12,9 @@ from app.cli.words import Complaint, moment, said
 from app.config import Settings
 from app.platforms import PLATFORMS
 from app.pool.choice import Candidate, Wanted
+from app.pool.condition import condition, ends, state
 from app.pool.hindrance import NEVER
-from app.pool.rest import Rest, Rules
-
-WORST = ("retired", "resting", "probing", "ramping")
+from app.pool.rest import Rules
 
 
 def reasons(chosen: Settings, name: str) -> list[dict[str, Any]]:
@@ -38,8 +37,8 @@ def _rows(one: Candidate, now: float, rules: Rules) -> Iterator[dict[str, Any]]:
     if one.spent is not None:
         yield _row("", one.spent.kind, "at its limit", one.spent.why, until=one.spent.until)
     for rest in sorted(one.rests.values(), key=lambda rest: rest.since):
-        state, until = _state(rest, now, rules), _until(rest, now)
-        yield _row(rest.model, rest.kind, state, rest.why, rest.since, until, rest.step + 1)
+        word, until = state(rest, now, rules), ends(rest, now)
+        yield _row(rest.model, rest.kind, word, rest.why, rest.since, until, rest.step + 1)
 
 
 def healths(chosen: Settings) -> dict[str, dict[str, str | None]]:
@@ -54,34 +53,8 @@ def healths(chosen: Settings) -> dict[str, dict[str, str | None]]:
 
 
 def _health(one: Candidate, now: float, rules: Rules) -> dict[str, str | None]:
-    """What keeps it from serving any model comes before what keeps it from one; what only waits for a
-    call to try it comes last.
-    """
-    held = [(rest, _state(rest, now, rules)) for rest in one.rests.values()]
-    worst = min(
-        ((rest, state) for rest, state in held if state in WORST),
-        key=lambda found: (bool(found[0].model), WORST.index(found[1]), -found[0].until),
-        default=None,
-    )
-    if one.spent is not None and (worst is None or worst[0].model):
-        return {"health": "at its limit", "until": _moment(one.spent.until)}
-    if worst is None:
-        due = any(state == "due" for _, state in held)
-        return {"health": "due" if due else "ready", "until": None}
-    rest, state = worst
-    return {
-        "health": f"partly {state}" if rest.model else state,
-        "until": _moment(_until(rest, now)),
-    }
-
-
-def _state(rest: Rest, now: float, rules: Rules) -> str:
-    phase = rest.phase(now)
-    return "retired" if rest.is_retired(rules) and phase != "over" else phase
-
-
-def _until(rest: Rest, now: float) -> float | None:
-    return rest.until if rest.phase(now) == "resting" else None
+    word, until = condition(one, now, rules)
+    return {"health": word, "until": _moment(until)}
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -17,6 +17,8 @@ import orjson
 
 from app.storage.ledger import Closing, closed_row
 
+_PIECE = 1 << 20  # bytes
+
 
 class Journal:
     """The lines in this file, which need not be there."""
@@ -24,6 +26,7 @@ class Journal:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._folder = file.parent
+        self._taken = file.with_name(f"{file.name}.taken")
 
     def add(self, closing: Closing) -> None:
         """Comes back when the line is on the disk; raises OSError where it cannot be."""
@@ -61,7 +64,7 @@ class Journal:
             return self._taken_in(write)
 
     def _taken_in(self, write: Callable[[Sequence[Closing]], None]) -> int:
-        taken = self._file.with_name(f"{self._file.name}.taken")
+        taken = self._taken
         if not taken.exists():
             try:
                 os.rename(self._file, taken)
@@ -80,6 +83,18 @@ class Journal:
             yield fd
         finally:
             os.close(fd)
+
+    def rows(self) -> int:
+        """How many lines wait to be taken in."""
+        return sum(_lines(one) for one in (self._file, self._taken))
+
+
+def _lines(file: Path) -> int:
+    try:
+        with file.open("rb") as lines:
+            return sum(piece.count(b"\n") for piece in iter(lambda: lines.read(_PIECE), b""))
+    except FileNotFoundError:
+        return 0
 
 
 def _read(file: Path) -> Sequence[Closing]:

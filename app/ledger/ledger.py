@@ -85,6 +85,7 @@ class Ledger:
         self._days = Days(day_starts)
         self.on_charge: Callable[[str, int], None] = lambda credential, money: None
         self._longest_call = longest_call
+        self.on_written: Callable[[int], None] = lambda rows: None  # so many are on the disk
         self._me = ""
         self._in_doubt: list[Closing] = []
         self._scribe: Scribe[Opening | Closing] = Scribe(self._write)
@@ -235,6 +236,7 @@ class Ledger:
     def _write(self, items: Sequence[Opening | Closing]) -> None:
         openings = [one for one in items if isinstance(one, Opening)]
         self._table.write(openings, [one for one in items if isinstance(one, Closing)])
+        self.on_written(len(items))
 
     def _refusal(self, of: Shortage, *, held: bool, now: float) -> OverLimit:
         error = _short_of(of)
@@ -253,6 +255,10 @@ class Ledger:
     def account(self, licence: str) -> Account | None:
         """What a licence with limits has used, as of its last call."""
         return self._table.account(licence)
+
+    def waiting(self) -> int:
+        """How many rows wait in the journal."""
+        return self._journal.rows()
 
     def day_ends(self, day: int) -> float:
         return self._days.day_ends(day)

@@ -8,7 +8,7 @@ spot.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -19,6 +19,7 @@ from app.days import Days
 from app.errors import GatewayError, UpstreamError
 from app.pool.board import MOST_BINDINGS, Board, News
 from app.pool.choice import Candidate, Wanted, excess, fits
+from app.pool.condition import condition
 from app.pool.hindrance import Hindrance
 from app.pool.lane import Lane
 from app.pool.lease import Lease
@@ -341,6 +342,15 @@ class Pool:
         for key, lane in self._lanes.items():
             if key[0] == platform:
                 lane.wake()
+
+    def conditions(self) -> Counter[tuple[str, str]]:
+        """How many credentials of each platform stand how, in the words of `condition`."""
+        now = self.clock.now()
+        return Counter(
+            (platform, condition(one, now, self.rules)[0] if one.credential.enabled else "off")
+            for platform in self._members
+            for one in self.candidates(platform, Wanted(""))
+        )
 
     def sweep(self) -> None:
         """Forgets what has been over for long."""

@@ -12,9 +12,6 @@ through before a switch would be. Workers that start look through all slots, and
 
 from __future__ import annotations
 
-import fcntl
-import mmap
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,27 +19,22 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from app.columns import Columns
 from app.pool.tally import DAY
 from app.pool.window import MINUTE
-from app.process import began
 
 SLOTS = 16384
 NEAR = 64  # slots that may be a name's; of these it is in one, or nowhere
 WORKERS = 56
-_OWNER = struct.Struct("<IQ")  # a worker: its process and when that began
 _HEAD = struct.Struct(
     "<16s8q"
 )  # whose; minute, its requests and tokens, those before; day, its ...
 _SLOT = 192
 _SLOTS_AT = 1024
-_OWNERS, _PLACES = (0, 768), (768, 256)  # what is held to take a column, and to take a slot
+_PLACES = (768, 256)  # what is held to take a slot
 SIZE = _SLOTS_AT + SLOTS * _SLOT
 _NOBODY = bytes(16)
 _LAYOUT_AT, _LAYOUT = 1016, b"minutes2"  # what is counted in another way is not understood
-
-
-class Full(Exception):
-    """There are more workers than columns."""
 
 
 @dataclass(slots=True)
@@ -79,40 +71,27 @@ class Slate:
     """The counters in this file; `column` is this worker's, once it has claimed one."""
 
     def __init__(self, file: Path) -> None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-        if os.fstat(self._fd).st_size != SIZE:
-            os.ftruncate(self._fd, SIZE)
-        self._map = mmap.mmap(self._fd, SIZE)
+        self._columns = Columns(file, SIZE, WORKERS)
+        self._map = self._columns.map
         self._words = memoryview(self._map).cast("H")  # where calls are counted
         self._known: dict[str, tuple[int, bytes]] = {}  # slots by name, and whose they are then
-        self.column = -1
+
+    @property
+    def column(self) -> int:
+        return self._columns.mine
 
     def claim(self) -> None:
         """Takes a column that no living process has. What dead ones left behind is cleared."""
-        with self._locked(*_OWNERS):
-            free = [column for column in range(WORKERS) if not self._is_alive(column)]
-            if not free:
-                raise Full("more workers than columns")
+        with self._columns.claimed() as free:
             if self._map[_LAYOUT_AT:_SLOTS_AT] != _LAYOUT:
                 self._map[_SLOTS_AT:] = bytes(SIZE - _SLOTS_AT)
                 self._map[_LAYOUT_AT:_SLOTS_AT] = _LAYOUT
-            self.column = free[0]
-            for column in free:
-                _OWNER.pack_into(self._map, column * _OWNER.size, 0, 0)
-            me = os.getpid()
-            _OWNER.pack_into(self._map, self.column * _OWNER.size, me, began(me))
             for at in range(_SLOTS_AT, SIZE, _SLOT):
                 if any(self._map[at : at + 16]):
-                    with self._locked(at, _SLOT):
+                    with self._columns.locked(at, _SLOT):
                         busy = self._busy(at)
                         for column in free:
                             busy[column] = 0
-
-    def _is_alive(self, column: int) -> bool:
-        """Whether another process that still runs has this column."""
-        pid, since = _OWNER.unpack_from(self._map, column * _OWNER.size)
-        return bool(pid) and pid != os.getpid() and since == began(pid)
 
     @contextmanager
     def held(self, name: str, now: float) -> Iterator[tuple[Count, memoryview]]:
@@ -121,7 +100,7 @@ class Slate:
         """
         at, owner = self._known.get(name) or self._place(name)
         while True:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX, _SLOT, at)
+            self._columns.lock(at, _SLOT)
             try:
                 count = Count(*_HEAD.unpack_from(self._map, at))
                 if count.owner == owner:
@@ -142,7 +121,7 @@ class Slate:
                     )
                     return
             finally:
-                fcntl.lockf(self._fd, fcntl.LOCK_UN, _SLOT, at)
+                self._columns.unlock(at, _SLOT)
             at, owner = self._place(name)  # nobody asked for it in days, and another took it
 
     def look(self, name: str, now: float) -> tuple[Count, int] | None:
@@ -162,12 +141,12 @@ class Slate:
         if len(self._known) >= SLOTS:
             self._known.clear()
         owner = _owner(name)
-        with self._locked(*_PLACES):
+        with self._columns.locked(*_PLACES):
             near = _near(owner)
             at = next((at for at in near if self._map[at : at + 16] == owner), None)
             if at is None:
                 at = min(near, key=self._need)
-                with self._locked(at, _SLOT):
+                with self._columns.locked(at, _SLOT):
                     self._map[at : at + _SLOT] = owner + bytes(_SLOT - len(owner))
         self._known[name] = at, owner
         return at, owner
@@ -182,18 +161,9 @@ class Slate:
         owner, minute, *_ = _HEAD.unpack_from(self._map, at)
         return any(self._busy(at)), owner != _NOBODY, minute
 
-    @contextmanager
-    def _locked(self, at: int, length: int) -> Iterator[None]:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX, length, at)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, length, at)
-
     def close(self) -> None:
         self._words.release()
-        self._map.close()
-        os.close(self._fd)
+        self._columns.close()
 
 
 def _owner(name: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from app.credential import Credential
 from app.errors import BadReply, UpstreamError, Verbatim
-from app.services.sources import Source
+from app.services.sources import Lent, Source
 
 T = TypeVar("T")
 
@@ -20,9 +20,7 @@ def until_one_works(
     """
     last: UpstreamError | None = None
     for number, lent in enumerate(source.candidates(), 1):
-        record["attempts"] = number
-        if not source.only_once:
-            record["credential"] = lent.credential.id
+        note_attempt(record, number, source, lent)
         try:
             used = use(lent.credential)
             lent.accepted()
@@ -33,8 +31,7 @@ def until_one_works(
             lent.failed(error)
             if source.only_once or error.verdict == "stop" or isinstance(error, BadReply):
                 raise
-            failed = {"credential": lent.credential.id, "outcome": error.code}
-            record.setdefault("failed", []).append(failed)
+            note_failure(record, source, lent, error)
             last = error
         except Verbatim:
             lent.accepted()  # at fault is the call
@@ -42,3 +39,21 @@ def until_one_works(
         finally:
             lent.give_back()
     raise source.ended(last)
+
+
+def note_attempt(record: dict[str, Any], number: int, source: Source, lent: Lent) -> None:
+    """An attempt begins."""
+    record["attempts"] = number
+    if not source.only_once:
+        record["credential"] = lent.credential.id
+    if "trail" in record:
+        record["trail"].begin()
+
+
+def note_failure(record: dict[str, Any], source: Source, lent: Lent, error: UpstreamError) -> None:
+    """It has failed."""
+    if not source.only_once:
+        failed = {"credential": lent.credential.id, "outcome": error.code}
+        record.setdefault("failed", []).append(failed)
+    if "trail" in record:
+        record["trail"].failed(error.code)

@@ -31,6 +31,7 @@ from app.errors import (
     outcome_of,
 )
 from app.ledger.ledger import Entry, Ledger, Purchase
+from app.services.attempts import note_attempt, note_failure
 from app.services.call import ChatCall
 from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.services.flows import Flow
@@ -440,19 +441,14 @@ class Exchange:
 
     def _begin_attempt(self, lent: Lent) -> None:
         self._attempts += 1
-        record = self.call.record
-        record["attempts"] = self._attempts
-        if not self._source.only_once:
-            record["credential"] = lent.credential.id
+        note_attempt(self.call.record, self._attempts, self._source, lent)
 
     def _put_down(self, error: UpstreamError, *, final: bool = False) -> None:
         """The attempt has failed and another may follow; where none may, raises the error."""
         assert self._lent is not None
         self._lent.failed(error)
         self._give_back()
-        failed = {"credential": self._lent.credential.id, "outcome": error.code}
-        if not self._source.only_once:
-            self.call.record.setdefault("failed", []).append(failed)
+        note_failure(self.call.record, self._source, self._lent, error)
         if final or error.verdict == "stop" or self._source.only_once:
             raise error
         self._last = error

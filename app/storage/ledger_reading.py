@@ -153,6 +153,13 @@ class LedgerReading:
             query = query.where(ledger.c.credential.in_((credential, "")))
         return self._all(query.order_by(_DOUBT, ledger.c.id).limit(most))
 
+    def open(self) -> tuple[int, int | None]:
+        """How many rows are open, and since when the oldest is, in milliseconds."""
+        query = sa.select(sa.func.count(), sa.func.min(ledger.c.opened_at))
+        query = query.where(ledger.c.state == sa.literal_column(f"'{OPEN}'"))  # as its index has it
+        row = self._database.read(lambda connection: connection.execute(query).one())
+        return row[0], row[1]
+
     def forget(self, before_ms: int, piece: int = PAGE) -> int:
         """Deletes rows that were opened before and are closed, some at a time; what their days came to
         stays. How many rows that were.

@@ -321,6 +321,21 @@ class Tasks:
         query = tasks.select().where(tasks.c.due_at <= before, tasks.c.lease_until <= before)
         return self._select(query.order_by(tasks.c.due_at).limit(limit))
 
+    def waiting(self, now: float) -> tuple[dict[State, int], float | None]:
+        """How many that are not over are in each state, and since when the step is due that nobody has
+        in hand and that waits the longest.
+        """
+        live = tasks.c.due_at.is_not(None)  # the column that has an index
+        states = sa.select(tasks.c.state, sa.func.count()).where(live).group_by(tasks.c.state)
+        ripe = tasks.c.due_at <= now, tasks.c.lease_until <= now
+        oldest = sa.select(sa.func.min(tasks.c.due_at)).where(*ripe)
+
+        def work(connection: sa.Connection) -> tuple[dict[State, int], float | None]:
+            counts = {row[0]: row[1] for row in connection.execute(states)}
+            return counts, connection.execute(oldest).scalar()
+
+        return self._database.read(work)
+
     def forget(self, before: float) -> int:
         """Deletes what was over by then, if there is no result of it any more; and how many that were."""
         old = (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,12 +23,12 @@ from app.web.access import require_access
 from app.web.basket import basket_of
 from app.web.ear import SocketEar
 from app.web.failures import in_trouble
-from app.web.gate import Ticket
 from app.web.gateway import Gateway, gateway
 from app.web.idempotency import once_per_key
 from app.web.intake import read_json
-from app.web.limits import enter, leave, measured
+from app.web.limits import enter, measured
 from app.web.naming import explain, read_name
+from app.web.over import Streamed
 from app.web.schemas import ChatShape, ContentsShape, ResponsesShape, check
 from app.web.session import OURS, opening, session_key, session_named, without_ours
 from app.web.wishes import NAMES, SHAPE, Wishes, read_wishes
@@ -216,7 +215,7 @@ def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
     if isinstance(relayed.body, bytes):
         response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
     else:
-        body = _streamed(hub, relayed.body, ear, g.record, g.get("ticket"))
+        body = Streamed(hub, relayed.body, g.record, g.get("ticket"), partial(stop, ear))
         response = Response(
             body, relayed.status, content_type=relayed.content_type, direct_passthrough=True
         )
@@ -226,33 +225,6 @@ def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
     for name, value in relayed.headers.items():
         response.headers[name] = value
     return response
-
-
-def _streamed(
-    hub: Gateway,
-    body: Iterator[bytes],
-    ear: SocketEar | Deaf,
-    record: dict[str, Any],
-    ticket: Ticket | None,
-) -> Iterator[bytes]:
-    """The body, with the end of the request tied to its end. A broken answer breaks the transfer
-    too: only that shows every kind of client that something is missing.
-    """
-    try:
-        yield from body
-    except GatewayError as error:
-        if not error.breaks:
-            raise
-        raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
-    finally:
-        stop(ear)
-        leave(ticket, record, answered="first_ms" in record)
-        hub.log.write(_finished(hub, record))
-
-
-def _finished(hub: Gateway, record: dict[str, Any]) -> dict[str, Any]:
-    record["total_ms"] = int((hub.clock.ticks() - record.pop("began")) * 1000)
-    return record
 
 
 def listen(leash: Leash, *, probing: bool) -> SocketEar | Deaf:

@@ -18,18 +18,22 @@ from app.media.inbound import Fetcher
 from app.media.job import Folders
 from app.media.queue import TaskQueue
 from app.media.store import Store
+from app.metrics.meter import Meter
 from app.pool.keeper import Keeper
 from app.pool.tally import Tally
 from app.rounds import Rounds
+from app.secret import Secret
 from app.services.characters import CharacterDesk
 from app.services.chat import ChatRelay
 from app.services.idempotency import Idempotency
 from app.services.images import ImageDesk
+from app.services.lookout import Lookout
 from app.services.media_chat import PictureChat
 from app.services.media_work import MediaWork
 from app.services.passage import Passage
 from app.services.roster import Roster
 from app.services.sources import Sources
+from app.services.trail import Traces
 from app.services.video_chat import VideoChat
 from app.services.videos import VideoDesk
 from app.services.webhooks import Webhooks
@@ -96,6 +100,10 @@ class Gateway:
     database: Database
     clock: Clock
     log: AccessLog
+    meter: Meter
+    lookout: Lookout
+    metrics_token: Secret
+    traces: Traces | None
     defaults: Defaults
     root: Root
     body_bytes: int
@@ -107,10 +115,17 @@ class Gateway:
     def start(self) -> None:
         """What a worker does once, in its own process, before it serves."""
         self.tally.start()
+        self.meter.start()
+        self.ledger.on_written = self._wrote
         self.keeper.start()
         self.ledger_watch.rounds.start()
         self.idempotency.rounds.start()
         self.price_rounds.start()
+        if self.traces is not None:
+            self.traces.start()
+
+    def _wrote(self, rows: int) -> None:
+        self.meter.wrote(rows, self.clock.now())
 
 
 def gateway() -> Gateway:

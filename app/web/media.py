@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Request, Response, g, request
@@ -20,7 +21,8 @@ from app.media.kinds import name_of
 from app.storage.media import Kept
 from app.web.access import open_to_all
 from app.web.failures import told
-from app.web.gateway import Gateway, gateway
+from app.web.gateway import gateway
+from app.web.over import Streamed
 
 log = logging.getLogger(__name__)
 media = Blueprint("media", __name__)
@@ -66,36 +68,16 @@ def served(kept: Kept, asked: Request) -> Response:
     if (sock := asked.environ.get("gunicorn.socket")) is not None:
         sock.settimeout(hub.send_seconds)
     g.streaming = True
-    body = _Sending(hub, pieces, g.record)
+    g.record["bytes"] = 0
+    body = Streamed(hub, _counted(pieces, g.record), g.record, then=partial(_close, pieces))
     return Response(body, status, headers, content_type=kept.media_type, direct_passthrough=True)
 
 
-class _Sending:
-    """Pieces on their way, with the access line written when they are over, however that is."""
-
-    def __init__(self, hub: Gateway, pieces: Iterator[bytes], record: dict[str, Any]) -> None:
-        self._hub = hub
-        self._pieces = pieces
-        self._record = record
-        self._is_over = False
-        self._sent = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        piece = next(self._pieces)
-        self._sent += len(piece)
-        return piece
-
-    def close(self) -> None:
-        if self._is_over:
-            return
-        self._is_over = True
-        _close(self._pieces)
-        record = self._record
-        record["total_ms"] = int((self._hub.clock.ticks() - record.pop("began")) * 1000)
-        self._hub.log.write({**record, "bytes": self._sent})
+def _counted(pieces: Iterator[bytes], record: dict[str, Any]) -> Iterator[bytes]:
+    """The pieces, and in the record how many bytes have gone out."""
+    for piece in pieces:
+        record["bytes"] += len(piece)
+        yield piece
 
 
 def _headers(kept: Kept) -> dict[str, str]:

@@ -71,16 +71,22 @@ def mount_passage(
             raise
         finally:
             stop(ear)
-        assert isinstance(relayed.body, bytes)
-        response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
-        if not relayed.content_type:
-            response.headers.pop("Content-Type")  # the platform has none, and Flask would guess
-        for name, value in relayed.headers.items():
-            response.headers[name] = value
-        return response
+        return _told(relayed)
 
     name = "passage_" + "".join(c if c.isalnum() else "_" for c in rule)
     bp.add_url_rule(rule, name, passed, methods=methods)
+
+
+def _told(relayed: Relayed) -> Response:
+    assert isinstance(relayed.body, bytes)
+    if relayed.status >= 400:
+        g.outcome = Verbatim.code
+    response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
+    if not relayed.content_type:
+        response.headers.pop("Content-Type")  # the platform has none, and Flask would guess
+    for name, value in relayed.headers.items():
+        response.headers[name] = value
+    return response
 
 
 def _purchase(platform: Platform, body: bytes) -> Purchase:

@@ -6,10 +6,13 @@ import os
 
 from flask import Flask, Response, g, request
 
-from app.errors import let_go
-from app.web.gateway import gateway
-from app.web.limits import leave, tell
+from app.errors import GatewayError, let_go
+from app.services.trail import Trail
+from app.web.gateway import Gateway, gateway
+from app.web.limits import tell
+from app.web.over import over
 
+TRACE_HEADERS = ("traceparent", "tracestate")  # as W3C has them
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 HEADERS = ", ".join(
     """authorization content-type x-api-key api-key x-goog-api-key tokens-authorization anthropic-version
@@ -28,39 +31,57 @@ EXPOSED = ", ".join("""x-request-id retry-after retry-after-ms x-should-retry co
 
 
 def register_surroundings(app: Flask) -> None:
-    @app.before_request
-    def begin() -> Response | None:
-        hub = gateway()
-        if request.routing_exception is not None:
-            let_go(request.routing_exception)
-        # They grow with time, so that the ledger has them in order.
-        g.request_id = f"req_{int(hub.clock.now() * 1000):012x}{os.urandom(6).hex()}"
-        g.record = {
-            "request": g.request_id,
-            "method": request.method,
-            "path": request.path,
-            "began": hub.clock.ticks(),
-        }
-        return _preflight() if request.method == "OPTIONS" else None
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.teardown_request(_cut_short)
 
-    @app.after_request
-    def end(response: Response) -> Response:
-        hub, headers = gateway(), response.headers
-        headers["x-request-id"] = g.request_id
-        if attempts := g.record.get("attempts"):
-            headers["x-tokens-attempts"] = str(attempts)
-        if origin := request.headers.get("Origin"):
-            _allow(origin, hub.cors_origins, response)
-        g.record["status"] = response.status_code
-        if "outcome" in g:
-            g.record["outcome"] = g.outcome
-        tell(response)
-        if "streaming" not in g:
-            record = g.record
-            leave(g.get("ticket"), record, answered=response.status_code < 400)
-            record["total_ms"] = int((hub.clock.ticks() - record.pop("began")) * 1000)
-            hub.log.write(record)
-        return response
+
+def _begin() -> Response | None:
+    hub = gateway()
+    if request.routing_exception is not None:
+        let_go(request.routing_exception)
+    # They grow with time, so that the ledger has them in order.
+    g.request_id = f"req_{int(hub.clock.now() * 1000):012x}{os.urandom(6).hex()}"
+    g.record = {
+        "request": g.request_id,
+        "method": request.method,
+        "path": request.path,
+        "began": hub.clock.ticks(),
+    }
+    if (prefix := request.path[1:].partition("/")[0]) in hub.platforms:
+        g.record["platform"] = prefix
+    if hub.traces is not None:
+        g.record["trail"] = _trail(hub)
+    hub.meter.begun()
+    return _preflight() if request.method == "OPTIONS" else None
+
+
+def _trail(hub: Gateway) -> Trail:
+    parent = {name: one for name in TRACE_HEADERS if (one := request.headers.get(name))}
+    return Trail(hub.clock, request.url_rule.rule if request.url_rule else "", parent)
+
+
+def _end(response: Response) -> Response:
+    hub, headers = gateway(), response.headers
+    headers["x-request-id"] = g.request_id
+    if attempts := g.record.get("attempts"):
+        headers["x-tokens-attempts"] = str(attempts)
+    if origin := request.headers.get("Origin"):
+        _allow(origin, hub.cors_origins, response)
+    g.record["status"] = response.status_code
+    if "outcome" in g:
+        g.record["outcome"] = g.outcome
+    tell(response)
+    if "streaming" not in g:
+        over(hub, g.record, g.get("ticket"), answered=response.status_code < 400)
+    return response
+
+
+def _cut_short(error: BaseException | None) -> None:
+    """What came to no answer at all, because its worker ended, is over too."""
+    if "record" in g and "streaming" not in g:
+        g.record.setdefault("outcome", GatewayError.code)
+        over(gateway(), g.record, g.get("ticket"), answered=False)
 
 
 def _preflight() -> Response:

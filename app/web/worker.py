@@ -38,6 +38,8 @@ from gunicorn.workers.ggevent import GeventWorker
 from app.canonical.events import Trouble
 from app.errors import BadRequest, GatewayError, TooLarge
 from app.web.ear import interrupt_all
+from app.web.gateway import KEY
+from app.web.over import unread
 from app.web.response import LeanResponse
 from app.wire import openai_chat
 
@@ -189,6 +191,7 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
         request_id = "req_" + os.urandom(12).hex()
         if isinstance(exc, ParseException):
             self.log.warning("cannot read a request (%s): %s", request_id, type(exc).__name__)
+            unread(self.wsgi.extensions[KEY], request_id, meaning(exc))
         else:
             self.log.error("request failed (%s)", request_id, exc_info=exc)
         try:

@@ -16,6 +16,7 @@ BROAD = {
     "app/web/failures.py": "the last handler: whatever it is, it is logged and told as JSON",
     "app/upstream/opening.py": "handed to the greenlet that asks for the result",
     "app/rounds.py": "what cannot be done in one round is done in the next; it is logged",
+    "app/web/over.py": "it is logged, and breaks the transfer, so that nobody takes the answer for a whole one",
     "app/services/media_work.py": "a step that nobody foresaw must not be done for ever; it is logged, and tried later",
 }
 

@@ -13,6 +13,7 @@ from app.web.access import GUARD
 from tests.architecture.source import ROOT
 
 OPEN = {"/", "/health", "/api/hello", "/api/info", "/media/<seal>/<name>"}
+OPERATORS = {"/metrics"}
 OPENABLE = {"/v1/models", "/v1/models/<path:wanted>", "/v1/chat/completions"}
 
 
@@ -46,7 +47,8 @@ def test_only_the_documented_routes_are_open(app):
 
     assert {path for path, who in audience.items() if who == "anyone"} == OPEN
     assert {path for path, who in audience.items() if "unless" in who} == OPENABLE
-    for path in OPEN | {"/v1/models"}:
+    assert {path for path, who in audience.items() if who == "the operator"} == OPERATORS
+    for path in OPEN | OPERATORS | {"/v1/models"}:
         assert f"`{path}`" in readme
 
 
@@ -55,7 +57,7 @@ def test_every_guarded_route_refuses_a_stranger(app):
     client = app.test_client()
     let_in = []
     for rule in app.url_map.iter_rules():
-        if rule.rule in OPEN | OPENABLE:
+        if rule.rule in OPEN | OPENABLE | OPERATORS:
             continue
         path = rule.build({name: "x" for name in rule.arguments}, append_unknown=False)[1]
         for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"}):

@@ -27,6 +27,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "TOKENS_DATABASE_URL": f"sqlite:///{tmp_path}/tokens.db",
         "TOKENS_SEAL_FILE": f"{tmp_path}/seal.key",
         "TOKENS_COUNTERS_FILE": f"{tmp_path}/counters",
+        "TOKENS_METRICS_FILE": f"{tmp_path}/metrics",
         "TOKENS_QUEUE_FILE": f"{tmp_path}/queue.db",
         "TOKENS_SPOOL_FOLDER": f"{tmp_path}/spool",
         "TOKENS_WEBHOOK_FILE": f"{tmp_path}/webhook.key",

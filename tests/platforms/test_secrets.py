@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import requests
+
 from tests.models import EVERY
 from tests.platforms.callers import CALLERS, Heard
 from tests.platforms.conftest import ONCE, Pair
@@ -35,8 +37,10 @@ def _every_way(pair: Pair) -> list[Heard]:
     return heard
 
 
-def test_no_secret_and_no_prompt_is_in_any_log_line(gateway: Callable[..., Stack]) -> None:
-    """C-035, C-039, C-187."""
+def test_no_secret_and_no_prompt_is_in_any_log_line_or_metric(
+    gateway: Callable[..., Stack],
+) -> None:
+    """C-035, C-039, C-187, S-008."""
     stack = gateway()
     pairs = [Pair(platform, caller, stack) for platform in EVERY for caller in CALLERS]
     with ThreadPoolExecutor(8) as pool:
@@ -44,7 +48,9 @@ def test_no_secret_and_no_prompt_is_in_any_log_line(gateway: Callable[..., Stack
     assert until(lambda: len(stack.log) >= len(heard))
 
     assert "Traceback" not in stack.noise
-    written = json.dumps(stack.log) + stack.noise
+    metrics = requests.get(stack.url() + "/metrics", timeout=20)
+    assert metrics.status_code == 200 and "tokens_requests_total" in metrics.text
+    written = json.dumps(stack.log) + stack.noise + metrics.text
     secrets = (stack.licence, KEY, BROUGHT, FOREIGN, "prompt-words")
     assert [secret for secret in secrets if secret in written] == []
     answers = b"".join(each.content + str(each.headers).encode() for each in heard).decode()

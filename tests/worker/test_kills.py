@@ -82,6 +82,7 @@ def environment(database: Any, folder: Path) -> dict[str, str]:
         "TOKENS_SEAL_FILE": str(folder / "seal.key"),
         "TOKENS_LINK_FILE": str(folder / "link.key"),
         "TOKENS_COUNTERS_FILE": str(folder / "counters"),
+        "TOKENS_METRICS_FILE": str(folder / "metrics"),
         "TOKENS_QUEUE_FILE": str(folder / "queue.db"),
         "TOKENS_SPOOL_FOLDER": str(folder / "spool"),
         "TOKENS_MEDIA_FOLDER": str(folder / "media"),
