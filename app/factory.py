@@ -274,16 +274,7 @@ def _build(
         access=Access(Licences(database), clock),
         tally=tally,
         gate=Gate(tally, clock),
-        chat=ChatRelay(
-            transport,
-            sources,
-            ledger,
-            base_urls,
-            clock,
-            patience,
-            most,
-            ends_after_error=ends,
-        ),
+        chat=_relay(settings, transport, sources, ledger, clock),
         images=images,
         picture_chat=PictureChat(images, store, spool_folder, patience, ends_after_error=ends),
         videos=videos,
@@ -324,6 +315,21 @@ def _build(
         body_bytes=settings.body_megabytes * MEGABYTE,
         send_seconds=settings.send_seconds,
         cors_origins=frozenset(settings.cors_origins),
+    )
+
+
+def _relay(
+    settings: Settings, transport: Transport, sources: Sources, ledger: Ledger, clock: Clock
+) -> ChatRelay:
+    return ChatRelay(
+        transport,
+        sources,
+        ledger,
+        _base_urls(settings),
+        clock,
+        _patience(settings),
+        settings.answer_megabytes * MEGABYTE,
+        ends_after_error=settings.end_after_error,
     )
 
 
