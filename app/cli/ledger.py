@@ -188,8 +188,6 @@ def _export(reading: LedgerReading, options: argparse.Namespace) -> None:
     since, until = ((day * DAY + options.starts) * 1000 for day in (first, last + 1))
     only = _only(options)
     total = reading.count(since, until, only)
-    if total == 0:
-        _say_unknown(reading, options)
     with _opened(options) as file, Progress(total) as progress:
         rows = _Counted(map(told_row, reading.rows(since, until, only)), progress, total)
         if (options.format or options.file.rpartition(".")[2]) == "json":
@@ -197,6 +195,8 @@ def _export(reading: LedgerReading, options: argparse.Namespace) -> None:
         else:
             write_csv(rows, [*COLUMNS, "total_ms"], file)
     print(f"{rows.number} rows", file=sys.stderr)
+    if not rows.number:
+        _say_unknown(reading, options)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ _CODES: dict[Blame, str] = {
     "platform": """rate_limit_exceeded upstream_error upstream_unreachable upstream_bad_reply
         upstream_truncated upstream_empty upstream_timeout no_image_generated""",
     "gateway": """internal_error no_available_key database_unavailable storage_unavailable
-        storage_full""",
+        storage_full interrupted""",
 }
 BLAMED: dict[str, Blame] = {
     code: blame for blame, codes in _CODES.items() for code in codes.split()

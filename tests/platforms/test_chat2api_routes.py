@@ -130,7 +130,7 @@ def routes(stack: Stack) -> list[Route]:
     rows = json.loads(stack.tokens("routes", "--json"))
     found = []
     for row in rows:
-        if row["for"] != "anyone":
+        if row["for"] not in ("anyone", "the operator"):
             prefix = row["path"].split("/")[1]
             if MADE.search(row["path"]) or prefix in MAKERS:
                 continue

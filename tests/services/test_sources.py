@@ -16,7 +16,7 @@ from app.errors import (
     Unreachable,
     UpstreamError,
 )
-from app.limits import Limits
+from app.limits import Allowance, Limits
 from app.pool.rest import Rules
 from app.secret import Secret
 from app.services.meter import MOST_INPUT, estimated
@@ -122,7 +122,7 @@ def test_a_long_wait_is_the_callers(clock):
 
 
 def test_limits_of_ours_are_not_put_down_to_the_platform(clock, tmp_path):
-    limited = key("a", limits=Limits(concurrency=1))
+    limited = key("a", allowance=Allowance(Limits(concurrency=1)))
     pool = pool_of(clock, limited, tally=host_tally(tmp_path))
     sources = Sources(pool, clock, Persistence(wait_seconds=0))
     lent = next(sources.for_call(OPERATOR, "p", 5).candidates())

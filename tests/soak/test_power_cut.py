@@ -92,4 +92,4 @@ def test_what_is_in_the_journal_outlives_a_power_cut(tmp_path: Path) -> None:
     found: list[Closing] = []
     Journal(tmp_path / "cut" / "lines").take_in(found.extend)
 
-    assert [one.row for one in found] == [{"id": 0}, {"id": 1}]
+    assert [one.row["id"] for one in found] == [0, 1]
