@@ -8,6 +8,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gc  # noqa: E402
 import os  # noqa: E402
 
 from app.config import Settings  # noqa: E402
@@ -45,6 +46,13 @@ loglevel = "warning"
 control_socket_disable = True
 reload = False
 proc_name = "tokens"
+
+
+def when_ready(server):
+    """What is there before the fork stays, so no collection shall write to it: that would give each process
+    a copy of its own.
+    """
+    gc.freeze()
 
 
 def post_worker_init(worker):
