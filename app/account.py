@@ -7,10 +7,10 @@ allowed, as long as no call uses more than was held for it.
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.days import month_of
 from app.limits import Allowance
 from app.money import MILLION
 
@@ -19,12 +19,6 @@ MOST_OUTPUT = (
 )  # tokens; no answer is that long, and thousands of them are still a number for a database
 
 Shortage = Literal["rpd", "tpd", "day", "month", "total", "credit", "expired"]
-
-
-def month_of(day: int) -> int:
-    """The month that a day is in. Both are numbered: days since 1970 begin, months since the year 0."""
-    date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
-    return date.year * 12 + date.month - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,19 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from app.account import month_of
-
 DAY = 86400
+FIRST = datetime.date(1970, 1, 1)  # the day of number 0
+
+
+def month_of(day: int) -> int:
+    """The month that a day is in. Both are numbered: days since 1970 begin, months since the year 0."""
+    date = FIRST + datetime.timedelta(days=day)
+    return date.year * 12 + date.month - 1
+
+
+def month_begins(day: int) -> int:
+    """The first day of the month that a day is in."""
+    return day - (FIRST + datetime.timedelta(days=day)).day + 1
 
 
 @dataclass(frozen=True, slots=True)

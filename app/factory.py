@@ -191,14 +191,16 @@ def make_store(settings: Settings, database: Database, clock: Clock) -> Store:
     )
 
 
-def make_ledger(settings: Settings, database: Database, clock: Clock, prices: PriceBook) -> Ledger:
+def make_ledger(
+    settings: Settings, database: Database, clock: Clock, prices: PriceBook, days: Days
+) -> Ledger:
     """The ledger, which charges by these prices."""
     return Ledger(
         LedgerTable(database),
         prices,
         Journal(Path(settings.journal_file)),
         clock,
-        day_starts=day_starts(settings.day_starts),
+        days=days,
         longest_call=_longest_call(settings),
     )
 
@@ -262,7 +264,7 @@ def _build(
     most, ends = settings.answer_megabytes * MEGABYTE, settings.end_after_error
     errands = Errands(transport, base_urls, clock, settings.answer_seconds, most)
     prices = make_prices(settings)
-    ledger, reading = make_ledger(settings, database, clock, prices), LedgerReading(database)
+    ledger, reading = make_ledger(settings, database, clock, prices, days), LedgerReading(database)
     ledger.on_charge = pool.charged
     images = ImageDesk(errands, sources, ledger)
     store = make_store(settings, database, clock)

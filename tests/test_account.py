@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.account import Account, Claim, Hold, Short, month_of
+from app.account import Account, Claim, Hold, Short
+from app.days import month_of
 from app.limits import Allowance, Limits
 from app.money import MILLION
 

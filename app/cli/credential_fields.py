@@ -16,7 +16,7 @@ from app.cli.licence_limits import LENGTHS, MONEY, NONE
 from app.cli.numbers import whole
 from app.cli.words import Complaint, looks_secret
 from app.config import BadSetting, check_url
-from app.days import DAY
+from app.days import DAY, FIRST
 from app.limits import RATES, Allowance
 from app.money import micro
 from app.upstream.names import read_groups
@@ -38,7 +38,6 @@ _TOKEN = re.compile(r"[!-~]+")
 FIELDS = ("label", "groups", "weight", "priority", "base_url", *LIMITS, "note", "enabled")
 NUMBERS = ("weight", "priority", *RATES, *LENGTHS)
 SECRETS = ("token", "proxy")
-_EPOCH = datetime.date(1970, 1, 1)
 _UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of others, line ends
 
 
@@ -65,7 +64,7 @@ def told(allowance: Allowance) -> dict[str, Any]:
     """The limits that there are, by their fields."""
     found = licence_limits.told(replace(allowance, credit_until=None))
     if (until := allowance.credit_until) is not None:
-        found["credit_until"] = str(_EPOCH + datetime.timedelta(seconds=until - DAY))
+        found["credit_until"] = str(FIRST + datetime.timedelta(seconds=until - DAY))
     return found
 
 

@@ -14,17 +14,17 @@ from typing import Any, TextIO
 
 from app.cli.closings import Closings
 from app.cli.database import looked_at
-from app.cli.ledger_rows import FIRST, day_said, told, told_row, write_csv
+from app.cli.ledger_rows import day_said, told, told_row, write_csv
 from app.cli.new_file import check, written
 from app.cli.numbers import number
 from app.cli.progress import Progress
 from app.cli.words import Complaint, moment, printable, said, settings, show
 from app.config import day_starts
+from app.days import DAY, FIRST
 from app.money import dollars
 from app.storage.ledger import SUMS
 from app.storage.ledger_reading import COLUMNS, DIMENSIONS, LedgerReading
 
-DAY = 86400
 FILTERS = ("licence", "platform", "model", "credential")
 TAILED = ("licence", "platform", "model", "state", "outcome", "input", "output")
 TAIL_SECONDS = 1.0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
+from app.days import FIRST
 from app.money import dollars
-
-FIRST = date(1970, 1, 1)
 
 
 def day_said(day: int) -> str:

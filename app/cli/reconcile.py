@@ -19,6 +19,7 @@ from app.cli.numbers import number
 from app.cli.progress import Progress
 from app.cli.words import Complaint, file_said, platforms, said, settings, show
 from app.config import Settings, day_starts
+from app.days import DAY
 from app.ledger.statement import MEASURES, NEEDED, Difference, Statement, differences
 from app.ledger.statement_rows import NotReadable, rows
 from app.money import dollars
@@ -26,7 +27,6 @@ from app.storage.ledger_reading import LedgerReading
 from app.storage.tasks import BROUGHT
 from app.upstream.names import Names
 
-DAY = 86400
 MOST = 1_000_000  # rows of a gap
 Report = Callable[[Sequence[str], int, int, Mapping[str, str]], list[dict[str, Any]]]
 COMPARED = ("day", "model", "of", "vendor", "ledger", "difference", "percent", "gap")

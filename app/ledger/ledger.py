@@ -75,23 +75,20 @@ class Ledger:
         journal: Journal,
         clock: Clock,
         *,
-        day_starts: float = 0.0,
+        days: Days = Days(),
         longest_call: float = 3600.0,
     ) -> None:
         self._table = table
         self._book = book
         self._journal = journal
         self._clock = clock
-        self._days = Days(day_starts)
+        self.days = days
         self.on_charge: Callable[[str, int], None] = lambda credential, money: None
         self._longest_call = longest_call
         self.on_written: Callable[[int], None] = lambda rows: None  # so many are on the disk
         self._me = ""
         self._in_doubt: list[Closing] = []
         self._scribe: Scribe[Opening | Closing] = Scribe(self._write)
-
-    def day(self, now: float) -> int:
-        return self._days.day(now)
 
     def open(self, wanted: Purchase) -> Entry:
         """A row for a call that is about to be made. Raises what the licence has too little left for."""
@@ -114,7 +111,7 @@ class Ledger:
             "spoken": wanted.spoken,
             "stream": wanted.stream,
             "opened_at": int(now * 1000),
-            "day": self.day(now),
+            "day": self.days.day(now),
             "price": price.version if price else "",
             "unit_prices": _told(price) if price else "",
             "held_tokens": 0,
@@ -139,7 +136,7 @@ class Ledger:
     def _tell(self, standing: Standing, opening: Opening) -> None:
         """What is left of the day, if that has a limit."""
         limits, today = opening.allowance.limits, (opening.short or opening.hold).today
-        seconds = self.day_ends(opening.row["day"]) - opening.now
+        seconds = self.days.day_ends(opening.row["day"]) - opening.now
         if limits.rpd is not None:
             standing.meet_requests(Allotment(limits.rpd, today.calls, seconds))
         if limits.tpd is not None:
@@ -246,9 +243,9 @@ class Ledger:
             )
             return soon.named(error.code).after(SOON_SECONDS)
         if of in ("rpd", "tpd", "day"):
-            error.after(self.day_ends(self.day(now)) - now)
+            error.after(self.days.day_ends(self.days.day(now)) - now)
         elif of == "month":
-            error.after(self.month_ends(self.day(now)) - now)
+            error.after(self.days.month_ends(self.days.day(now)) - now)
         error.may_retry = False  # nobody waits for that long
         return error
 
@@ -259,13 +256,6 @@ class Ledger:
     def waiting(self) -> int:
         """How many rows wait in the journal."""
         return self._journal.rows()
-
-    def day_ends(self, day: int) -> float:
-        return self._days.day_ends(day)
-
-    def month_ends(self, day: int) -> float:
-        """When the month of this day is over."""
-        return self._days.month_ends(day)
 
 
 def _short_of(what: Shortage) -> OverLimit:

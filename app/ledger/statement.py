@@ -10,10 +10,9 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
+from app.days import DAY, FIRST
 from app.ledger.statement_rows import NotReadable
 
-DAY = 86400
-FIRST = date(1970, 1, 1)
 LATEST = (date.max - FIRST).days
 EARLIEST = (date(2015, 1, 1) - FIRST).days  # before there were such vendors
 MOST_SUMS = 100_000  # days and models

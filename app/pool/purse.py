@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.account import month_of
-from app.days import Days
+from app.days import Days, month_of
 from app.limits import Allowance
 from app.money import dollars
 from app.pool.hindrance import NEVER, Hindrance

@@ -14,10 +14,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app.days import DAY
 from app.limits import Limits
 from app.pool.hindrance import Hindrance
 from app.pool.redis_board import RedisTrouble
-from app.pool.tally import DAY, Draw, Taken, Used, asked, next_turn
+from app.pool.tally import Draw, Taken, Used, asked, next_turn
 from app.pool.window import FIXED, SLIDING, Minutes, Window
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from app.columns import Columns
-from app.pool.tally import DAY
+from app.days import DAY
 from app.pool.window import MINUTE
 
 SLOTS = 16384

@@ -6,8 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from app.account import month_of
-from app.days import Days
+from app.days import Days, month_of
 from app.errors import GatewayError
 from app.pool.pool import Pool
 from app.pool.purse import Spent

@@ -7,11 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.days import DAY
 from app.limits import Limits
 from app.pool.hindrance import Hindrance
 from app.pool.window import MINUTE, Window
-
-DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)

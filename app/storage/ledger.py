@@ -15,7 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.account import Account, Claim, Hold, Short, month_of
+from app.account import Account, Claim, Hold, Short
+from app.days import month_of
 from app.limits import BOUNDLESS, Allowance
 from app.storage.database import Database, metadata
 from app.storage.prepared import Prepared

@@ -4,11 +4,12 @@ spend, and what it has spent, from the ledger.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, Response, request
 
+from app.days import FIRST, month_begins
 from app.errors import BadRequest
 from app.limits import Allowance
 from app.money import MILLION
@@ -16,7 +17,7 @@ from app.storage.licences import Licence
 from app.web.access import require_access
 from app.web.gateway import Gateway, gateway
 from app.web.models import as_json
-from app.web.usage import FIRST, own_licence
+from app.web.usage import own_licence
 
 UNLIMITED = 100_000_000.0  # dollars; what servers of this kind tell where there is no limit
 START = "start_date"
@@ -69,9 +70,9 @@ def _costs(hub: Gateway, licence: str) -> dict[str, Any]:
     """In cents, by day and model: of the days that are named, the last of which is not part of it; of this
     month if none are, or of the last one's.
     """
-    today = hub.ledger.day(hub.clock.now())
+    today = hub.ledger.days.day(hub.clock.now())
     last = _day("end_date", today + 1) - 1
-    first = _day(START, last - (FIRST + timedelta(days=max(last, 0))).day + 1)
+    first = _day(START, month_begins(last) if last > 0 else last)
     if first > last + 1:
         raise BadRequest("{field} must not be after end_date", param=START, field=START)
     rows = hub.ledger_reading.report(("day", "model"), first, last, {"licence": licence})
@@ -83,7 +84,7 @@ def _costs(hub: Gateway, licence: str) -> dict[str, Any]:
         "object": "list",
         "total_usage": sum(row["charge"] for row in rows) / OF_CENT,
         "daily_costs": [
-            {"timestamp": hub.ledger.day_ends(day - 1), "line_items": lines}
+            {"timestamp": hub.ledger.days.day_ends(day - 1), "line_items": lines}
             for day, lines in days.items()
         ],
     }

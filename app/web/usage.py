@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, g
 
-from app.account import Account, month_of
+from app.account import Account
+from app.days import month_begins, month_of
 from app.errors import NoAccess
 from app.limits import Allowance
 from app.money import dollars
@@ -16,7 +17,6 @@ from app.web.access import require_access
 from app.web.gateway import Gateway, gateway
 from app.web.models import as_json
 
-FIRST = date(1970, 1, 1)
 COUNTS = (
     "calls",
     "failed",
@@ -52,8 +52,8 @@ def own_licence() -> Licence:
 def told(hub: Gateway, licence: str, allowance: Allowance) -> dict[str, Any]:
     """Days as the operator has them begin; money in dollars."""
     now = hub.clock.now()
-    today = hub.ledger.day(now)
-    month = today - (FIRST + timedelta(days=today)).day + 1
+    today = hub.ledger.days.day(now)
+    month = month_begins(today)
     spans = {"today": (today, today), "month": (month, today), "total": (0, today)}
     only = {"licence": licence}
     return {
@@ -94,12 +94,12 @@ def _limits(hub: Gateway, licence: str, allowance: Allowance, today: int) -> dic
     found: dict[str, Any] = {
         name: {"limit": most} for name, most in plain.items() if most is not None
     }
-    ends = {"resets_at": _at(hub.ledger.day_ends(today))}
+    ends = {"resets_at": _at(hub.ledger.days.day_ends(today))}
     if limits.rpd is not None:
         found["requests_per_day"] = _left(limits.rpd, account.day_calls, 0) | ends
     if limits.tpd is not None:
         found["tokens_per_day"] = _left(limits.tpd, account.day_tokens, account.held_tokens) | ends
-    return found | _money(allowance, account, ends, _at(hub.ledger.month_ends(today)))
+    return found | _money(allowance, account, ends, _at(hub.ledger.days.month_ends(today)))
 
 
 def _money(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from app.access.caller import Caller
 from app.canonical.events import Usage
+from app.days import Days
 from app.errors import BudgetSpent, GatewayError, OverLimit, PriceUnknown, QuotaGone
 from app.ledger.journal import Journal
 from app.ledger.ledger import Ledger, Purchase
@@ -278,7 +279,7 @@ def test_a_call_says_what_is_left_of_the_day(kept):
 def test_a_new_day_begins_when_the_operator_says(database, tmp_path, clock, book):
     """C-239."""
     table, journal = LedgerTable(database), Journal(tmp_path / "journal")
-    kept = Ledger(table, book, journal, clock, day_starts=16 * HOUR)
+    kept = Ledger(table, book, journal, clock, days=Days(16 * HOUR))
     by = caller(Allowance(Limits(rpd=1)))
     kept.open(purchase(by=by))
     with pytest.raises(OverLimit) as caught:

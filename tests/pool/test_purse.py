@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.account import month_of
-from app.days import DAY, Days
+from app.days import DAY, Days, month_of
 from app.errors import GatewayError
 from app.limits import Allowance
 from app.pool.choice import Wanted, choose, verdict

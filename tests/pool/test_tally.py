@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import SystemClock
+from app.days import DAY
 from app.limits import UNLIMITED, Allowance, Limits
 from app.pool.choice import Wanted
 from app.pool.hindrance import Hindrance
@@ -19,7 +20,7 @@ from app.pool.host_tally import HostTally
 from app.pool.redis_tally import RedisTally
 from app.pool.shared_tally import SharedTally
 from app.pool.slate import NEAR, SLOTS, Slate
-from app.pool.tally import DAY, Draw, Taken, Tally
+from app.pool.tally import Draw, Taken, Tally
 from app.pool.window import FIXED, MINUTE, SLIDING, WINDOWS, Window
 from tests.pool.conftest import NOON, key, picked, pool_of
 from tests.redis_server import RedisServer
