@@ -73,6 +73,7 @@ class GatewayError(Exception):
     retry_after: float | None = None
     may_retry: bool | None = None  # told to the caller's SDK as `x-should-retry`, if it is not None
     breaks: ClassVar[bool] = False  # the transfer of a stream that it ends
+    silent: ClassVar[bool] = False  # there is nobody who would hear of it
 
     def __init__(
         self,
@@ -326,6 +327,7 @@ class CallerGone(CallerError):
 
     status = 499
     code = "caller_gone"
+    silent = True
 
 
 class Interrupted(CallerGone):
@@ -337,6 +339,7 @@ class Interrupted(CallerGone):
     type = "api_error"
     code = "interrupted"
     breaks = True
+    silent = False
 
 
 class StorageFull(GatewayError):

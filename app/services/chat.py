@@ -20,7 +20,6 @@ from app.credential import Credential
 from app.errors import (
     BadReply,
     BrokenTransfer,
-    CallerGone,
     EmptyReply,
     GatewayError,
     RequestRefused,
@@ -304,8 +303,8 @@ class Exchange:
             record["outcome"] = UpstreamError.code if flow.is_ill else "ok"
         except GatewayError as error:
             let_go(error)
-            if type(error) is CallerGone:
-                return  # and nobody hears it
+            if error.silent:
+                return
             record["outcome"] = error.code
             yield self._failed(flow, error)
             if error.breaks:

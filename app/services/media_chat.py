@@ -14,7 +14,7 @@ from app.canonical.media import ImageJob, Pictures, VideoJob
 from app.canonical.parts import Image, Inline, Link, Text, Video
 from app.canonical.reply import fold
 from app.canonical.request import ChatRequest
-from app.errors import BadRequest, CallerGone, GatewayError, let_go
+from app.errors import BadRequest, GatewayError, let_go
 from app.ledger.ledger import counted_usage
 from app.media.store import Store
 from app.services.call import ChatCall
@@ -144,8 +144,8 @@ class PictureChat:
             record["outcome"] = "ok"
         except GatewayError as error:
             let_go(error)
-            if type(error) is CallerGone:
-                return  # and nobody hears it
+            if error.silent:
+                return
             record["outcome"] = error.code
             yield writer.fail(call.say(error))
             if error.breaks:

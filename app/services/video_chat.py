@@ -24,7 +24,7 @@ from app.canonical.media import File, VideoJob
 from app.canonical.media_type import HEAD_BYTES, sniff
 from app.canonical.reply import fold
 from app.clock import Clock
-from app.errors import CallerGone, GatewayError, RequestRefused, UpstreamError, let_go
+from app.errors import GatewayError, RequestRefused, UpstreamError, let_go
 from app.media.store import Store
 from app.media.task import progress, status
 from app.services.call import ChatCall
@@ -133,8 +133,8 @@ class VideoChat:
             record["outcome"] = "ok"
         except GatewayError as error:
             let_go(error)
-            if type(error) is CallerGone:
-                return  # and nobody hears it
+            if error.silent:
+                return
             record["outcome"] = error.code
             yield writer.fail(call.say(error))
             if error.breaks:

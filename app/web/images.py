@@ -12,7 +12,6 @@ from werkzeug.wsgi import ClosingIterator
 from app.canonical.media import File, ImageJob, Partial, Pictures
 from app.errors import (
     BadRequest,
-    CallerGone,
     GatewayError,
     NotOffered,
     let_go,
@@ -233,8 +232,8 @@ def _events(
         record["outcome"] = "ok"
     except GatewayError as error:
         let_go(error)
-        if type(error) is CallerGone:
-            return  # and nobody hears it
+        if error.silent:
+            return
         record["outcome"] = error.code
         yield b"event: error\ndata: " + orjson.dumps(
             openai_chat.write_error(in_trouble(error, accept))
