@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,11 +90,3 @@ def called(
         return Done(code, out.getvalue(), err.getvalue())
 
     return call
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port nobody listened at a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

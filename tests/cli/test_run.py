@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from app.platforms import PLATFORMS
-from tests.stack import TOKENS, until
+from tests.stack import TOKENS, free_port, until
 
 pytestmark = pytest.mark.slow
 
@@ -58,11 +58,11 @@ class Running:
 
 
 @pytest.fixture
-def run(environ, tmp_path, free_port):
+def run(environ, tmp_path):
     started = []
 
     def start(**settings: str) -> Running:
-        started.append(Running(environ | settings, tmp_path, free_port))
+        started.append(Running(environ | settings, tmp_path, free_port()))
         return started[-1]
 
     yield start
