@@ -69,7 +69,7 @@ matrix: $(VENV)/tests ## write docs/conformance.md from the tests
 	$(BIN)/python -m pytest $(SHARED) -m feature --matrix
 
 .PHONY: bench
-bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at all (needs gcc)
+bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at all (needs gcc); PEERS=litellm,portkey,mlflow adds those
 	$(BIN)/python tests/bench/compare.py $(ARGS)
 	$(BIN)/python tests/bench/pick.py
 
@@ -80,7 +80,7 @@ lock: $(VENV)/tests ## write requirements.txt from setup.cfg; ARGS=--upgrade tak
 
 .PHONY: clean
 clean: ## remove what was set up; data in var/ stays
-	rm -rf $(VENV) $(PROGRAMS) node_modules $(PROGRAMS_NODE)/node_modules build *.egg-info .mypy_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PROGRAMS) .peers node_modules $(PROGRAMS_NODE)/node_modules build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 # ---- set-up. A stamp file each, so that a second call takes no time.
 

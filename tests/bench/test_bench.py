@@ -250,6 +250,12 @@ def test_a_stream_with_a_fault_is_bad(load: Load, answer: bytes) -> None:
     assert found["first_error"]
 
 
+def test_a_peer_that_sends_no_end_mark_can_do_without(load: Load) -> None:
+    answer = stream(FIRST, *PIECES, FINISH)
+    found = load(Says(answer).port, "-n", "1", "-p", "3", "-e")
+    assert (found["good"], found["bad"]) == (1, 0), found["first_error"]
+
+
 def whole(text: str, headers: str = "") -> bytes:
     body = json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
     return f"HTTP/1.1 200 OK\r\n{headers}content-length: {len(body)}\r\n\r\n{body}".encode()
@@ -295,7 +301,7 @@ def test_figures_reached_exactly_are_reached() -> None:
     assert compare.check([{"tokens": results()}]) is True
 
 
-@pytest.mark.parametrize("changed", [{"CPU ms": 0.51}, {"errors": 1.0}])
+@pytest.mark.parametrize("changed", [{"CPU ms": 0.43}, {"errors": 1.0}])
 def test_a_figure_missed_and_a_wrong_answer_fail_the_check(changed: dict[str, float]) -> None:
     assert compare.check([{"tokens": results(**changed)}]) is False
 
@@ -343,6 +349,25 @@ def test_a_row_is_seen_relative_to_direct_and_to_nginx() -> None:
         "CPU x nginx": 3,
         "MB per 1000 streams": 10,
     }
+
+
+def test_translating_is_seen_relative_to_not_translating() -> None:
+    found = {"cold": {}, "chat64": {"CPU ms": 2.0}, "xlate64": {"CPU ms": 3.0}}
+    compare.relate({"tokens": found})
+    assert found["xlate64"]["CPU x chat64"] == 1.5
+
+
+def test_a_peer_is_installed_once(programs: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(compare, "PEERS", tmp_path)
+    monkeypatch.setattr(compare, "build", lambda folder: None)
+    bench = compare.Bench(programs, quick=True)
+    install = [["sh", "-c", "echo installed >> $peer/log"]]
+    try:
+        for _ in range(2):
+            bench.prepare(compare.Row("peer", "/", "/", install=install))
+    finally:
+        bench.close()
+    assert (tmp_path / "peer" / "log").read_text() == "installed\n"
 
 
 def test_several_rounds_give_the_median_and_its_spread() -> None:
