@@ -26,12 +26,12 @@ from app.errors import (
     TimedOut,
     UpstreamError,
     Verbatim,
-    let_go,
     outcome_of,
 )
 from app.ledger.ledger import Entry, Ledger, Purchase
 from app.services.attempts import note_attempt, note_failure
 from app.services.call import ChatCall
+from app.services.ending import told_to_its_end
 from app.services.estimate import LIKELY_OUTPUT, tokens_of
 from app.services.flows import Flow
 from app.services.losses import note
@@ -293,24 +293,17 @@ class Exchange:
         return out
 
     def _tell(self, flow: Flow, opening: Opening[tuple[Answering, bytes]]) -> Iterator[bytes]:
-        """The body of a stream. Always tells how it ended: by its last event, an error event, or a
-        broken transfer.
-        """
         record = self.call.record
-        record["outcome"] = "caller_gone"  # until we know better
+        body = self._try_until_told(flow, opening)
+        end = self.call.spoken.STREAM_END if self.relay.ends_after_error else b""
         try:
-            yield from self._try_until_told(flow, opening)
-            record["outcome"] = UpstreamError.code if flow.is_ill else "ok"
-        except GatewayError as error:
-            let_go(error)
-            if error.silent:
-                return
-            record["outcome"] = error.code
-            yield self._failed(flow, error)
-            if error.breaks:
-                raise
-            if self.relay.ends_after_error:
-                yield self.call.spoken.STREAM_END
+            yield from told_to_its_end(
+                body,
+                record,
+                lambda error: self._failed(flow, error),
+                end,
+                lambda: UpstreamError.code if flow.is_ill else "ok",
+            )
         finally:
             spent = flow.spent
             if spent is not None:

@@ -14,11 +14,12 @@ from app.canonical.media import ImageJob, Pictures, VideoJob
 from app.canonical.parts import Image, Inline, Link, Text, Video
 from app.canonical.reply import fold
 from app.canonical.request import ChatRequest
-from app.errors import BadRequest, GatewayError, let_go
+from app.errors import BadRequest
 from app.ledger.ledger import counted_usage
 from app.media.store import Store
 from app.services.call import ChatCall
 from app.services.chat import Patience, Relayed
+from app.services.ending import told_to_its_end
 from app.services.images import ImageDesk, MediaCall, engine_of
 from app.services.losses import neglected, note
 from app.services.material import Material
@@ -26,6 +27,7 @@ from app.services.roads import make_writer
 from app.spool import Spool
 from app.upstream.opening import Opening
 from app.upstream.platform import Platform
+from app.wire.dialect import StreamWriter
 from app.wire.openai_images import read_job
 
 MOST_VARIANTS = 4  # C-077
@@ -133,25 +135,19 @@ class PictureChat:
 
     def _told(self, call: ChatCall, opening: Opening[list[Event]], spool: Spool) -> Iterator[bytes]:
         writer = make_writer(call, call.telling)
-        record = call.record
-        record["outcome"] = "caller_gone"  # until we know better
+        body = self._pictures(writer, opening, spool)
+        end = call.spoken.STREAM_END if self._ends_after_error else b""
+        return told_to_its_end(body, call.record, lambda error: writer.fail(call.say(error)), end)
+
+    def _pictures(
+        self, writer: StreamWriter, opening: Opening[list[Event]], spool: Spool
+    ) -> Iterator[bytes]:
         try:
             if head := writer.open():
                 yield head
             while not opening.wait(self._patience.heartbeat):
                 yield writer.beat()
             yield writer.write(opening.result())
-            record["outcome"] = "ok"
-        except GatewayError as error:
-            let_go(error)
-            if error.silent:
-                return
-            record["outcome"] = error.code
-            yield writer.fail(call.say(error))
-            if error.breaks:
-                raise
-            if self._ends_after_error:
-                yield call.spoken.STREAM_END
         finally:
             opening.abandon()
             spool.close()

@@ -24,11 +24,12 @@ from app.canonical.media import File, VideoJob
 from app.canonical.media_type import HEAD_BYTES, sniff
 from app.canonical.reply import fold
 from app.clock import Clock
-from app.errors import GatewayError, RequestRefused, UpstreamError, let_go
+from app.errors import GatewayError, RequestRefused, UpstreamError
 from app.media.store import Store
 from app.media.task import progress, status
 from app.services.call import ChatCall
 from app.services.chat import Patience, Relayed
+from app.services.ending import told_to_its_end
 from app.services.material import PICTURES_AND_FILMS, Material
 from app.services.media_chat import called, last_words, note_neglected
 from app.services.roads import make_writer
@@ -120,8 +121,19 @@ class VideoChat:
         self, maker: Platform, call: ChatCall, base_url: str, spool: Spool, task: Task
     ) -> Iterator[bytes]:
         writer = make_writer(call, call.telling)
-        record = call.record
-        record["outcome"] = "caller_gone"  # until we know better
+        body = self._film(writer, maker, call, base_url, spool, task)
+        end = call.spoken.STREAM_END if self._ends_after_error else b""
+        return told_to_its_end(body, call.record, lambda error: writer.fail(call.say(error)), end)
+
+    def _film(
+        self,
+        writer: StreamWriter,
+        maker: Platform,
+        call: ChatCall,
+        base_url: str,
+        spool: Spool,
+        task: Task,
+    ) -> Iterator[bytes]:
         try:
             if head := writer.open():
                 yield head
@@ -130,17 +142,6 @@ class VideoChat:
             words = self._words(maker, call, base_url, spool, self._now(task))
             ends: list[Event] = [Closed(0), *_said(1, words), Usage(0, 0), Finished("stop")]
             yield writer.write(ends)
-            record["outcome"] = "ok"
-        except GatewayError as error:
-            let_go(error)
-            if error.silent:
-                return
-            record["outcome"] = error.code
-            yield writer.fail(call.say(error))
-            if error.breaks:
-                raise
-            if self._ends_after_error:
-                yield call.spoken.STREAM_END
         finally:
             spool.close()
 

@@ -14,9 +14,9 @@ from app.errors import (
     BadRequest,
     GatewayError,
     NotOffered,
-    let_go,
 )
 from app.services.chat import Relayed
+from app.services.ending import told_to_its_end
 from app.services.images import MediaCall, engine_of
 from app.services.losses import neglected, note
 from app.services.material import Material
@@ -207,7 +207,8 @@ def _streamed(
         opening.result()  # raises what went wrong
     name = "image_edit" if job.images else "image_generation"
     accept = request.headers.get("Accept-Language", "")
-    return _events(hub, opening, found, name, accept, call.record)
+    body = _events(hub, opening, found, name)
+    return told_to_its_end(body, call.record, lambda error: _failed(error, accept))
 
 
 def _events(
@@ -215,33 +216,21 @@ def _events(
     opening: Opening[Partial | Pictures],
     found: Iterator[Partial | Pictures],
     name: str,
-    accept: str,
-    record: dict[str, Any],
 ) -> Iterator[bytes]:
-    """Always tells how it ended, as chats do: by the last picture, an error event, or that and a broken
-    transfer.
-    """
     created = int(hub.clock.now())
-    record["outcome"] = "caller_gone"  # until we know better
     try:
         while not opening.wait(hub.chat.patience.heartbeat):
             yield KEEP_ALIVE
         yield from _event(opening.result(), name, created)
         for one in found:
             yield from _event(one, name, created)
-        record["outcome"] = "ok"
-    except GatewayError as error:
-        let_go(error)
-        if error.silent:
-            return
-        record["outcome"] = error.code
-        yield b"event: error\ndata: " + orjson.dumps(
-            openai_chat.write_error(in_trouble(error, accept))
-        ) + b"\n\n"
-        if error.breaks:
-            raise
     finally:
         opening.abandon()
+
+
+def _failed(error: GatewayError, accept: str) -> bytes:
+    said = openai_chat.write_error(in_trouble(error, accept))
+    return b"event: error\ndata: " + orjson.dumps(said) + b"\n\n"
 
 
 def _event(one: Partial | Pictures, name: str, created: int) -> Iterator[bytes]:
