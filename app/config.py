@@ -88,7 +88,10 @@ class Settings:
         "unix socket it listens on instead, behind nginx on the same host; empty = none", ""
     )
     workers: int = _about("gunicorn worker processes", 2)
-    worker_connections: int = _about("connections one worker holds at a time", 4000)
+    worker_connections: int = _about(
+        "connections one worker holds at a time; a third of the files it may open, if that is less",
+        4000,
+    )
     database_url: str = _about("SQLite file or PostgreSQL address", "sqlite:///var/tokens.db")
     redis_url: str = _about("Redis, where several hosts share the work; empty = not used", "")
     log_file: str = _about("where the access log goes; `-` = standard output", "-")

@@ -13,6 +13,8 @@ what still runs is told so in its caller's dialect and breaks off.
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -52,6 +54,8 @@ IDLE_SECONDS = 5  # that a connection is left idle then; nginx lets go of its ow
 WORDS_SECONDS = 2  # for calls that are interrupted to say so
 LAST_SECONDS = 5  # between the interruption and the arbiter's last resort
 TICK_SECONDS = 0.1
+CALL_FILES = 3  # open ones, for the caller, the platform and what is kept on disk
+OTHER_FILES = 64  # ... for all calls together
 
 
 class LeanSocket(socket.socket):  # type: ignore[misc]
@@ -100,6 +104,7 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
     def __init__(self, *words: Any) -> None:
         super().__init__(*words)
         self._waiting: set[Idle] = set()
+        self._pools: list[Pool] = []
 
     def timeout_ctx(self) -> Idle:
         return Idle(self.cfg.keepalive if self.alive else IDLE_SECONDS, self._waiting)
@@ -120,19 +125,21 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
             gevent.sleep(1.0)
         for one in servers:
             one.close()
-        self._see_out([one.pool for one in servers])
+        self._see_out()
 
     def _serving(self, listener: Any) -> StreamServer:
         listener.setblocking(1)
-        pool = Pool(self.worker_connections)
+        pool = Pool(min(self.worker_connections, places()))
+        self._pools.append(pool)
         server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()
         return server
 
-    def _see_out(self, pools: Sequence[Pool]) -> None:
+    def _see_out(self) -> None:
         """Waits until every connection is closed, with less and less patience."""
+        pools = self._pools
         patience = self.cfg.graceful_timeout - LAST_SECONDS
         steps: list[tuple[float, Callable[[], None]]] = [
             (IDLE_SECONDS, self._close_idle),
@@ -171,9 +178,13 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
 
         A header on two lines is refused: gunicorn's parser in Python does that, the one in C makes a
         header without a name of the second line, and what the first says may not be what is meant.
+
+        While there is no place left, a connection serves once: idle, it would keep out those who wait.
         """
         if any(not name for name, _ in req.headers):
             raise ObsoleteFolding("")
+        if any(pool.full() for pool in self._pools):
+            req.force_close()
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
@@ -198,6 +209,16 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
             write_nonblock(client, written(meaning(exc), request_id))
         except OSError as error:
             self.log.debug("nobody took the answer to %s: %s", request_id, error)
+
+
+def places() -> int:
+    """How many calls there are file descriptors for. Whoever comes after them waits in the socket's queue:
+    without one, a call would be let in and fail on its way to the platform.
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max((most - OTHER_FILES) // CALL_FILES, 1)
 
 
 def _kill(pools: Sequence[Pool]) -> None:

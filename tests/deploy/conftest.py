@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.front import Certificate, Front
+from tests.deploy.pair import Pair
 from tests.deploy.service import Service
 from tests.stack import Simulators
 
@@ -37,6 +38,16 @@ def service(
     running.front = Front(tmp_path_factory.mktemp("nginx"), [running.socket_file], certificate)
     yield running
     running.front.stop()
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def pair(
+    simulators: Simulators, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
+) -> Iterator[Pair]:
+    """Each test leaves both as it found them, running."""
+    running = Pair(simulators, tmp_path_factory.mktemp("pair"), certificate)
+    yield running
     running.stop()
 
 

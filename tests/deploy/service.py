@@ -64,7 +64,8 @@ class OverSocket(http.client.HTTPConnection):
         self.sock.connect(str(self._file))
 
 
-def opened(front: Front) -> ssl.SSLSocket:
-    """A bare connection through nginx."""
-    sock = socket.create_connection(("127.0.0.1", front.port), timeout=15)
+def opened(front: Front, address: str = "127.0.0.1", seconds: float = 15) -> ssl.SSLSocket:
+    """A bare connection through nginx, of a caller at this address of the loopback."""
+    there = ("127.0.0.1", front.port)
+    sock = socket.create_connection(there, timeout=seconds, source_address=(address, 0))
     return front.trust.wrap_socket(sock, server_hostname="localhost")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -189,6 +190,18 @@ def test_certificates_are_judged_before_anything_is_said(
     assert "expired" in over.what and "certbot renew" in over.do
     assert len(service.log) == before
     assert looked(ends, service)[0].state == "note"
+
+
+@pytest.mark.parametrize("ahead, word", [(90.0, "90 s ahead of"), (-90.0, "90 s behind")])
+def test_a_clock_that_is_wrong_is_told(
+    ahead: float, word: str, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    (found,) = wrong(looked(service.front, service, silence=1))
+
+    assert (found.check, found.state) == ("clock", "wrong")
+    assert word in found.what and "NTP" in found.do
 
 
 def test_the_wrong_licence_the_wrong_place_and_the_plain_way_are_told_apart(

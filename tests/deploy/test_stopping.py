@@ -176,3 +176,33 @@ def test_what_takes_too_long_is_told_so_and_breaks_off(
     assert sorted(row[1] for row in rows(stack)) == ["charged"] * 5 + ["released"] * 6
     assert sum(line["outcome"] == "interrupted" for line in stack.log if "outcome" in line) == 11
     assert "Traceback" not in stack.noise
+
+
+def test_chats_about_films_are_told_so_too(begin: Begin, crowd: ThreadPoolExecutor) -> None:
+    """R-042: the film goes on, and who waited for all of it is told its name."""
+    stack = begin(TOKENS_STOP_SECONDS="1")
+    films = [("sora", "sora-2"), ("flow", "gemini-omni-1.1-flash")]
+    prompt = "A boat\nsimulate: takes=900"
+    streams, wholes = [], []
+    for name, model in films:
+        stack.simulators.clear(name)
+        for caller in CALLERS:
+            asked = caller.ask(model, prompt, stream=True)
+            streams.append(crowd.submit(caller.call, stack.url(name), asked, stack.licence))
+        asked = CALLERS[0].ask(model, prompt)
+        wholes.append(crowd.submit(CALLERS[0].call, stack.url(name), asked, stack.licence))
+    for name, _ in films:
+        assert until(lambda: len(stack.simulators.posts(name)) > len(CALLERS))
+    terminated = terminate(stack)
+
+    for caller, call in zip(CALLERS * len(films), streams):
+        heard = call.result()
+        failure = caller.failure(heard)
+        assert heard.broken and not caller.is_whole(heard), caller.name
+        assert failure is not None and STOPS in caller.message(failure), caller.name
+    for call in wholes:
+        heard = call.result()
+        assert (heard.status, heard.broken) == (200, False)
+        assert "still being made" in CALLERS[0].text(heard.json)
+    assert ended(stack) and time.monotonic() - terminated < 8
+    assert [line["outcome"] for line in stack.log if "outcome" in line].count("interrupted") == 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import subprocess
 import sys
@@ -27,7 +26,6 @@ ELSEWHERE = frozenset(
     """host port socket_file close_reasoning_content connect_seconds end_after_error look_seconds
     retire_after retry_percent retry_wait_seconds return_reasoning_content thinking_budget""".split()
 )
-MDWE = 65  # prctl's number for what MemoryDenyWriteExecute asks of the kernel
 
 
 def unit(name: str) -> dict[str, list[str]]:
@@ -201,15 +199,12 @@ def _written(value: object) -> str:
 def test_the_gateway_serves_where_memory_cannot_become_code(
     service: Service, tmp_path: Path
 ) -> None:
-    """MemoryDenyWriteExecute, asked of the kernel itself."""
-    if ctypes.CDLL(None).prctl(MDWE + 1, 0, 0, 0, 0) < 0:
-        pytest.skip("this kernel cannot refuse it")
-    start = f"import ctypes, os; assert not ctypes.CDLL(None).prctl({MDWE}, 1, 0, 0, 0)\n"
-    start += f"os.execv({TOKENS!r}, ['tokens', 'serve'])"
+    """MemoryDenyWriteExecute, which systemd has the kernel see to."""
     file = tmp_path / "web.sock"
     environ = service.environ | {"TOKENS_SOCKET_FILE": str(file)}
     with (tmp_path / "noise").open("wb") as noise:
-        process = subprocess.Popen([sys.executable, "-c", start], env=environ, stderr=noise)
+        words = [sys.executable, "-m", "tests.deploy.walled", TOKENS, "serve"]
+        process = subprocess.Popen(words, env=environ, stderr=noise, cwd=ROOT)
     try:
         assert until(file.exists, 30), (tmp_path / "noise").read_text()
         line = OverSocket(file)
