@@ -10,6 +10,7 @@ monkey.patch_all()
 
 import gc  # noqa: E402
 import os  # noqa: E402
+import resource  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.platforms import PLATFORMS  # noqa: E402
@@ -46,6 +47,10 @@ loglevel = "warning"
 control_socket_disable = True
 reload = False
 proc_name = "tokens"
+
+# A shell allows its programs a thousand files to begin with, which three hundred calls use up.
+_, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most_files, _most_files))
 
 
 def when_ready(server):

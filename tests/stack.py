@@ -194,6 +194,8 @@ class AccessLog:
 class Stack:
     """A gateway on the simulators. `settings` are environment variables."""
 
+    command = [TOKENS, "serve"]
+
     def __init__(self, simulators: Simulators, folder: Path, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.simulators, self.folder = simulators, folder
@@ -311,7 +313,7 @@ class Stack:
             self.environ["TOKENS_PORT"] = port or str(free_port())
             with self._stderr.open("ab") as stderr:
                 process = subprocess.Popen(
-                    [TOKENS, "serve"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
+                    self.command, env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
                 )
             if until(lambda: self._is_up(process), START_PATIENCE) and self._answers():
                 return process

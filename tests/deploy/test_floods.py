@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from app.web.worker import CALL_FILES, OTHER_FILES
 from tests.deploy.front import Certificate, Front
 from tests.deploy.load import CHAT, MODEL, ask, is_good
 from tests.deploy.service import Service, opened
-from tests.stack import Simulators, compact, until
+from tests.stack import ROOT, TOKENS, Simulators, clean_environ, compact, until
 
 pytestmark = pytest.mark.slow
 # Reliability asks for 500 of each kind of slow clients, and for 1,000 where files are few: set SOAK_CLIENTS=500.
@@ -119,17 +120,17 @@ def connections(pid: int) -> int:
     return sum(name.startswith("socket:") for name in held)
 
 
+class Narrow(Service):
+    """May have few files open."""
+
+    command = ["sh", "-c", f'ulimit -n {FILES}; exec "$0" serve', TOKENS]
+
+
 @pytest.fixture
 def narrow(
     simulators: Simulators, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
 ) -> Iterator[Service]:
-    """A service that may have few files open."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, most[1]))  # it inherits it
-    try:
-        running = Service(simulators, tmp_path_factory.mktemp("narrow"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    running = Narrow(simulators, tmp_path_factory.mktemp("narrow"))
     running.front = Front(tmp_path_factory.mktemp("nginx"), [running.socket_file], certificate)
     yield running
     running.front.stop()
@@ -174,6 +175,21 @@ def test_without_file_descriptors_callers_wait_and_it_recovers(narrow: Service) 
     assert spent <= 0.1
     assert took <= 5
     assert "Too many open files" not in narrow.noise
+
+
+def test_files_are_as_many_as_may_be() -> None:
+    """Not as few as a shell begins with."""
+    code = "import resource as r, runpy; runpy.run_path('deploy/gunicorn.conf.py'); print(r.getrlimit(r.RLIMIT_NOFILE))"
+    command = [
+        "sh",
+        "-c",
+        'ulimit -Sn 100; ulimit -Hn 999; exec "$0" -c "$1"',
+        sys.executable,
+        code,
+    ]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("(999, 999)\n", "")
 
 
 def told(line: ssl.SSLSocket) -> bytes:

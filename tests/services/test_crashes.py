@@ -23,7 +23,9 @@ from tests.storage.databases import KINDS, made
 RUNNING = Progress(state="running", percent=50)
 EDGES = {"lease", "move", "submitted", "begin", "look", "fetch", "cancel", "make", "keep"}
 MOST_EDGES = 16  # no job has more
-LIVES = int(os.environ.get("SOAK_LIVES", "300"))  # on each of two databases; reliability asks for 1,000
+LIVES = int(
+    os.environ.get("SOAK_LIVES", "300")
+)  # on each of two databases; reliability asks for 1,000
 ASKINGS = 500
 
 
