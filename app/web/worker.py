@@ -119,6 +119,8 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
         self.alive = False
 
     def run(self) -> None:
+        # gunicorn looks some twenty settings up for a call, in a way of its own that takes ten times as long.
+        self.cfg.__dict__.update({name: one.get() for name, one in self.cfg.settings.items()})
         servers = [self._serving(one) for one in self.sockets]
         while self.alive:
             self.notify()

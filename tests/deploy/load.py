@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from urllib3 import HTTPSConnectionPool
+from urllib3.connection import HTTPSConnection
 
 from tests.platforms.callers import CALLERS, Heard
 from tests.stack import Stack, until
@@ -37,9 +38,23 @@ def is_broken(call: Future[Heard]) -> bool:
     return heard.broken and not CHAT.is_whole(heard)
 
 
-# nginx that reloads lets go of connections that have said nothing yet, also in the midst of their handshake.
-# Nothing was asked by then, and every client opens another; whatever comes after that is a failure.
-ANEW = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=2)
+class Shaken(HTTPSConnection):
+    """nginx that reloads lets go of connections that have said nothing yet, also in the midst of their
+    handshake. Nothing was asked by then, and every client opens another; whatever comes after that is a failure.
+    """
+
+    def connect(self) -> None:
+        for _ in range(2):
+            try:
+                super().connect()
+                return
+            except OSError:
+                self.close()
+        super().connect()
+
+
+class ShakenPool(HTTPSConnectionPool):
+    ConnectionCls = Shaken
 
 
 class Load:
@@ -51,16 +66,23 @@ class Load:
 
     def call(self) -> None:
         session = requests.Session()
-        session.mount("https://", HTTPAdapter(max_retries=ANEW))
+        adapter = HTTPAdapter()
+        adapter.poolmanager.pool_classes_by_scheme = {"https": ShakenPool}
+        session.mount("https://", adapter)
         body = CHAT.ask(MODEL, self._text, stream=True)
         headers = {"Authorization": f"Bearer {self._stack.licence}"}
         url = self._stack.url("chatgpt") + body[0]
+        is_kept = False
         while not self._enough.is_set():
             try:
                 answer = session.post(url, json=body[1], headers=headers, timeout=30)
             except requests.RequestException as error:
-                self.bad.append(repr(error))
+                # An idle connection that nginx closes as we send: it reads no more of it, so nothing was asked.
+                if not (is_kept and isinstance(error, requests.ConnectionError)):
+                    self.bad.append(repr(error))
+                is_kept = False
                 continue
+            is_kept = True
             if answer.status_code == 200 and answer.text.endswith("data: [DONE]\n\n"):
                 self.good[answer.headers["x-request-id"]] += 1
             else:
