@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     prices(chosen)  # only to have them checked
     with opened(chosen):
-        pass  # only to have it at the newest migration
+        pass  # only to have it made, or complained of
     check_log(chosen)
     check_port(chosen)
     os.execv(sys.executable, gunicorn_command())

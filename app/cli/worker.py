@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     prices(chosen)  # only to have them checked
     with opened(chosen):
-        pass  # only to have it at the newest migration
+        pass  # only to have it made, or complained of
     os.execv(sys.executable, worker_command())
 
 
