@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -195,6 +195,7 @@ class Stack:
     """A gateway on the simulators. `settings` are environment variables."""
 
     command = [TOKENS, "serve"]
+    home = ROOT  # of the program that starts next
 
     def __init__(self, simulators: Simulators, folder: Path, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -280,9 +281,7 @@ class Stack:
         """Sees to it that a worker works on films and pictures in the background."""
         if self._worker is None:
             with self._stderr.open("ab") as stderr:
-                self._worker = subprocess.Popen(
-                    [TOKENS, "worker"], env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
-                )
+                self._worker = self._begun([TOKENS, "worker"], stderr)
 
     def restart(self) -> None:
         """Ends everything and begins again, with nothing but what is in files."""
@@ -312,13 +311,15 @@ class Stack:
         for _ in range(3):  # a port that was free may be taken by now
             self.environ["TOKENS_PORT"] = port or str(free_port())
             with self._stderr.open("ab") as stderr:
-                process = subprocess.Popen(
-                    self.command, env=self.environ, cwd=ROOT, stdout=stderr, stderr=stderr
-                )
+                process = self._begun(self.command, stderr)
             if until(lambda: self._is_up(process), START_PATIENCE) and self._answers():
                 return process
             _end(process)
         raise AssertionError(f"the gateway did not start:\n{self.noise}")
+
+    def _begun(self, words: list[str], noise: BinaryIO) -> subprocess.Popen[bytes]:
+        environ = self.environ | {"PYTHONPATH": str(self.home)}
+        return subprocess.Popen(words, env=environ, cwd=self.home, stdout=noise, stderr=noise)
 
     def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
         """Whether waiting has an end, be it a good one."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "reconcile": "compare a platform's own account of usage with the ledger",
     "backup": "copy the database into a file while the gateway runs",
     "restore": "put a backup into the place of the database",
+    "upgrade": "bring the database to what this program needs, or say what that takes",
     "prices": "list, compare, change and pin what models cost",
     "losses": "count the fields that platforms had no room for",
     "routes": "list every route and who may call it",
@@ -48,7 +49,9 @@ class Command(Protocol):
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs one command. 0 = done, 1 = it could not be done, 2 = the command line makes no sense."""
+    """Runs one command. 0 = done, 1 = it could not be done, 2 = the command line makes no sense,
+    3 = `tokens upgrade --check` has found that the gateway has to end first.
+    """
     words = sys.argv[1:] if words is None else words
     parser = Parser(
         prog="tokens",

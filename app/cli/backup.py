@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from app.cli.database import check_version, named, why
+from app.cli.database import check_known, named, why
 from app.cli.new_file import check, written
 from app.cli.words import Complaint, settings
 from app.config import Settings
@@ -29,26 +29,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.file == "-":
         raise Complaint("a backup goes to a file, not to standard output; name one")
-    chosen, file = settings(), Path(options.file)
+    chosen = settings()
     with closing(named(chosen, read_only=True)) as database:
-        _check(database, file, options.force)
-        try:
-            with written(file, force=options.force) as copy:
-                rows = _taken(database, copy)
-            version = database.version()
-        except (DatabaseTrouble, sqlite3.Error) as trouble:
-            raise Complaint(
-                f"the database cannot be copied ({why(trouble)}); nothing was written"
-            ) from trouble
-        except copies.NoCopy as error:
-            raise Complaint(
-                f"the copy is not whole ({error}) and was thrown away; `tokens doctor` looks further"
-            ) from error
-    checked = "checked" if database.file else "not checked but for its table of contents"
-    print(f"{file}: {rows} rows, at migration {version}, {checked}")
+        print(back_up(database, Path(options.file), force=options.force))
     for line in _apart(chosen):
         print(line)
     return 0
+
+
+def back_up(database: Database, file: Path, *, force: bool = False) -> str:
+    """Takes a backup, and says what is in it. Complains where there is none after that."""
+    _check(database, file, force)
+    try:
+        with written(file, force=force) as copy:
+            rows = _taken(database, copy)
+        version = database.version()
+    except (DatabaseTrouble, sqlite3.Error) as trouble:
+        raise Complaint(
+            f"the database cannot be copied ({why(trouble)}); nothing was written"
+        ) from trouble
+    except copies.NoCopy as error:
+        raise Complaint(
+            f"the copy is not whole ({error}) and was thrown away; `tokens doctor` looks further"
+        ) from error
+    checked = "checked" if database.file else "not checked but for its table of contents"
+    return f"{file}: {rows} rows, at migration {version}, {checked}"
 
 
 def _check(database: Database, file: Path, force: bool) -> None:
@@ -61,7 +66,7 @@ def _check(database: Database, file: Path, force: bool) -> None:
         raise Complaint(f"the database cannot be used ({why(trouble)})") from trouble
     if version is None:
         raise Complaint("there is nothing in the database yet")
-    check_version(version)
+    check_known(database, version)
     if database.file and _is_of(database.file, file):
         raise Complaint("that file belongs to the database itself; name another one")
     check(file, force=force)

@@ -1,4 +1,4 @@
-"""The database as commands use it: made and brought up to date where that is still to do."""
+"""The database as commands use it: made where there is none, and never changed in its form."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from contextlib import contextmanager
 
 from app.cli.words import Complaint
 from app.config import Settings
+from app.storage.compatibility import oldest, outgrown
 from app.storage.database import HEAD, Database, DatabaseTrouble
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Database]:
-    """The database these settings name, at the newest migration. Its troubles become complaints."""
-    database = named(settings)
-    try:
-        _prepare(database)
+    """The database these settings name, in a form that this program can use. Its troubles become complaints."""
+    with used(named(settings)) as database:
+        _make(database)
+        check_usable(database)
         yield database
-    except DatabaseTrouble as trouble:
-        raise _complaint(database, trouble) from trouble
-    finally:
-        database.close()
 
 
 @contextmanager
 def looked_at(settings: Settings) -> Iterator[Database | None]:
     """The database as it is, of which nothing is changed; None where there is none yet."""
-    database = named(settings, read_only=True)
-    try:
+    with used(named(settings, read_only=True)) as database:
         there = database.file is None or database.file.exists()
-        version = database.version() if there else None
-        check_version(version)
-        if version not in (None, HEAD):
-            raise Complaint("the database is older than this program; `tokens serve` updates it")
-        yield database if version else None
+        yield database if there and check_usable(database) else None
+
+
+@contextmanager
+def used(database: Database) -> Iterator[Database]:
+    """Closes it in the end. Its troubles become complaints."""
+    try:
+        yield database
     except DatabaseTrouble as trouble:
         raise _complaint(database, trouble) from trouble
     finally:
@@ -65,26 +64,40 @@ def why(error: BaseException) -> str:
     return words.strip().splitlines()[0]
 
 
-def _prepare(database: Database) -> None:
+def _make(database: Database) -> None:
     try:
         database.make_place()
     except OSError as error:
         raise _complaint(database, error) from error
+    if database.version() is None:
+        importlib.import_module("app.storage.schema").prepare(database)
+
+
+def check_usable(database: Database) -> str | None:
+    """The migration it is at, None if at none. Complains where it is too old or too new for this program."""
     version = database.version()
-    if version == HEAD:
-        return
-    check_version(version)
-    importlib.import_module("app.storage.schema").prepare(database)
-
-
-def check_version(version: str | None) -> None:
-    """Complains of a database that a newer program has been at."""
-    if version is None or importlib.import_module("app.storage.schema").knows(version):
-        return
+    check_known(database, version)
+    if version is None or version >= HEAD:
+        return version
     raise Complaint(
-        f"the database is at version {version}, which only a newer program than this one knows; "
-        "install that one, or set TOKENS_DATABASE_URL to another database"
+        f"the database is at migration {version} and this program needs {HEAD}; "
+        "`tokens upgrade --check` says what that takes, `tokens upgrade` does it"
     )
+
+
+def check_known(database: Database, version: str | None) -> None:
+    """Complains of a database that a newer program has made something of that this one cannot use."""
+    if version is not None and version > HEAD:
+        check_version(version, oldest(database))
+
+
+def check_version(version: str, needs: str) -> None:
+    """Complains of a version that programs have to know more than this one for."""
+    if outgrown(version, needs):
+        raise Complaint(
+            f"the database is at version {version}, which only a newer program than this one can use; "
+            "install that one, or set TOKENS_DATABASE_URL to another database"
+        )
 
 
 def _complaint(database: Database, error: Exception) -> Complaint:

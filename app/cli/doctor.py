@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from app.canonical.task import LIVE
 from app.cli import places, way
-from app.cli.database import check_version, named, why
+from app.cli.database import check_usable, named, why
 from app.cli.finding import Finding
 from app.cli.price_rows import unknown
 from app.cli.probe import make_transport, tried
@@ -130,21 +130,18 @@ def _version(database: Database) -> Finding:
         do = "nothing: `tokens serve` or `tokens licence add` creates it"
         return Finding("database", "note", f"{database.file} is not there yet", do)
     try:
-        version = database.version()
+        version = check_usable(database)
     except DatabaseTrouble as trouble:
         do = "check TOKENS_DATABASE_URL, and that what it names is there and may be used"
         return Finding("database", "wrong", f"cannot be used: {why(trouble)}", do)
-    do = "nothing: `tokens serve` will do it"
-    if version is None:
-        return Finding("database", "note", "not prepared yet", do)
-    try:
-        check_version(version)
     except Complaint as complaint:
         what, _, do = str(complaint).partition("; ")
         return Finding("database", "wrong", what, do)
-    if version != HEAD:
-        return Finding("database", "note", f"at {version}, newest is {HEAD}", do)
-    return Finding("database", "ok", f"at migration {version}")
+    if version is None:
+        do = "nothing: `tokens serve` will do it"
+        return Finding("database", "note", "not prepared yet", do)
+    newer = ", of a newer program, which this one can use" if version > HEAD else ""
+    return Finding("database", "ok", f"at migration {version}{newer}")
 
 
 def _place(file: Path | None) -> Finding:
@@ -180,9 +177,8 @@ def _read(chosen: Settings, look: Callable[[Database], T]) -> T | None:
     database: Database | None = None
     try:
         database = named(chosen, read_only=True)
-        if database.file and not os.path.exists(database.file) or database.version() != HEAD:
-            return None
-        return look(database)
+        there = not database.file or os.path.exists(database.file)
+        return look(database) if there and check_usable(database) else None
     except (Complaint, DatabaseTrouble):
         return None
     finally:

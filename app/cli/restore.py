@@ -11,11 +11,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from app.cli import restore_dump
-from app.cli.database import check_version, named, why
-from app.cli.restore_dump import came_from
+from app.cli.database import check_known, named, why
+from app.cli.restore_dump import came_to
 from app.cli.words import Complaint, file_said, settings
 from app.storage import copies
-from app.storage.database import HEAD, Database, DatabaseTrouble
+from app.storage.database import Database, DatabaseTrouble
 from app.storage.schema import prepare
 
 
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         with _made(file, place) as copy:
             rows, version = _checked(file, copy)
             before = _put(copy, place)
-    print(f"{place}: {rows} rows, at migration {HEAD}" + came_from(version))
+    print(f"{place}: {rows} rows, {came_to(version)}")
     if before:
         print(f"the former database is {before}")
     return 0
@@ -69,7 +69,7 @@ def _made(file: Path, place: Path) -> Iterator[Path]:
 
 
 def _checked(file: Path, copy: Path) -> tuple[int, str]:
-    """How many rows the copy has and the migration it was at; it is at the newest now."""
+    """How many rows the copy has and the migration it was at; it is at ours now, if that was older."""
     rows = copies.checked(copy)
     url = sa.URL.create("sqlite", database=str(copy)).render_as_string()
     with closing(Database(url)) as database:
@@ -77,7 +77,7 @@ def _checked(file: Path, copy: Path) -> tuple[int, str]:
             version = database.version()
             if version is None:
                 raise copies.NoCopy("there is nothing in it")
-            check_version(version)
+            check_known(database, version)
             prepare(database)
         except DatabaseTrouble as trouble:
             raise copies.NoCopy(why(trouble)) from trouble

@@ -32,15 +32,16 @@ def run(database: Database, file: Path) -> int:
         raise Complaint(
             f"the backup is in place, but cannot be brought up to date ({why(trouble)})"
         ) from trouble
-    print(f"{dumps.address(database)}: {rows} rows, at migration {HEAD}" + came_from(version))
+    print(f"{dumps.address(database)}: {rows} rows, {came_to(version)}")
     if before is not None:
         print(f"the former database is {before}")
     return 0
 
 
-def came_from(version: str) -> str:
-    """What to say of a backup that was at another version."""
-    return "" if version == HEAD else f", where the backup was at {version}"
+def came_to(version: str) -> str:
+    """What to say of a backup that was at this version."""
+    older = f", where the backup was at {version}" if version < HEAD else ""
+    return f"at migration {max(version, HEAD)}{older}"
 
 
 def _checked(database: Database, file: Path) -> str:
@@ -50,7 +51,7 @@ def _checked(database: Database, file: Path) -> str:
     with file.open("rb"):
         pass  # only to hear of it if it may not be read
     content = dumps.content(file)
-    check_version(content.version)
+    check_version(content.version, content.oldest)
     if content.schema != (schema := dumps.schema(database)):
         raise Complaint(
             f"the backup is of the schema {content.schema}, and the database uses {schema}; "

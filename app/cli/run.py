@@ -22,6 +22,7 @@ from typing import Any
 
 from app.cli.database import opened
 from app.cli.serve import check_log, check_port, gunicorn_command
+from app.cli.state import check_state
 from app.cli.words import Complaint, settings
 from app.cli.worker import worker_command
 from app.config import Settings
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     check_log(chosen)
     check_port(chosen)
+    check_state(chosen)
     licence = _licence(chosen)
     children: list[subprocess.Popen[Any]] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import app
 from app.cli.database import opened
+from app.cli.state import check_state
 from app.cli.words import Complaint, prices, settings
 from app.config import Settings
 
@@ -28,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     prices(chosen)  # only to have them checked
     with opened(chosen):
-        pass  # only to have it at the newest migration
+        pass  # only to have it made, or complained of
+    check_state(chosen)
     check_log(chosen)
     check_port(chosen)
     os.execv(sys.executable, gunicorn_command())

@@ -7,6 +7,7 @@ import os
 import sys
 
 from app.cli.database import opened
+from app.cli.state import check_state
 from app.cli.words import prices, settings
 
 
@@ -21,7 +22,8 @@ def run(options: argparse.Namespace) -> int:
     chosen = settings()
     prices(chosen)  # only to have them checked
     with opened(chosen):
-        pass  # only to have it at the newest migration
+        pass  # only to have it made, or complained of
+    check_state(chosen)
     os.execv(sys.executable, worker_command())
 
 

@@ -32,6 +32,12 @@ class InUse(Exception):
         self.pid = pid
 
 
+def size(database: Path) -> int:
+    """How many bytes a copy has at most."""
+    beside = Path(f"{database}-wal")
+    return database.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+
+
 def take(database: Path, copy: Path) -> None:
     """Copies a database that others may be writing to: all that was committed before, and nothing by
     halves. Nobody waits for it. `copy` is empty before, and one file that is on the disk after.

@@ -25,7 +25,7 @@ from app.errors import GatewayError
 
 T = TypeVar("T")
 Use = Literal["read", "write", "note"]
-HEAD = "0011"  # the newest migration; a test compares
+HEAD = "0012"  # the newest migration; a test compares
 BUSY_SECONDS = 5  # what others hold is waited for
 NAP_SECONDS = 0.0005  # before SQLite is asked again
 DEAF_SECONDS = 10.0  # a server that says nothing at all

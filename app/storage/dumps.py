@@ -13,10 +13,13 @@ from typing import IO
 
 import sqlalchemy as sa
 
-from app.storage.database import Database, metadata
+from app.storage.compatibility import compatibility, tables
+from app.storage.database import Database
 
 VERSIONS = "alembic_version"
-_VERSION = re.compile(rf'^COPY ("?\w+"?)\.{VERSIONS} .* FROM stdin;\n(\w+)$', re.MULTILINE)
+_FIRST_ROW = r'^COPY ("?\w+"?)\.{} .* FROM stdin;\n(\w+)\b'
+_VERSION = re.compile(_FIRST_ROW.format(VERSIONS), re.MULTILINE)
+_OLDEST = re.compile(_FIRST_ROW.format(compatibility.name), re.MULTILINE)
 
 
 class NoDump(Exception):
@@ -29,10 +32,11 @@ class NoProgram(NoDump):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a dump of ours says of itself."""
+    """What a dump of ours says of itself; `oldest` as `app.storage.compatibility` has it."""
 
     schema: str
     version: str
+    oldest: str
 
 
 def dump(database: Database, file: Path) -> int:
@@ -55,14 +59,38 @@ def dump(database: Database, file: Path) -> int:
     return rows
 
 
+def check(database: Database) -> None:
+    """Raises `NoDump` where pg_dump is missing, or too old for the server."""
+    words = [_program("pg_dump"), "--version"]
+    said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+    query = sa.text("SHOW server_version_num")
+    server = int(database.read(lambda connection: connection.execute(query).scalar_one())) // 10000
+    found = re.search(r"\) (\d+)", said)
+    if found is not None and int(found[1]) < server:
+        raise NoDump(f"pg_dump here is of version {found[1]}, the server of {server}")
+
+
+def size(database: Database) -> int:
+    """How many bytes the tables take, which is more than a dump of them."""
+
+    def work(connection: sa.Connection) -> int:
+        query = sa.text("SELECT pg_total_relation_size(CAST(:name AS regclass))")
+        found = (connection.execute(query, {"name": one}) for one in _tables(connection))
+        return sum(int(one.scalar_one()) for one in found)
+
+    return database.read(work)
+
+
 def content(file: Path) -> Content:
     """Raises `NoDump` where the file is none of ours."""
     with TemporaryFile() as script:
-        _translate(file, script, "--data-only", f"--table={VERSIONS}")
-        found = _VERSION.search(script.read().decode("utf-8", "replace"))
+        wanted = [f"--table={name}" for name in (VERSIONS, compatibility.name)]
+        _translate(file, script, "--data-only", *wanted)
+        said = script.read().decode("utf-8", "replace")
+    found, oldest = _VERSION.search(said), _OLDEST.search(said)
     if found is None:
         raise NoDump("it is not one of a gateway")
-    return Content(found[1].strip('"'), found[2])
+    return Content(found[1].strip('"'), found[2], oldest[2] if oldest else found[2])
 
 
 def others(database: Database) -> int:
@@ -107,10 +135,12 @@ _OPTIONS = ("--format=custom", "--no-owner", "--no-privileges", "--no-password")
 
 
 def _tables(connection: sa.Connection) -> list[str]:
-    found = sa.inspect(connection)
+    """Ours and no others; also those that a newer program has made."""
     schema = connection.execute(sa.text("SELECT current_schema()")).scalar_one()
-    ours = sorted({*metadata.tables, VERSIONS} & set(found.get_table_names()))
-    return [f'"{schema}"."{name}"' for name in ours]
+    ours = tables(connection)
+    if sa.inspect(connection).has_table(VERSIONS):
+        ours.add(VERSIONS)
+    return [f'"{schema}"."{name}"' for name in sorted(ours)]
 
 
 def _count(connection: sa.Connection, tables: list[str]) -> int:

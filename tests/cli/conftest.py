@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from app.cli import main
-from tests.stack import TOKENS, clean_environ
+from tests.stack import TOKENS, clean_environ, missing
+from tests.storage.databases import POSTGRES
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -90,3 +92,23 @@ def called(
         return Done(code, out.getvalue(), err.getvalue())
 
     return call
+
+
+@pytest.fixture
+def server():
+    """Two databases on PostgreSQL: one that is full, and one that is empty."""
+    names = [f"tokens_{os.getpid()}_{part}" for part in ("full", "empty")]
+    admin = sa.create_engine(
+        POSTGRES.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    try:
+        with admin.connect() as connection:
+            for name in names:
+                connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    except sa.exc.OperationalError:
+        missing("PostgreSQL")
+    yield [POSTGRES.removesuffix("test") + name for name in names]
+    with admin.connect() as connection:
+        for name in names:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()

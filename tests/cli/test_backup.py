@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,7 @@ from app.storage import copies
 from app.storage.database import HEAD, Database
 from app.storage.ledger import LedgerTable
 from app.storage.schema import prepare
-from tests.stack import missing, program, until
-from tests.storage.databases import POSTGRES
+from tests.stack import program, until
 from tests.storage.test_ledger import closing as closed
 from tests.storage.test_ledger import opening
 
@@ -294,6 +293,7 @@ def test_a_backup_of_a_newer_program_is_refused(stocked, tmp_path, place):
     stocked("backup", "kept.db")
     with closing(sqlite3.connect(tmp_path / "kept.db")) as copy:
         copy.execute("UPDATE alembic_version SET version_num = '9999'")
+        copy.execute("UPDATE compatibility SET oldest = '9998'")
         copy.commit()
     done = stocked("restore", "kept.db")
 
@@ -329,10 +329,9 @@ def downgrade(database: Database, version: str) -> None:
     database.write(work)
 
 
-@pytest.mark.slow
-def test_nothing_is_restored_under_somebody_s_feet(stocked, tmp_path, place):
-    """Who has it open is named; what it reads and writes stays where it is."""
-    stocked("backup", "kept.db")
+@contextmanager
+def held_open(place: Path) -> Iterator[int]:
+    """Another process, by its number, has the database open meanwhile."""
     sitting = subprocess.Popen(
         [sys.executable, "-c", SITTING, str(place)],
         stdin=subprocess.PIPE,
@@ -340,15 +339,25 @@ def test_nothing_is_restored_under_somebody_s_feet(stocked, tmp_path, place):
         text=True,
     )
     assert sitting.stdout is not None and sitting.stdin is not None
-    assert sitting.stdout.readline() == "there\n"
-    refused = stocked("restore", "kept.db")
-    sitting.stdin.close()
-    sitting.wait(timeout=60)
-    sitting.stdout.close()
+    try:
+        assert sitting.stdout.readline() == "there\n"
+        yield sitting.pid
+    finally:
+        sitting.stdin.close()
+        sitting.wait(timeout=60)
+        sitting.stdout.close()
+
+
+@pytest.mark.slow
+def test_nothing_is_restored_under_somebody_s_feet(stocked, tmp_path, place):
+    """Who has it open is named; what it reads and writes stays where it is."""
+    stocked("backup", "kept.db")
+    with held_open(place) as pid:
+        refused = stocked("restore", "kept.db")
     done = stocked("restore", "kept.db")
 
     assert refused.returncode == 1
-    assert f"process {sitting.pid} is using the database" in refused.stderr
+    assert f"process {pid} is using the database" in refused.stderr
     assert done.returncode == 0 and (tmp_path / "tokens.db.before").exists()
     assert not (tmp_path / "tokens.db.before.2").exists()  # the first time nothing was touched
 
@@ -387,26 +396,6 @@ def test_the_database_is_no_backup_of_itself(stocked, place):
 
 
 # ---------------------------------------------------------------- PostgreSQL
-
-
-@pytest.fixture
-def server():
-    """Two databases on PostgreSQL: one that is full, and one that is empty."""
-    names = [f"tokens_{os.getpid()}_{part}" for part in ("full", "empty")]
-    admin = sa.create_engine(
-        POSTGRES.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
-    )
-    try:
-        with admin.connect() as connection:
-            for name in names:
-                connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    except sa.exc.OperationalError:
-        missing("PostgreSQL")
-    yield [POSTGRES.removesuffix("test") + name for name in names]
-    with admin.connect() as connection:
-        for name in names:
-            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 @pytest.fixture
@@ -490,7 +479,7 @@ def test_what_cannot_be_restored_changes_nothing(dumped, server, tmp_path, what)
         held, says = engine.connect(), "in use, by 1 other"
         held.execute(sa.text("SELECT 1"))
     else:
-        change = "UPDATE alembic_version SET version_num = '9999'"
+        change = "UPDATE alembic_version SET version_num = '9999'; DELETE FROM compatibility"
         if what == "another's":
             change = "DROP TABLE alembic_version"
         else:

@@ -130,6 +130,7 @@ def test_a_database_of_a_newer_program_is_one_clear_sentence(called, tmp_path, w
     database = sqlite3.connect(tmp_path / "tokens.db")
     with database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE compatibility SET oldest = '9998'")
     database.close()
 
     done = called(*words)

@@ -12,9 +12,11 @@ from tests.stack import Simulators
 class Pair:
     """`b` has less patience than `a` when it is told to stop."""
 
-    def __init__(self, simulators: Simulators, folder: Path, certificate: Certificate) -> None:
-        self.a = Service(simulators, folder / "state", "a")
-        self.b = Service(simulators, folder / "state", "b", TOKENS_STOP_SECONDS="8")
+    def __init__(
+        self, simulators: Simulators, folder: Path, certificate: Certificate, **settings: str
+    ) -> None:
+        self.a = Service(simulators, folder / "state", "a", **settings)
+        self.b = Service(simulators, folder / "state", "b", TOKENS_STOP_SECONDS="8", **settings)
         (folder / "nginx").mkdir()
         sockets = [self.a.socket_file, self.b.socket_file]
         self.front = self.a.front = self.b.front = Front(folder / "nginx", sockets, certificate)

@@ -7,6 +7,8 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+kind = "expand"
+since = "0.1.0"
 
 
 def upgrade() -> None:

@@ -7,6 +7,8 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
+kind = "expand"
+since = "0.1.0"
 
 
 def upgrade() -> None:
@@ -58,7 +60,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger, nullable=False),
     )
     names = ("credentials", "health", "bindings")
-    table = sa.table("versions", sa.column("of"), sa.column("version"))
+    table = sa.table("versions", sa.column("of", sa.String), sa.column("version", sa.BigInteger))
     op.bulk_insert(table, [{"of": name, "version": 0} for name in names])
     op.add_column("licences", sa.Column("groups", sa.Text, nullable=False, server_default=""))
 

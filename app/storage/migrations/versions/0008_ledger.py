@@ -7,6 +7,8 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
+kind = "expand"
+since = "0.1.0"
 
 LIMITS = ("rpm", "rpd", "tpm", "tpd", "concurrency")
 AMOUNTS = ("context", "output", "day", "month", "total", "credit", "credit_until")

@@ -7,6 +7,8 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
+kind = "expand"
+since = "0.1.0"
 
 
 def upgrade() -> None:

@@ -7,6 +7,8 @@ from alembic import op
 
 revision = "0011"
 down_revision = "0010"
+kind = "expand"
+since = "0.1.0"
 AMOUNTS = ("context", "output", "day", "month", "total", "credit", "credit_until")
 
 
