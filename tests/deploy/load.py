@@ -12,16 +12,16 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from tests.platforms.callers import CALLERS, Heard
+from tests.platforms.callers import CALLERS, TIMEOUT, Heard
 from tests.stack import Stack, until
 
 CHAT = CALLERS[0]
 MODEL = "gpt-4o"
 
 
-def ask(stack: Stack, text: str, *, stream: bool = True) -> Heard:
-    asked = CHAT.ask(MODEL, text, stream=stream)
-    return CHAT.call(stack.url("chatgpt"), asked, stack.licence)
+def ask(stack: Stack, text: str, *, timeout: float = TIMEOUT) -> Heard:
+    asked = CHAT.ask(MODEL, text, stream=True)
+    return CHAT.call(stack.url("chatgpt"), asked, stack.licence, timeout=timeout)
 
 
 def is_good(heard: Heard) -> bool:

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.deploy.front import Front
+from tests.metrics.reading import Reading
 from tests.stack import Simulators, Stack
 
 
@@ -39,6 +40,15 @@ class Service(Stack):
     def workers(self) -> list[int]:
         pid = self.pid
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    @property
+    def lost(self) -> float:
+        """How many of its processes have died before their time, by its metrics."""
+        line = OverSocket(self.socket_file)
+        line.request("GET", "/metrics")
+        told = Reading(line.getresponse().read().decode())
+        line.close()
+        return told.value("tokens_processes_lost_total")
 
     def _answers(self) -> bool:
         line = OverSocket(self.socket_file)
