@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -101,3 +102,10 @@ def held_open(
 
     assert until(lambda: arrived() == count)
     return calls
+
+
+def outcomes(stack: Stack) -> dict[str, tuple[str, str]]:
+    """What the ledger has of each request: the state of its row, and how it ended."""
+    with sqlite3.connect(stack.folder / "tokens.db") as database:
+        found = database.execute("select id, state, outcome from ledger").fetchall()
+    return {row[0]: (row[1], row[2]) for row in found}

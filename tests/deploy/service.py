@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import ssl
@@ -79,3 +80,9 @@ def opened(front: Front, address: str = "127.0.0.1", seconds: float = 15) -> ssl
     there = ("127.0.0.1", front.port)
     sock = socket.create_connection(there, timeout=seconds, source_address=(address, 0))
     return front.trust.wrap_socket(sock, server_hostname="localhost")
+
+
+def worked(pid: int) -> float:
+    """How many seconds of a processor the process has taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
