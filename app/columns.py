@@ -1,7 +1,7 @@
 """A file mapped into memory that the processes of a host share, with a column of it for each.
 
-Which column is whose stands at the head of the file. A column belongs to a process as long as that
-runs; where it was killed, the next one that wants a column takes it over.
+Which column is whose stands at the head of the file. A column belongs to a process until it gives
+it up; where it died before, the next one that wants a column takes it over.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Full(Exception):
 
 class Columns:
     """The file, made if it is not there, with so many columns. `mine` is this process's, once it has
-    claimed one.
+    claimed one; `lost` is how many processes had died until then with one that they had not given up.
     """
 
     def __init__(self, file: Path, size: int, count: int = COLUMNS) -> None:
@@ -37,7 +37,7 @@ class Columns:
         if os.fstat(self._fd).st_size != size:
             os.ftruncate(self._fd, size)
         self.map = mmap.mmap(self._fd, size)
-        self.mine = -1
+        self.mine, self.lost = -1, 0
 
     @contextmanager
     def claimed(self) -> Iterator[list[int]]:
@@ -48,12 +48,16 @@ class Columns:
             free = [column for column in range(self._count) if not self._is_anothers(column)]
             if not free:
                 raise Full("more processes than columns")
-            self.mine = free[0]
+            self.mine, me = free[0], os.getpid()
             for column in free:
-                _OWNER.pack_into(self.map, column * _OWNER.size, 0, 0)
-            me = os.getpid()
-            _OWNER.pack_into(self.map, self.mine * _OWNER.size, me, began(me))
+                self.lost += self._owner(column)[0] not in (0, me)
+                self._set_owner(column, 0, 0)
+            self._set_owner(self.mine, me, began(me))
             yield free
+
+    def give_up(self) -> None:
+        """This process has come to its end."""
+        self._set_owner(self.mine, 0, 0)
 
     def living(self) -> list[int]:
         """The columns of processes that run."""
@@ -61,8 +65,15 @@ class Columns:
 
     def _is_anothers(self, column: int) -> bool:
         """Whether another process that still runs has this column."""
-        pid, since = _OWNER.unpack_from(self.map, column * _OWNER.size)
+        pid, since = self._owner(column)
         return pid != os.getpid() and _runs(pid, since)
+
+    def _owner(self, column: int) -> tuple[int, int]:
+        pid, since = _OWNER.unpack_from(self.map, column * _OWNER.size)
+        return pid, since
+
+    def _set_owner(self, column: int, pid: int, since: int) -> None:
+        _OWNER.pack_into(self.map, column * _OWNER.size, pid, since)
 
     @contextmanager
     def locked(self, at: int, length: int) -> Iterator[None]:

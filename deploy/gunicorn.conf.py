@@ -28,7 +28,7 @@ worker_connections = _settings.worker_connections
 preload_app = True
 wsgi_app = "wsgi:application"
 
-timeout = 60  # of a worker that no longer answers the arbiter; not of a request
+timeout = 30  # of a worker that no longer answers the arbiter; not of a request
 graceful_timeout = int(_settings.stop_seconds) + LAST_SECONDS  # then the arbiter kills
 keepalive = 75
 # Never: a worker that leaves takes no new calls, and the next comes only when its last stream is over.

@@ -78,6 +78,11 @@ LEDGER_WRITTEN = Family(
     "gauge",
     "When the last of them was written; 0 = never.",
 )
+LOST = Family(
+    "tokens_processes_lost_total",
+    "counter",
+    "Processes that had not come to their end when they died: stood still, killed, out of memory.",
+)
 COUNTED = (
     REQUESTS,
     REQUEST_SECONDS,
@@ -92,6 +97,7 @@ COUNTED = (
     LEDGER_BATCHES,
     LEDGER_ROWS,
     LEDGER_WRITTEN,
+    LOST,
 )
 
 # ---- looked up when somebody asks

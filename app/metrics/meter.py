@@ -7,6 +7,7 @@ its column over goes on from there; what it had going when it died is nobody's a
 
 from __future__ import annotations
 
+import atexit
 import logging
 from collections.abc import Mapping
 from operator import add
@@ -25,6 +26,7 @@ from app.metrics.family import (
     LEDGER_BATCHES,
     LEDGER_ROWS,
     LEDGER_WRITTEN,
+    LOST,
     NONE,
     REQUEST_SECONDS,
     REQUESTS,
@@ -65,6 +67,7 @@ class Meter:
         self._batches = layout.of(LEDGER_BATCHES)[()]
         self._rows = layout.of(LEDGER_ROWS)[()]
         self._written = layout.of(LEDGER_WRITTEN)[()]
+        self._lost = layout.of(LOST)[()]
 
     def start(self) -> None:
         """Takes a column, in the process that counts."""
@@ -79,6 +82,8 @@ class Meter:
             return
         self._columns, self._values = columns, self._column(columns, columns.mine)
         self._values[-1] = 1.0
+        self._values[self._lost] += columns.lost
+        atexit.register(columns.give_up)
 
     def _place(self) -> Path:
         """The file for this layout. Those of former versions are removed once they count no more."""

@@ -46,6 +46,7 @@ CHINESE: dict[str, str] = {
     "the body is shorter than its declared length": "请求体比声明的长度短",
     "the body is not valid JSON: {why}": "请求体不是有效的 JSON：{why}",
     "the body must be a JSON object": "请求体必须是一个 JSON 对象",
+    "the body has more than {most} values": "请求体中的值超过 {most} 个",
     "the body is nested more than {most} levels deep": "请求体嵌套超过 {most} 层",
     "a body with content coding {coding} is not read here": "不支持 {coding} 编码的请求体",
     "{field} is given twice": "{field} 出现了两次",

@@ -16,9 +16,11 @@ import os
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from http import HTTPStatus
+from types import FrameType
 from typing import Any
 from urllib import parse
 
@@ -114,6 +116,13 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
         last that comes.
         """
         gevent.spawn_later(QUEUE_SECONDS, self._leave)
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """The arbiter has not heard of this worker for too long. What gunicorn does, to end the call that
+        stands still, would leave no worker to take new ones until the last stream here is over.
+        """
+        self.log.critical("it stood still in\n%s", "".join(traceback.format_stack(frame, 12)))
+        os._exit(1)
 
     def _leave(self) -> None:
         self.alive = False

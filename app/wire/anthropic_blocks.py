@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from app.canonical.attachments import decoded, source
+from app.canonical.attachments import decoded, inline, source
 from app.canonical.media_type import sniff
 from app.canonical.parts import (
     Document,
@@ -204,7 +204,7 @@ def _read_source(given: Mapping[str, Any], param: str) -> Inline | Link | Stored
         case "base64":
             named = fields.optional_text(given, "media_type", f"{param}.media_type").lower()
             data = fields.text(given.get("data"), f"{param}.data")
-            return source(f"data:{named};base64,{data}", param=f"{param}.data")
+            return inline(data, named.partition(";")[0].strip(), param=f"{param}.data")
         case "url":
             return source(fields.text(given.get("url"), f"{param}.url"), param=f"{param}.url")
         case "file":

@@ -44,7 +44,15 @@ def test_an_attachment_is_an_address_or_bytes_in_any_spelling(text, found):
 @pytest.mark.parametrize(
     "text",
     ["", " ", "=", "====", "A", "AAAA", "https:/x", "ftp://x", "C:\\a.png", "hello world", "AA=A"]
-    + [f"{PNG}!", "data:", "data:image/png", "data:image/png,AAAA", "data:image/png;base64,"]
+    + [
+        "AAAA=",
+        f"{PNG}===",
+        f"{PNG}!",
+        "data:",
+        "data:image/png",
+        "data:image/png,AAAA",
+        "data:image/png;base64,",
+    ]
     + ["data:;base64,AAAA", "data:image/png;base64,%%%", "data:image/png;base64,é", "图片"],
 )
 def test_anything_else_is_refused_by_its_place(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,16 +14,16 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
 
-from tests.platforms.callers import CALLERS, Heard
+from tests.platforms.callers import CALLERS, TIMEOUT, Heard
 from tests.stack import Stack, until
 
 CHAT = CALLERS[0]
 MODEL = "gpt-4o"
 
 
-def ask(stack: Stack, text: str, *, stream: bool = True) -> Heard:
-    asked = CHAT.ask(MODEL, text, stream=stream)
-    return CHAT.call(stack.url("chatgpt"), asked, stack.licence)
+def ask(stack: Stack, text: str, *, timeout: float = TIMEOUT) -> Heard:
+    asked = CHAT.ask(MODEL, text, stream=True)
+    return CHAT.call(stack.url("chatgpt"), asked, stack.licence, timeout=timeout)
 
 
 def is_good(heard: Heard) -> bool:
@@ -123,3 +124,10 @@ def held_open(
 
     assert until(lambda: arrived() == count)
     return calls
+
+
+def outcomes(stack: Stack) -> dict[str, tuple[str, str]]:
+    """What the ledger has of each request: the state of its row, and how it ended."""
+    with sqlite3.connect(stack.folder / "tokens.db") as database:
+        found = database.execute("select id, state, outcome from ledger").fetchall()
+    return {row[0]: (row[1], row[2]) for row in found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import ssl
@@ -10,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from tests.deploy.front import Front
+from tests.metrics.reading import Reading
 from tests.stack import Simulators, Stack
 
 
@@ -40,6 +42,15 @@ class Service(Stack):
         pid = self.pid
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
+    @property
+    def lost(self) -> float:
+        """How many of its processes have died before their time, by its metrics."""
+        line = OverSocket(self.socket_file)
+        line.request("GET", "/metrics")
+        told = Reading(line.getresponse().read().decode())
+        line.close()
+        return told.value("tokens_processes_lost_total")
+
     def _answers(self) -> bool:
         line = OverSocket(self.socket_file)
         try:
@@ -69,3 +80,9 @@ def opened(front: Front, address: str = "127.0.0.1", seconds: float = 15) -> ssl
     there = ("127.0.0.1", front.port)
     sock = socket.create_connection(there, timeout=seconds, source_address=(address, 0))
     return front.trust.wrap_socket(sock, server_hostname="localhost")
+
+
+def worked(pid: int) -> float:
+    """How many seconds of a processor the process has taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

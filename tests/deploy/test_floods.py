@@ -20,7 +20,7 @@ import requests
 from app.web.worker import CALL_FILES, OTHER_FILES
 from tests.deploy.front import Certificate, Front
 from tests.deploy.load import CHAT, MODEL, ask, is_good
-from tests.deploy.service import Service, opened
+from tests.deploy.service import Service, opened, worked
 from tests.stack import ROOT, TOKENS, Simulators, clean_environ, compact, until
 
 pytestmark = pytest.mark.slow
@@ -161,9 +161,9 @@ def test_without_file_descriptors_callers_wait_and_it_recovers(narrow: Service) 
         lines = crowded(stack)
         places = (FILES - OTHER_FILES) // CALL_FILES
         assert until(lambda: len(narrow.simulators.journal("chatgpt")) >= places)
-        spent = _cpu(worker)
+        spent = worked(worker)
         until(lambda: False, 1)
-        spent = _cpu(worker) - spent
+        spent = worked(worker) - spent
         assert all(b"data: [DONE]" in told(line) for line in lines)
     with ExitStack() as stack:
         crowded(stack)
@@ -198,8 +198,3 @@ def told(line: ssl.SSLSocket) -> bytes:
     while piece := line.recv(65536):
         got += piece
     return got
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

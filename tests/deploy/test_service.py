@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.deploy.load import CHAT, ask, held_open, is_broken, is_good, load
+from tests.deploy.load import CHAT, ask, held_open, is_broken, is_good, load, outcomes
 from tests.deploy.pair import Pair
 from tests.deploy.service import OverSocket, Service
-from tests.stack import Stack, until
+from tests.stack import until
 
 pytestmark = pytest.mark.slow
-
-
-def outcomes(stack: Stack) -> dict[str, tuple[str, str]]:
-    with sqlite3.connect(stack.folder / "tokens.db") as database:
-        found = database.execute("select id, state, outcome from ledger").fetchall()
-    return {row[0]: (row[1], row[2]) for row in found}
 
 
 def test_nginx_takes_new_settings_and_streams_live_on(

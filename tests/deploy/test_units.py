@@ -96,6 +96,15 @@ def test_systemd_waits_longer_than_the_gateway(name: str) -> None:
     assert "TimeoutStopSec: 30 more" in EXAMPLE and int(stop) == USUAL.stop_seconds + 30
 
 
+@pytest.mark.parametrize("name", UNITS)
+def test_a_service_has_so_much_memory_and_comes_back(name: str) -> None:
+    """R-050, R-045: of several processes, the one that has most of it dies alone."""
+    said = unit(name)
+
+    assert said["MemoryMax"] == ["2G"] and said["Restart"] == ["always"]
+    assert name != UNITS[0] or said["OOMPolicy"] == ["continue"]
+
+
 def test_nginx_and_the_units_mean_the_same_sockets() -> None:
     (socket_file,) = unit(UNITS[0])["Environment"]
     (folder,) = unit(UNITS[0])["RuntimeDirectory"]

@@ -154,8 +154,13 @@ def test_workers_that_die_leave_their_counts_and_nothing_else(file):
     found = reading(meter)
     assert (found.total("tokens_requests_total"), meter.living()) == (3000, 3)
     assert found.value("tokens_streams_open") == found.value("tokens_requests_in_flight") == 2
+    assert found.value("tokens_processes_lost_total") == 1
     for one in (second, third):
         one.communicate("\n", timeout=20)
+    fourth = worker(file)
+    assert fourth.stdout.readline() == "counted\n"
+    assert reading(meter).value("tokens_processes_lost_total") == 1  # who ends is not lost
+    fourth.communicate("\n", timeout=20)
 
 
 def test_files_of_former_versions_go_when_nobody_counts_there(file):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BadRequest, TooLarge, WrongMedia
-from app.web.intake import DEEPEST, SMALL, parse, read_body, read_json
+from app.web.intake import DEEPEST, MOST_VALUES, SMALL, parse, read_body, read_json
 
 
 def request(body: bytes, *, length: object = "known", **environ) -> Request:
@@ -144,6 +144,15 @@ def test_depth_has_a_limit_whatever_the_size(padding):
 
 def test_many_brackets_side_by_side_are_not_deep():
     assert len(parse(b'{"a":[' + b",".join([b"[]"] * 1000) + b"]}")["a"]) == 1000
+
+
+@pytest.mark.parametrize("value", [b"1", b"{}", b"[]"])
+def test_values_have_a_limit(value):
+    """R-048: what would take long to read is refused unread."""
+    count = MOST_VALUES if value == b"1" else MOST_VALUES // 2
+    assert len(parse(b'{"a":[' + b",".join([value] * (count - 2)) + b"]}")["a"]) == count - 2
+    with pytest.raises(TooLarge):
+        parse(b'{"a":[' + b",".join([value] * (count + 2)))
 
 
 @pytest.mark.parametrize(
