@@ -86,11 +86,11 @@ def clean_environ() -> dict[str, str]:
 
 
 class Simulators:
-    """All simulators in one process of their own."""
+    """All simulators in one process of their own, which `module` is with these words."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "app.cli.simulate", *words: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli.simulate"],
+            [sys.executable, "-m", module, *words],
             stdout=subprocess.PIPE,
             text=True,
             env=clean_environ(),
