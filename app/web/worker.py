@@ -188,6 +188,7 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
+            sock.settimeout(None)  # that was for sending; how long it may be idle is not its affair
             req.headers = [one for one in req.headers if one[0] == "CONNECTION"]
             if req.query:
                 req.uri = req.query = ""

@@ -61,7 +61,9 @@ def hear(answer: requests.Response) -> Heard:
 
 def _events(heard: Heard) -> Iterator[tuple[str, str]]:
     """A transfer that broke off may have half an event in it, which is none."""
-    content = heard.content.replace(b"\r\n", b"\n").decode(errors="replace" if heard.broken else "strict")
+    content = heard.content.replace(b"\r\n", b"\n").decode(
+        errors="replace" if heard.broken else "strict"
+    )
     for block in content.split("\n\n"):
         lines = [line for line in block.split("\n") if line and not line.startswith(":")]
         if not lines or (heard.broken and not _is_event(lines[-1])):

@@ -1,0 +1,224 @@
+"""Callers of every kind, good and bad, on platforms of every kind, for as long as somebody likes."""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import requests
+
+from app.simulators.mishaps import KINDS
+from tests.models import DIRECT, EVERY
+from tests.platforms.callers import CALLERS, Heard
+from tests.platforms.conftest import Pair
+from tests.platforms.line import Line
+from tests.sdk.pictures import PAINTERS
+from tests.soak.trouble import ENDS, FRAMES, Trouble
+from tests.stack import Stack
+
+TURN = 2.5  # seconds that a caller takes for a call at least
+LONG = "simulate: words=400 pace=0.05"
+MUCH = "simulate: words=20000"
+TALKATIVE = ["chatgpt", "claude_api", "codex"]  # simulators that are quick at saying much
+SILENT = ("slow", "silence", "stall")
+PICTURE = {"model": PAINTERS["chatgpt"].model, "prompt": "a kite", "response_format": "url"}
+SMALL = 4096  # bytes that the kernel keeps for a slow reader
+
+Deed = Callable[["Mischief", random.Random], str]
+
+
+@dataclass
+class Mischief:
+    """What callers did and how it ended for them; `told` are the calls that were answered whole.
+    Streams that go well are so many words long, ten a second.
+    """
+
+    stack: Stack
+    words: int
+    ends: Counter[str] = field(default_factory=Counter)
+    told: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def work(self, callers: int, seconds: float) -> None:
+        """So many at once, for so long and until everybody is done with what he has begun."""
+        self.over.clear()
+        threads = [
+            threading.Thread(target=self._call, args=(random.Random(seed),))
+            for seed in range(callers)
+        ]
+        for thread in threads:
+            thread.start()
+        self.over.wait(seconds)
+        self.over.set()
+        for thread in threads:
+            thread.join()
+
+    def pair(self, dice: random.Random, platforms: list[str] = EVERY) -> Pair:
+        return Pair(dice.choice(platforms), dice.choice(CALLERS), self.stack)
+
+    @property
+    def said(self) -> str:
+        return f"simulate: words={self.words} pace=0.1"
+
+    def number(self) -> int:
+        return next(self._numbers)
+
+    def heard(self, pair: Pair, heard: Heard, *, stream: bool) -> str:
+        """How it ended."""
+        request = heard.headers.get("x-request-id")
+        if heard.status != 200:
+            return str(heard.status)
+        if heard.broken or (stream and not pair.caller.is_whole(heard)):
+            return "cut"
+        self.told.append(request)
+        return "whole"
+
+    def _call(self, dice: random.Random) -> None:
+        self.over.wait(dice.random() * TURN)
+        while not self.over.is_set():
+            began = time.monotonic()
+            (name,) = dice.choices(list(DEEDS), [weight for weight, _ in DEEDS.values()])
+            try:
+                end = DEEDS[name][1](self, dice)
+            except (OSError, requests.RequestException) as error:
+                end = type(error).__name__
+            self.ends[f"{name}: {end}"] += 1
+            self.over.wait(began + TURN - time.monotonic())
+
+
+def _well(mischief: Mischief, dice: random.Random) -> str:
+    pair, stream = mischief.pair(dice), dice.random() < 0.7
+    heard = pair.call(mischief.said, stream=stream)
+    return mischief.heard(pair, heard, stream=stream)
+
+
+def _brought(mischief: Mischief, dice: random.Random) -> str:
+    """With a token of the caller's own."""
+    pair, stream = mischief.pair(dice), dice.random() < 0.7
+    token = dice.choice(["brought", "brought-revoked", "brought-throttled"])
+    headers = {
+        "tokens-authorization": mischief.stack.licence,
+        "authorization": f"Bearer {token}",
+    }
+    heard = pair.call(mischief.said, stream=stream, headers=headers)
+    return mischief.heard(pair, heard, stream=stream)
+
+
+def _mishap(mischief: Mischief, dice: random.Random) -> str:
+    pair, stream = mischief.pair(dice, DIRECT), dice.random() < 0.7
+    kind = dice.choice(list(KINDS))
+    seconds = dice.choice((0.5, 1.5, 4)) if kind in SILENT else 0
+    text = f"simulate: {kind} after={dice.randrange(9)} seconds={seconds}\n{mischief.said}"
+    query = "retry_attempt=0" if dice.random() < 0.5 else ""
+    return mischief.heard(pair, pair.call(text, stream=stream, query=query), stream=stream)
+
+
+def _trouble(mischief: Mischief, dice: random.Random) -> str:
+    pair, stream = mischief.pair(dice, DIRECT), dice.random() < 0.7
+    trouble = Trouble(
+        number=mischief.number(),
+        at=round(dice.random(), 4),
+        end=dice.choice(ENDS),
+        frame=dice.choice(FRAMES),
+        pack=dice.choice(("", "", "gzip", "deflate")),
+        pace=dice.choice((0, 0.05)),
+        huge=dice.choice((0, 0, 0, 2)),
+    )
+    heard = pair.call(f"simulate: words=30\n{trouble}", stream=stream, query="retry_attempt=1")
+    return mischief.heard(pair, heard, stream=stream)
+
+
+def _gone(mischief: Mischief, dice: random.Random) -> str:
+    """Hangs up at any moment."""
+    stream = dice.random() < 0.7
+    text = dice.choice(
+        (LONG, f"simulate: slow seconds=2\n{LONG}", f"simulate: stall seconds=2\n{LONG}")
+    )
+    line = Line(mischief.pair(dice), text, stream=stream)
+    mischief.over.wait(dice.random() * 3)
+    line.hang_up(reset=dice.random() < 0.5)
+    return "gone"
+
+
+def _slow(mischief: Mischief, dice: random.Random) -> str:
+    """Reads a long answer in small sips, and is gone before it is over."""
+    line = Line(mischief.pair(dice, TALKATIVE), MUCH, room=SMALL)
+    end = time.monotonic() + 5
+    while time.monotonic() < end and not mischief.over.wait(0.05):
+        line.read(2000)
+    line.hang_up()
+    return "gone"
+
+
+def _asleep(mischief: Mischief, dice: random.Random) -> str:
+    """Never reads at all, until the gateway has had enough."""
+    line = Line(mischief.pair(dice, TALKATIVE), MUCH, room=SMALL)
+    mischief.over.wait(6)
+    line.hang_up()
+    return "gone"
+
+
+def _wrong(mischief: Mischief, dice: random.Random) -> str:
+    """Nothing that a platform could be asked."""
+    pair = mischief.pair(dice)
+    path, body = pair.ask("hello")
+    url, session = pair.base + path, {"authorization": f"Bearer {mischief.stack.licence}"}
+    match dice.randrange(6):
+        case 0:
+            answer = requests.post(
+                url, json=body, headers={"authorization": "Bearer wrong"}, timeout=20
+            )
+        case 1:
+            answer = requests.post(url, json=body, timeout=20)
+        case 2:
+            answer = requests.post(url, data=b'{"model": ', headers=session, timeout=20)
+        case 3:
+            answer = requests.post(url, json=[body], headers=session, timeout=20)
+        case 4:
+            answer = requests.put(url + "/nowhere", json=body, headers=session, timeout=20)
+        case _:
+            return _unread(pair.stack)
+    return str(answer.status_code)
+
+
+def _unread(stack: Stack) -> str:
+    """No HTTP at all, or half of it."""
+    port = int(stack.environ["TOKENS_PORT"])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        line.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+        return line.recv(1000)[9:12].decode()
+
+
+def _picture(mischief: Mischief, dice: random.Random) -> str:
+    """Has one made, and looks at it."""
+    stack = mischief.stack
+    session = {"authorization": f"Bearer {stack.licence}"}
+    url = stack.url("chatgpt") + "/v1/images/generations"
+    answer = requests.post(url, json=PICTURE, headers=session, timeout=20)
+    if answer.status_code != 200:
+        return str(answer.status_code)
+    link = re.sub("^https?://[^/]+", stack.url(), answer.json()["data"][0]["url"])
+    assert requests.get(link, timeout=20).content
+    mischief.told.append(answer.headers["x-request-id"])
+    return "whole"
+
+
+DEEDS: dict[str, tuple[int, Deed]] = {
+    "well": (30, _well),
+    "brought": (6, _brought),
+    "mishap": (20, _mishap),
+    "trouble": (15, _trouble),
+    "gone": (15, _gone),
+    "slow": (3, _slow),
+    "asleep": (1, _asleep),
+    "wrong": (8, _wrong),
+    "picture": (2, _picture),
+}
