@@ -13,8 +13,8 @@ SEGMENT = 1400  # bytes: loopback's own are larger than a small room, and then t
 
 
 class Line:
-    """Has asked, and has read nothing yet. `sock` is a connection that is there already, `room` the
-    bytes that the kernel may keep for who does not read.
+    """Has asked, and has read nothing yet. `sock` is a connection that is there already, to a `host` of
+    another name; `room` the bytes that the kernel may keep for who does not read.
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class Line:
         *,
         stream: bool = True,
         sock: socket.socket | None = None,
+        host: str = "",
         room: int = 0,
     ) -> None:
         path, body = pair.ask(text, stream=stream)
@@ -31,7 +32,7 @@ class Line:
         self._sock = sock or _connected(parts.hostname, parts.port, room)
         raw = compact(body)
         head = (
-            f"POST {parts.path}{path} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
+            f"POST {parts.path}{path} HTTP/1.1\r\nhost: {host or parts.netloc}\r\n"
             f"authorization: Bearer {pair.stack.licence}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(raw)}\r\n\r\n"
         )

@@ -2,8 +2,8 @@
 
 What is done to an answer stands in its prompt, beside what the simulators read there: `trouble:
 number=17 at=0.4 end=reset`. Without such words a platform answers as ever. Of an answer with a number
-there is a line in the notes: how much of it went out, whether that had in it what clients take for the
-end, or when whoever asked for it closed the connection.
+there are lines in the notes: how much of it went out and whether that had in it what clients take for
+the end; or, where nothing is done to it, when it was asked for and when the connection was closed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -88,13 +89,15 @@ class TroubledSimulators(Simulators):
     def __init__(self, folder: Path) -> None:
         notes = folder / "notes"
         notes.touch()
-        self._notes = AccessLog(notes)
+        self._notes, self._lock = AccessLog(notes), threading.Lock()
         super().__init__("tests.soak.trouble", str(notes))
 
     def notes(self) -> dict[int, list[dict[str, Any]]]:
         """What was written down, by the numbers of the troubles."""
         found: dict[int, list[dict[str, Any]]] = {}
-        for line in self._notes.lines():
+        with self._lock:
+            lines = self._notes.lines()
+        for line in lines:
             found.setdefault(line["request"], []).append(line)
         return found
 
@@ -128,6 +131,7 @@ class Door:
     def _watched(
         self, trouble: Trouble, environ: dict[str, Any], start: Callable[..., Any]
     ) -> Iterator[bytes]:
+        self._note(trouble, asked=time.monotonic())
         watch = gevent.spawn(self._watch, trouble, environ[SOCKET])
         whole = False
         try:
@@ -136,13 +140,13 @@ class Door:
         finally:
             noted = watch.ready()
             watch.kill()
-            if whole or not noted:
-                self._note(trouble, whole=whole, closed=None if whole else time.monotonic())
+            if not whole and not noted:
+                self._note(trouble, closed=time.monotonic())
 
     def _watch(self, trouble: Trouble, sock: Any) -> None:
         """Notes when the other side closes."""
         if _left(sock):
-            self._note(trouble, whole=False, closed=time.monotonic())
+            self._note(trouble, closed=time.monotonic())
 
     def _spoil(self, trouble: Trouble, environ: dict[str, Any]) -> None:
         head, pieces = self._played(environ)
