@@ -12,6 +12,7 @@ what still runs is told so in its caller's dialect and breaks off.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sys
@@ -68,8 +69,12 @@ class LeanSocket(socket.socket):  # type: ignore[misc]
             sent = self._sock.send(data, flags)
         except BlockingIOError:
             sent = 0
-        if sent < len(data):
+        if sent == len(data):
+            return
+        try:
             super().sendall(memoryview(data)[sent:], flags)
+        except TimeoutError as error:  # who takes nothing is as good as gone, and no fault of ours
+            raise BrokenPipeError(errno.EPIPE, "the caller takes nothing more") from error
 
 
 class Idle(gevent.Timeout):  # type: ignore[misc]

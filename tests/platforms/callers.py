@@ -60,13 +60,13 @@ def hear(answer: requests.Response) -> Heard:
 
 
 def _events(heard: Heard) -> Iterator[tuple[str, str]]:
-    """A transfer that broke off may have half an event in it, which is none."""
-    content = heard.content.replace(b"\r\n", b"\n").decode(
-        errors="replace" if heard.broken else "strict"
-    )
+    """What broke off or ends with an error may have half an event in it, which is none."""
+    torn = heard.broken or b'"error"' in heard.content
+    told = heard.content.replace(b"\r\n", b"\n")
+    content = told.decode(errors="replace" if torn else "strict")
     for block in content.split("\n\n"):
         lines = [line for line in block.split("\n") if line and not line.startswith(":")]
-        if not lines or (heard.broken and not _is_event(lines[-1])):
+        if not lines or (torn and not _is_event(lines[-1])):
             continue
         assert len(lines) <= 2 and lines[-1].startswith("data: "), block
         name = lines[0].removeprefix("event: ") if len(lines) == 2 else ""

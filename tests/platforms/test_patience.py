@@ -187,3 +187,17 @@ def test_a_connection_may_be_idle_for_longer_than_sending_may_take(
             assert answer.content
 
     assert used[0] == used[1] and "Traceback" not in stack.noise
+
+
+def test_who_takes_nothing_more_is_let_go(gateway: Callable[..., Stack]) -> None:
+    """R-034: it is the caller's affair, so nothing is said of it in the log of what went wrong."""
+    stack = gateway(TOKENS_SEND_SECONDS="0.2")
+    pair = Pair("chatgpt", CALLERS[0], stack)
+    seen, left = len(stack.log), stack.simulators.hangups("chatgpt")
+    line = Line(pair, "simulate: words=20000", room=4096)
+    line.wait_for(b"word1")
+
+    assert until(lambda: stack.simulators.hangups("chatgpt") == left + 1)
+    assert until(lambda: len(stack.log) > seen)
+    assert stack.log[-1]["outcome"] == "caller_gone" and "Traceback" not in stack.noise
+    line.hang_up()

@@ -115,7 +115,7 @@ def _brought(mischief: Mischief, dice: random.Random) -> str:
 def _mishap(mischief: Mischief, dice: random.Random) -> str:
     pair, stream = mischief.pair(dice, DIRECT), dice.random() < 0.7
     kind = dice.choice(list(KINDS))
-    seconds = dice.choice((0.5, 1.5, 4)) if kind in SILENT else 0
+    seconds = dice.choice((0.5, 1.5, 6)) if kind in SILENT else 0
     text = f"simulate: {kind} after={dice.randrange(9)} seconds={seconds}\n{mischief.said}"
     query = "retry_attempt=0" if dice.random() < 0.5 else ""
     return mischief.heard(pair, pair.call(text, stream=stream, query=query), stream=stream)
@@ -151,8 +151,8 @@ def _gone(mischief: Mischief, dice: random.Random) -> str:
 def _slow(mischief: Mischief, dice: random.Random) -> str:
     """Reads a long answer in small sips, and is gone before it is over."""
     line = Line(mischief.pair(dice, TALKATIVE), MUCH, room=SMALL)
-    end = time.monotonic() + 5
-    while time.monotonic() < end and not mischief.over.wait(0.05):
+    end, begun = time.monotonic() + 5, line.read(SMALL)
+    while b" 200 " in begun and time.monotonic() < end and not mischief.over.wait(0.05):
         line.read(2000)
     line.hang_up()
     return "gone"

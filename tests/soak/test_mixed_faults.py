@@ -29,6 +29,7 @@ IS_LONG = LONG >= 600
 CALLERS, WORDS = (200, 60) if IS_LONG else (60, 20)
 WARM = LONG / 3 if IS_LONG else 2.0  # what is there once stays, such as connections to the database
 LOOK = 5.0 if IS_LONG else 0.5
+PATIENCE = "5" if IS_LONG else "2"  # seconds, with platforms
 FEW = 5
 WORKERS = 2
 IDLE = 60.0  # seconds after which a connection to a platform that nobody used is closed
@@ -42,13 +43,14 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         simulators,
         tmp_path / "stack",
         TOKENS_WORKERS=str(WORKERS),
-        TOKENS_REST_SECONDS="2",
+        TOKENS_REST_SECONDS="0.5",
+        TOKENS_RETRY_SECONDS="10",
         TOKENS_HEARTBEAT_SECONDS="1",
         TOKENS_GRACE_SECONDS="1",
-        TOKENS_SILENCE_SECONDS="2",
-        TOKENS_FIRST_BYTE_SECONDS="2",
-        TOKENS_ANSWER_SECONDS="3",
         TOKENS_SEND_SECONDS="3",
+        TOKENS_SILENCE_SECONDS=PATIENCE,
+        TOKENS_FIRST_BYTE_SECONDS=PATIENCE,
+        TOKENS_ANSWER_SECONDS="8" if IS_LONG else "3",
         **key_settings("one,two,three-throttled,four-revoked,five"),
         **SETTING,
         **{FILE: str(tmp_path / "observed"), SECONDS: str(LOOK)},
