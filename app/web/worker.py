@@ -32,6 +32,7 @@ from gunicorn.http import wsgi
 from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
+    NoMoreData,
     ObsoleteFolding,
     ParseException,
 )
@@ -49,6 +50,8 @@ from app.wire import openai_chat
 # gunicorn has no setting for these. The second is where requests may complain, the same for all of them.
 wsgi.Response = LeanResponse
 wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)
+# Its own words quote what was sent, and go into debug logs.
+NoMoreData.__str__ = lambda error: type(error).__name__  # type: ignore[method-assign]
 
 QUEUE_SECONDS = 0.3  # for connections that nobody has taken yet when a worker is told to stop
 IDLE_SECONDS = 5  # that a connection is left idle then; nginx lets go of its own before that
