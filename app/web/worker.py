@@ -51,7 +51,7 @@ from app.wire import openai_chat
 wsgi.Response = LeanResponse
 wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)
 # Its own words quote what was sent, and go into debug logs.
-NoMoreData.__str__ = lambda error: type(error).__name__  # type: ignore[method-assign]
+NoMoreData.__str__ = lambda error: type(error).__name__
 
 QUEUE_SECONDS = 0.3  # for connections that nobody has taken yet when a worker is told to stop
 IDLE_SECONDS = 5  # that a connection is left idle then; nginx lets go of its own before that

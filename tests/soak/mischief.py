@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -21,7 +22,7 @@ from tests.platforms.conftest import Pair
 from tests.platforms.line import Line
 from tests.sdk.pictures import PAINTERS
 from tests.soak.trouble import ENDS, FRAMES, Trouble
-from tests.stack import Stack
+from tests.stack import Stack, compact
 
 TURN = 2.5  # seconds that a caller takes for a call at least
 LONG = "simulate: words=400 pace=0.05"
@@ -50,16 +51,12 @@ class Mischief:
     def work(self, callers: int, seconds: float) -> None:
         """So many at once, for so long and until everybody is done with what he has begun."""
         self.over.clear()
-        threads = [
-            threading.Thread(target=self._call, args=(random.Random(seed),))
-            for seed in range(callers)
-        ]
-        for thread in threads:
-            thread.start()
-        self.over.wait(seconds)
-        self.over.set()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(callers) as pool:
+            working = [pool.submit(self._call, random.Random(seed)) for seed in range(callers)]
+            self.over.wait(seconds)
+            self.over.set()
+        for one in working:
+            one.result()
 
     def pair(self, dice: random.Random, platforms: list[str] = EVERY) -> Pair:
         return Pair(dice.choice(platforms), dice.choice(CALLERS), self.stack)
@@ -173,20 +170,21 @@ def _wrong(mischief: Mischief, dice: random.Random) -> str:
     url, session = pair.base + path, {"authorization": f"Bearer {mischief.stack.licence}"}
     match dice.randrange(6):
         case 0:
-            answer = requests.post(
-                url, json=body, headers={"authorization": "Bearer wrong"}, timeout=20
-            )
+            return _refused(url, {"authorization": "Bearer wrong"}, compact(body))
         case 1:
-            answer = requests.post(url, json=body, timeout=20)
+            return _refused(url, {}, compact(body))
         case 2:
-            answer = requests.post(url, data=b'{"model": ', headers=session, timeout=20)
+            return _refused(url, session, b'{"model": ')
         case 3:
-            answer = requests.post(url, json=[body], headers=session, timeout=20)
+            return _refused(url, session, compact([body]))
         case 4:
-            answer = requests.put(url + "/nowhere", json=body, headers=session, timeout=20)
+            return _refused(url + "/nowhere", session, compact(body))
         case _:
             return _unread(pair.stack)
-    return str(answer.status_code)
+
+
+def _refused(url: str, headers: dict[str, str], body: bytes) -> str:
+    return str(requests.post(url, data=body, headers=headers, timeout=20).status_code)
 
 
 def _unread(stack: Stack) -> str:

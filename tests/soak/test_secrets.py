@@ -143,7 +143,7 @@ class House:
         token = {"authorization": f"Bearer {MARK}metrics"}
         metrics = requests.get(self.stack.url() + "/metrics", headers=token, timeout=PATIENCE)
         assert metrics.status_code == 200 and len(notices) and len(self.traces.spans)
-        return {str(one.relative_to(self.folder)): one.read_bytes() for one in files} | {
+        return {str(one.relative_to(self.folder)): content(one) for one in files} | {
             "commands": "".join(said).encode(),
             "notices": b"".join(notices),
             "metrics": metrics.content,
@@ -151,6 +151,13 @@ class House:
             "answers": b"".join(self.answers),
             "tables": self.tables(),
         }
+
+
+def content(file: Path) -> bytes:
+    """Nothing of a file that a worker has just removed."""
+    with suppress(FileNotFoundError):
+        return file.read_bytes()
+    return b""
 
 
 def with_password(url: str, password: str) -> str:
