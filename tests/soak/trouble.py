@@ -45,10 +45,10 @@ SOCKET = "tests.socket"
 MEGABYTE = 1 << 20
 
 _WORDS = re.compile(rb"trouble: ((?:[a-z]+=[a-z0-9.]+ ?)+)")
-_MARKS = {  # by which clients know the end of a stream, by what is in the path
+_MARKS = {  # what has nothing but formalities behind it in a stream (R-002), by what is in the path
     "/chat/completions": rb'"finish_reason":\s*"[^\r\n]*[\r\n]',
     "/responses": rb'"type":\s*"response\.completed"[^\r\n]*[\r\n]',
-    "/messages": rb'"type":\s*"message_stop"[^\r\n]*[\r\n]',
+    "/messages": rb'"stop_reason":\s*"[^\r\n]*[\r\n]',
     "enerateContent": rb'"finishReason":\s*"',
 }
 
@@ -68,7 +68,8 @@ class Trouble:
     def __str__(self) -> str:
         """As it stands in a prompt."""
         given = {name: value for name, value in asdict(self).items() if value not in ("", 0)}
-        return "trouble: " + " ".join(f"{name}={value}" for name, value in given.items())
+        words = (f"{value:.6f}" if isinstance(value, float) else value for value in given.values())
+        return "trouble: " + " ".join(f"{name}={word}" for name, word in zip(given, words))
 
 
 _KINDS = {one.name: type(one.default) for one in fields(Trouble)} | {"number": int}
