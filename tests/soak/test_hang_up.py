@@ -19,7 +19,7 @@ from tests.models import DIRECT
 from tests.platforms.callers import CALLERS
 from tests.platforms.conftest import Pair
 from tests.platforms.line import Line
-from tests.soak.trouble import Trouble, TroubledSimulators
+from tests.soak.trouble import Trouble, TroubledSimulators, much
 from tests.stack import Stack, until
 
 pytestmark = pytest.mark.slow
@@ -34,10 +34,8 @@ MOMENTS = {  # what the platform does, whether it is to stream, and what the cal
     "silent before the first word": (f"slow seconds={SILENCE}", True, b""),
     "silent in between": (f"stall after=3 seconds={SILENCE}\nsimulate: words=9", True, b"word1"),
     "not streamed": (f"slow seconds={SILENCE}", False, b""),
-    "read too slowly": ("words=60000", True, b"word1"),
+    "read too slowly": ("words=600", True, b"word1"),
 }
-TALKATIVE = ["chatgpt", "claude_api", "codex"]  # simulators that are quick at saying much
-UNBOUND = [one for one in CALLERS if one.name != "anthropic_messages"]  # who ask for so much
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +75,12 @@ class Call:
     def leave(self, front: Front) -> float:
         """How many seconds later the platform was let go."""
         text, stream, words = MOMENTS[self.moment]
+        trouble = Trouble(self.number)
+        if self.moment == "read too slowly":
+            trouble = much(self.number)
         line = Line(
             self.pair,
-            f"simulate: {text}\n{Trouble(self.number)}",
+            f"simulate: {text}\n{trouble}",
             stream=stream,
             sock=opened(front) if self.fronted else None,
             host="localhost" if self.fronted else "",
@@ -108,12 +109,7 @@ def calls(stack: Stack, count: int) -> list[Call]:
     made = []
     for number in range(1, count + 1):
         moment, reset, fronted = kinds[number % len(kinds)]
-        is_long = moment == "read too slowly"
-        pair = Pair(
-            dice.choice(TALKATIVE if is_long else DIRECT),
-            dice.choice(UNBOUND if is_long else CALLERS),
-            stack,
-        )
+        pair = Pair(dice.choice(DIRECT), dice.choice(CALLERS), stack)
         made.append(Call(number, pair, moment, reset, fronted, dice.random() / 5))
     return made
 

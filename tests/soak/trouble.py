@@ -2,8 +2,8 @@
 
 What is done to an answer stands in its prompt, beside what the simulators read there: `trouble:
 number=17 at=0.4 end=reset`. Without such words a platform answers as ever. Of an answer with a number
-there are lines in the notes: how much of it went out and whether that had in it what clients take for
-the end; or, where nothing is done to it, when it was asked for and when the connection was closed.
+there are lines in the notes: when it was asked for, whether what went out had in it what clients take
+for the end, and when the other side closed the connection before.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ SOCKET = "tests.socket"
 MEGABYTE = 1 << 20
 
 _WORDS = re.compile(rb"trouble: ((?:[a-z]+=[a-z0-9.]+ ?)+)")
+_WORD = re.compile(rb"word\d+")
 _MARKS = {  # what has nothing but formalities behind it in a stream (R-002), by what is in the path
     "/chat/completions": rb'"finish_reason":\s*"[^\r\n]*[\r\n]',
     "/responses": rb'"type":\s*"response\.completed"[^\r\n]*[\r\n]',
@@ -55,7 +56,9 @@ _MARKS = {  # what has nothing but formalities behind it in a stream (R-002), by
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is done to one answer. `at` is how much of it gets out, `huge` megabytes of nothing in it."""
+    """What is done to one answer. `at` is how much of it gets out, `swell` how often each of its words is
+    said, `huge` megabytes of nothing in it.
+    """
 
     number: int
     at: float = 1.0
@@ -64,6 +67,7 @@ class Trouble:
     pack: str = ""
     pace: float = 0.0
     huge: int = 0
+    swell: int = 1
 
     def __str__(self) -> str:
         """As it stands in a prompt."""
@@ -82,6 +86,11 @@ def told(body: bytes) -> Trouble | None:
         return None
     pairs = [word.split("=") for word in found[1].decode().split()]
     return Trouble(**{name: _KINDS[name](value) for name, value in pairs})
+
+
+def much(number: int) -> Trouble:
+    """More than anybody keeps for a caller who does not read: 15 MB where 600 words are asked for."""
+    return Trouble(number, at=0.9, end="hold", swell=4000)
 
 
 class TroubledSimulators(Simulators):
@@ -152,17 +161,19 @@ class Door:
     def _spoil(self, trouble: Trouble, environ: dict[str, Any]) -> None:
         head, pieces = self._played(environ)
         is_stream = b"text/event-stream" in head
+        if trouble.swell > 1:
+            pieces = [_WORD.sub(lambda word: word[0] * trouble.swell, one) for one in pieces]
         if trouble.huge:
-            padding = b"x" if is_stream else b" "
-            blank = padding * trouble.huge * MEGABYTE
-            pieces.insert(0, b": " + blank + b"\n\n" if is_stream else blank)
+            padding = (b"x" if is_stream else b" ") * trouble.huge * MEGABYTE
+            pieces.insert(0, b": " + padding + b"\n\n" if is_stream else padding)
         spoilt = Spoilt(trouble, head, pieces)
         mark = next((mark for part, mark in _MARKS.items() if part in environ["PATH_INFO"]), b"$.")
         complete = spoilt.payload == b"".join(pieces)
         if is_stream or b"[" == pieces[0][:1]:
             complete = re.search(mark, spoilt.payload) is not None
-        self._note(trouble, complete=complete, sent=len(b"".join(spoilt.out)), of=spoilt.size)
-        spoilt.send(environ[SOCKET])
+        self._note(trouble, asked=time.monotonic(), complete=complete)
+        if spoilt.send(environ[SOCKET]):
+            self._note(trouble, closed=time.monotonic())
 
     def _played(self, environ: dict[str, Any]) -> tuple[bytes, list[bytes]]:
         """What the simulator says: the head without an end, and the body."""
@@ -187,24 +198,22 @@ class Spoilt:
             packed = _first(packed, trouble.at)
         head += f"content-encoding: {trouble.pack}\r\n".encode() if trouble.pack else b""
         wire = [head + _framing(trouble.frame, packed), *_framed(trouble.frame, packed)]
-        self.size = sum(map(len, wire))
         self.out = wire if trouble.end == "clean" else _first(wire, trouble.at)
         body = b"".join(self.out).partition(b"\r\n\r\n")[2]
         got = _unframed(body) if trouble.frame == "chunked" else body
         self.payload = _unpacked(trouble.pack, got)
 
-    def send(self, sock: Any) -> None:
-        """And comes to the end that the trouble says."""
-        if not self._trouble.pace:
-            sock.sendall(b"".join(self.out))
-        else:
-            for piece in self.out:
+    def send(self, sock: Any) -> bool:
+        """And comes to the end that the trouble says; whether the other side has closed before."""
+        try:
+            for piece in self.out if self._trouble.pace else [b"".join(self.out)]:
                 sock.sendall(piece)
                 gevent.sleep(self._trouble.pace)
-        if self._trouble.end == "hold":
-            _left(sock)
-        elif self._trouble.end == "reset":
+        except OSError:
+            return True
+        if self._trouble.end == "reset":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return self._trouble.end == "hold" and _left(sock)
 
 
 def _left(sock: Any) -> bool:
