@@ -38,7 +38,7 @@ class ObservedWorker(LeanWorker):
 def _held() -> dict[str, Any]:
     """`blocks` are those of Python's own allocator: they do not depend on what it has kept for itself."""
     found = gc.get_objects()
-    greenlets = sum(isinstance(one, gevent.Greenlet) for one in found)
+    greenlets = sum(isinstance(one, gevent.Greenlet) and not one.dead for one in found)
     blocks = sys.getallocatedblocks()
     return {
         "pid": os.getpid(),

@@ -251,12 +251,12 @@ def _framed(frame: str, pieces: list[bytes]) -> list[bytes]:
 
 
 def _unframed(body: bytes) -> bytes:
-    found, left = b"", body
-    while (size := left.partition(b"\r\n")[0]) and b"\r\n" in left:
-        left = left[len(size) + 2 :]
-        found += left[: int(size, 16)]
-        left = left[int(size, 16) + 2 :]
-    return found
+    found, at = [], 0
+    while (end := body.find(b"\r\n", at)) > at:
+        size = int(body[at:end], 16)
+        found.append(body[end + 2 : end + 2 + size])
+        at = end + 2 + size + 2
+    return b"".join(found)
 
 
 def _packed(pack: str, pieces: list[bytes]) -> list[bytes]:
