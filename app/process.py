@@ -1,10 +1,18 @@
-"""Which process this is, so that others can tell when it is no more."""
+"""Which process this is, so that others can tell when it is no more; and what it leaves then."""
 
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from pathlib import Path
+
+
+def leave_no_core() -> None:
+    """Should this process or one that it begins crash, its memory is not written into a file: callers'
+    tokens are in it.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def began(pid: int) -> int:

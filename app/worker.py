@@ -22,6 +22,7 @@ from gevent.pool import Pool  # noqa: E402
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.platforms import PLATFORMS  # noqa: E402
+from app.process import leave_no_core  # noqa: E402
 from app.rounds import Rounds  # noqa: E402
 from app.services.media_work import RENEW_SECONDS  # noqa: E402
 from app.services.sweep import Sweep  # noqa: E402
@@ -93,6 +94,7 @@ class Worker:
 
 
 def main() -> int:
+    leave_no_core()
     settings = Settings.from_env(os.environ, list(PLATFORMS.values()))
     Worker(create_app(settings).extensions[KEY], settings).run()
     return 0

@@ -14,8 +14,10 @@ import resource  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.platforms import PLATFORMS  # noqa: E402
+from app.process import leave_no_core  # noqa: E402
 from app.web.worker import LAST_SECONDS  # noqa: E402
 
+leave_no_core()
 _settings = Settings.from_env(os.environ, list(PLATFORMS.values()))
 
 bind = f"{_settings.host}:{_settings.port}"
@@ -51,6 +53,10 @@ proc_name = "tokens"
 # A shell allows its programs a thousand files to begin with, which three hundred calls use up.
 _, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_most_files, _most_files))
+
+
+def pre_request(worker, req):
+    """Says nothing: gunicorn's own writes the path into debug logs, and a link to a file is one that opens it."""
 
 
 def when_ready(server):

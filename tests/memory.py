@@ -19,12 +19,17 @@ class Memory:
         self._folder = Path(f"/proc/{pid}")
 
     def __str__(self) -> str:
-        proportional = self._kilobytes("smaps_rollup", "Pss") >> 10
+        proportional = self.proportional >> 20
         return f"RSS {self.now >> 20} MB, PSS {proportional} MB, highest {self.highest >> 20} MB"
 
     @property
     def now(self) -> int:
         return self._kilobytes("status", "VmRSS") << 10
+
+    @property
+    def proportional(self) -> int:
+        """Pages that others have too, by their number."""
+        return self._kilobytes("smaps_rollup", "Pss") << 10
 
     @property
     def highest(self) -> int:

@@ -86,11 +86,11 @@ def clean_environ() -> dict[str, str]:
 
 
 class Simulators:
-    """All simulators in one process of their own."""
+    """All simulators in one process of their own, which `module` is with these words."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "app.cli.simulate", *words: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli.simulate"],
+            [sys.executable, "-m", module, *words],
             stdout=subprocess.PIPE,
             text=True,
             env=clean_environ(),
@@ -241,6 +241,10 @@ class Stack:
         """What a command of `tokens` prints, run with the gateway's settings."""
         return _called_here(self.environ, *words)
 
+    def said(self, *words: str) -> str:
+        """All that a command says, also one that fails."""
+        return "".join(_run_here(self.environ, *words)[1:])
+
     @property
     def pid(self) -> int:
         """The process that gunicorn itself runs in; the workers are its children."""
@@ -333,13 +337,19 @@ class Stack:
 
 
 def _called_here(environ: dict[str, str], *words: str) -> str:
-    """What a command of `tokens` prints, run in this process: in one of its own it takes ten times as long."""
+    """What a command of `tokens` prints."""
+    code, out, err = _run_here(environ, *words)
+    assert code == 0, err
+    return out
+
+
+def _run_here(environ: dict[str, str], *words: str) -> tuple[int, str, str]:
+    """A command of `tokens`, run in this process: in one of its own it takes ten times as long."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(os, "environ", environ)
         code = main(list(words))
-    assert code == 0, err.getvalue()
-    return out.getvalue()
+    return code, out.getvalue(), err.getvalue()
 
 
 def free_port() -> int:

@@ -49,18 +49,21 @@ class DatabaseTrouble(GatewayError):
 
 class Database:
     """Runs a function with a connection: `read` without, `write` with an immediate transaction. An
-    address it cannot use is a ValueError; a SQLite file opened `read_only` stays as it is.
+    address it cannot use is a ValueError; a SQLite file opened `read_only` stays as it is. Errors do not
+    say what was to be written: it may be what a caller said.
     """
 
     def __init__(self, url: str, *, off_hub: bool = False, read_only: bool = False) -> None:
         self.url = _usable(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._engine = sa.create_engine(self.url, poolclass=NullPool)
+            self._engine = sa.create_engine(self.url, poolclass=NullPool, hide_parameters=True)
             sa.event.listen(self._engine, "connect", _stay_out if read_only else _set_pragmas)
             sa.event.listen(self._engine, "begin", _begin_immediate)
         else:
-            self._engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=5)
+            self._engine = sa.create_engine(
+                self.url, pool_pre_ping=True, pool_size=5, hide_parameters=True
+            )
             if off_hub:
                 sa.event.listen(self._engine, "connect", _set_timeouts)
         self._driver_error: type[Exception] = self._engine.dialect.import_dbapi().Error

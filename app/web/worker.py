@@ -12,6 +12,7 @@ what still runs is told so in its caller's dialect and breaks off.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sys
@@ -33,6 +34,7 @@ from gunicorn.http import wsgi
 from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
+    NoMoreData,
     ObsoleteFolding,
     ParseException,
 )
@@ -50,6 +52,8 @@ from app.wire import openai_chat
 # gunicorn has no setting for these. The second is where requests may complain, the same for all of them.
 wsgi.Response = LeanResponse
 wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)
+# Its own words quote what was sent, and go into debug logs.
+NoMoreData.__str__ = lambda error: type(error).__name__
 
 QUEUE_SECONDS = 0.3  # for connections that nobody has taken yet when a worker is told to stop
 IDLE_SECONDS = 5  # that a connection is left idle then; nginx lets go of its own before that
@@ -70,8 +74,12 @@ class LeanSocket(socket.socket):  # type: ignore[misc]
             sent = self._sock.send(data, flags)
         except BlockingIOError:
             sent = 0
-        if sent < len(data):
+        if sent == len(data):
+            return
+        try:
             super().sendall(memoryview(data)[sent:], flags)
+        except TimeoutError as error:  # who takes nothing is as good as gone, and no fault of ours
+            raise BrokenPipeError(errno.EPIPE, "the caller takes nothing more") from error
 
 
 class Idle(gevent.Timeout):  # type: ignore[misc]
@@ -199,6 +207,7 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
+            sock.settimeout(None)  # that was for sending; how long it may be idle is not its affair
             req.headers = [one for one in req.headers if one[0] == "CONNECTION"]
             if req.query:
                 req.uri = req.query = ""

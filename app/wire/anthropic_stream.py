@@ -29,7 +29,7 @@ from app.canonical.events import (
 from app.canonical.parts import Opaque
 from app.errors import BadReply, BrokenTransfer
 from app.wire.anthropic_blocks import NAME, REDACTED
-from app.wire.fields import count, in_own_words
+from app.wire.fields import count, in_own_words, is_whole
 from app.wire.sse import Frames
 
 REASONS: dict[str, Reason] = {
@@ -169,7 +169,7 @@ class MessagesReader:
     def finish(self) -> list[Event]:
         events: list[Event] = []
         for _, payload in self._frames.finish():
-            if not self.done:
+            if not self.done and is_whole(payload):
                 self._read(payload, events)
         if not self.done:
             if self._finished is None:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from app.canonical.events import Trouble
 from app.errors import BadRequest
 
@@ -22,6 +24,17 @@ def in_own_words(trouble: Trouble, error: Any) -> Trouble:
     """The trouble with the platform's own object for it, where it has one."""
     trouble.own = error if error and isinstance(error, Mapping) else None
     return trouble
+
+
+def is_whole(payload: bytes) -> bool:
+    """Whether what a transfer ended in is an event without its blank line, and not half an one."""
+    if payload.startswith(b"[DONE]"):
+        return True
+    try:
+        orjson.loads(payload)
+    except ValueError:
+        return False
+    return True
 
 
 def required(body: Mapping[str, Any], name: str, param: str = "") -> Any:

@@ -38,7 +38,7 @@ from app.canonical.events import (
 from app.canonical.parts import Opaque, ToolCall
 from app.errors import BadReply, BrokenTransfer
 from app.wire.dialect import Telling
-from app.wire.fields import in_own_words
+from app.wire.fields import in_own_words, is_whole
 from app.wire.gemini_parts import (
     NAME,
     UNNAMED,
@@ -237,7 +237,7 @@ class ChunkReader:
     def finish(self) -> list[Event]:
         events: list[Event] = []
         for _, payload in self._frames.finish():
-            if not self.done:
+            if not self.done and is_whole(payload):
                 self._read(payload, events)
         if not self.done:
             if self._finished is None:

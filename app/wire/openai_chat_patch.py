@@ -31,7 +31,6 @@ from app.wire.openai_chat_stream import (
     REASONS,
     ChatWriter,
     in_pieces,
-    is_whole,
     read_error,
     read_usage,
     write_usage,
@@ -316,7 +315,7 @@ class ChatPatch:
         """
         out: list[bytes] = []
         for _, payload in self._frames.finish():
-            if not self.done and is_whole(payload):
+            if not self.done and fields.is_whole(payload):
                 self._frame(payload, out)
         if not self.done:
             if self._open or not self._ended:

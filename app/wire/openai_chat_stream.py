@@ -31,7 +31,7 @@ from app.canonical.events import (
 from app.canonical.parts import Opaque, Thinking
 from app.errors import BadReply, BrokenTransfer
 from app.wire.dialect import Telling
-from app.wire.fields import count, in_own_words, is_count
+from app.wire.fields import count, in_own_words, is_count, is_whole
 from app.wire.openai_chat_seals import read_call_seal, read_details, write_call_seal, write_detail
 from app.wire.sse import KEEP_ALIVE, Frames, frame
 
@@ -137,17 +137,6 @@ def text_of(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("text expected")
     return value
-
-
-def is_whole(payload: bytes) -> bool:
-    """Whether what a transfer ended in is an event without its blank line, and not half an one."""
-    if payload.startswith(b"[DONE]"):
-        return True
-    try:
-        orjson.loads(payload)
-    except ValueError:
-        return False
-    return True
 
 
 class ChatReader:

@@ -64,20 +64,20 @@ class Certificate:
 
 
 class Front:
-    """nginx with our site. `sockets` are where the services listen; `spoilt` are lines of the site and
-    what stands in their place.
+    """nginx with our site. `places` are where the services listen, files or `host:port`; `spoilt` are lines
+    of the site and what stands in their place.
     """
 
     def __init__(
         self,
         folder: Path,
-        sockets: Sequence[Path],
+        places: Sequence[Path | str],
         certificate: Certificate,
         spoilt: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.certificate = folder, certificate
         self.plain_port, self.port = free_port(), free_port()
-        self._sockets = sockets
+        self._places = [f"unix:{one}" if isinstance(one, Path) else one for one in places]
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
         self.write(spoilt or {})
         path = program("nginx")
@@ -107,10 +107,10 @@ class Front:
     def write(self, spoilt: Mapping[str, str]) -> None:
         """The site, as a machine like this one can run it."""
         site = SITE.read_text()
-        first, second = (self._sockets * 2)[:2]
+        first, second = (self._places * 2)[:2]
         changes = {
-            "unix:/run/tokens-web-a/web.sock": f"unix:{first}",
-            "unix:/run/tokens-web-b/web.sock": f"unix:{second}",
+            "unix:/run/tokens-web-a/web.sock": first,
+            "unix:/run/tokens-web-b/web.sock": second,
             "/etc/letsencrypt/live/tokens.example.com/fullchain.pem": str(self.certificate.file),
             "/etc/letsencrypt/live/tokens.example.com/privkey.pem": str(self.certificate.key_file),
             NAME: "localhost",

@@ -55,18 +55,30 @@ def hear(answer: requests.Response) -> Heard:
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError):
         heard.broken = True
     if answer.headers.get("content-type", "").startswith("text/event-stream"):
-        heard.events = list(_events(heard.content.replace(b"\r\n", b"\n")))
+        heard.events = list(_events(heard))
     return heard
 
 
-def _events(content: bytes) -> Iterator[tuple[str, str]]:
-    for block in content.decode().split("\n\n"):
+def _events(heard: Heard) -> Iterator[tuple[str, str]]:
+    """What broke off or ends with an error may have half an event in it, which is none."""
+    torn = heard.broken or b'"error"' in heard.content
+    told = heard.content.replace(b"\r\n", b"\n")
+    content = told.decode(errors="replace" if torn else "strict")
+    for block in content.split("\n\n"):
         lines = [line for line in block.split("\n") if line and not line.startswith(":")]
-        if not lines:
+        if not lines or (torn and not _is_event(lines[-1])):
             continue
         assert len(lines) <= 2 and lines[-1].startswith("data: "), block
         name = lines[0].removeprefix("event: ") if len(lines) == 2 else ""
         yield name, lines[-1].removeprefix("data: ")
+
+
+def _is_event(line: str) -> bool:
+    data = line.removeprefix("data: ")
+    try:
+        return data != line and (not data.startswith("{") or bool(json.loads(data)))
+    except ValueError:
+        return False
 
 
 class Caller:

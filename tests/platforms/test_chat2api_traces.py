@@ -244,7 +244,7 @@ def _routes(stack: Stack) -> Iterator[tuple[str, str]]:
     yield from NOWHERE
 
 
-def _send(stack: Stack, data: bytes, token: str) -> None:
+def send(stack: Stack, data: bytes, token: str) -> None:
     """Sends it and leaves, after whatever comes back at once."""
     data = data.replace(b"TOKEN", token.encode()).replace(b"LICENCE", stack.licence.encode())
     port = int(stack.environ["TOKENS_PORT"])
@@ -288,7 +288,7 @@ def test_nothing_is_left_where_no_chat_comes_of_it(
     assert until(lambda: len(watched.log) >= before + len(sent))
     raw = {_token(): strange for strange in RAW}
     with ThreadPoolExecutor(len(RAW)) as pool:
-        list(pool.map(lambda token: _send(watched, RAW[raw[token]], token), raw))
+        list(pool.map(lambda token: send(watched, RAW[raw[token]], token), raw))
 
     what = sent | raw
     assert [what.get(one, one) for one in _held(watched)] == []

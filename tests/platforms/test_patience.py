@@ -7,17 +7,17 @@ it belongs to.
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import pytest
+import requests
 
-from tests.models import DIRECT, EVERY
+from tests.models import DIRECT, EVERY, MODELS
 from tests.platforms.callers import CALLERS, hear
 from tests.platforms.conftest import Pair, all_of, side_by_side
-from tests.stack import Json, Stack, compact, until
+from tests.platforms.line import Line
+from tests.stack import Json, Stack, until
 
 SOON = 2.0  # seconds in which a platform must be let go
 PAUSE = (
@@ -26,36 +26,6 @@ PAUSE = (
 LONG = "simulate: words=4000 pace=0.02"
 STALL = f"simulate: stall seconds={PAUSE} after=3\nsimulate: words=400"
 SLOW = f"simulate: slow seconds={PAUSE}\nsimulate: words=400"
-
-
-class Line:
-    """A caller's bare connection, which can be hung up at any moment."""
-
-    def __init__(self, pair: Pair, text: str, *, stream: bool = True) -> None:
-        path, body = pair.ask(text, stream=stream)
-        parts = urlsplit(pair.base)
-        assert parts.hostname and parts.port
-        self._sock = socket.create_connection((parts.hostname, parts.port), timeout=10)
-        raw = compact(body)
-        head = (
-            f"POST {parts.path}{path} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
-            f"authorization: Bearer {pair.stack.licence}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(raw)}\r\n\r\n"
-        )
-        self._sock.sendall(head.encode() + raw)
-
-    def wait_for(self, words: bytes) -> None:
-        got = b""
-        while words not in got:
-            piece = self._sock.recv(65536)
-            assert piece, got
-            got += piece
-
-    def half_close(self) -> None:
-        self._sock.shutdown(socket.SHUT_WR)
-
-    def hang_up(self) -> None:
-        self._sock.close()
 
 
 class Leaving:
@@ -200,3 +170,34 @@ def test_a_failure_after_the_early_beginning_is_an_error_event(brisk: list[Pair]
         return heard.status, pair.caller.is_whole(heard), pair.caller.failure(heard) is not None
 
     assert side_by_side(brisk, call) == all_of(brisk, (200, False, True))
+
+
+def test_a_connection_may_be_idle_for_longer_than_sending_may_take(
+    gateway: Callable[..., Stack],
+) -> None:
+    stack = gateway(TOKENS_SEND_SECONDS="0.2")
+    with requests.Session() as session:
+        session.headers["authorization"] = f"Bearer {stack.licence}"
+        used = []
+        for pause in (0.0, 0.6):
+            until(lambda: False, pause)
+            path, body = CALLERS[0].ask(MODELS["chatgpt"].plain, "hello")
+            answer = session.post(stack.url("chatgpt") + path, json=body, stream=True, timeout=10)
+            used.append(answer.raw.connection.sock.getsockname())
+            assert answer.content
+
+    assert used[0] == used[1] and "Traceback" not in stack.noise
+
+
+def test_who_takes_nothing_more_is_let_go(gateway: Callable[..., Stack]) -> None:
+    """R-034: it is the caller's affair, so nothing is said of it in the log of what went wrong."""
+    stack = gateway(TOKENS_SEND_SECONDS="0.2")
+    pair = Pair("chatgpt", CALLERS[0], stack)
+    seen, left = len(stack.log), stack.simulators.hangups("chatgpt")
+    line = Line(pair, "simulate: words=20000", room=4096)
+    line.wait_for(b"word1")
+
+    assert until(lambda: stack.simulators.hangups("chatgpt") == left + 1)
+    assert until(lambda: len(stack.log) > seen)
+    assert stack.log[-1]["outcome"] == "caller_gone" and "Traceback" not in stack.noise
+    line.hang_up()

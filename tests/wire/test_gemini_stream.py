@@ -119,10 +119,11 @@ def test_a_stream_says_the_same_however_it_is_cut(framing: str, data: bytes, siz
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_a_stream_without_its_finish_reason_is_broken_wherever_it_ends(framing: str) -> None:
-    make = {"events": events_of, "array": array_of}[framing]
-    for count in range(len(TRANSCRIPT)):
-        with pytest.raises(BrokenTransfer):  # R-001
-            heard(make(*TRANSCRIPT[:count]), framing)
+    """R-001: cut after every single byte."""
+    data = {"events": events_of, "array": array_of}[framing](*TRANSCRIPT)
+    for place in range(data.index(b'"finishReason"')):
+        with pytest.raises(BrokenTransfer):
+            heard(data[:place], framing)
 
 
 def test_what_comes_after_the_finish_reason_still_counts() -> None:
