@@ -21,8 +21,8 @@ from tests.stack import ROOT, TOKENS, Simulators, Stack, until
 from tests.storage.databases import KINDS, made
 
 pytestmark = pytest.mark.slow
-# What reliability asks for is 5,000 requests each way, on both databases: set UPGRADE_REQUESTS.
-REQUESTS = int(os.environ.get("UPGRADE_REQUESTS", "300"))
+# What reliability asks for is 5,000 requests each way, on both databases: set SOAK_REQUESTS.
+REQUESTS = int(os.environ.get("SOAK_REQUESTS", "300"))
 IS_WHOLE = REQUESTS >= 5000
 
 
