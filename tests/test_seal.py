@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.seal import BadKeyFile, CannotOpen, Seal, new_key, save
@@ -34,10 +35,20 @@ def test_a_seal_does_not_open_for_another_owner_nor_with_another_key():
 @given(st.integers(0, 200), st.integers(1, 255))
 def test_a_seal_that_was_tampered_with_does_not_open(place, change):
     seal = Seal([new_key()])
-    sealed = bytearray(seal.close("one", {"token": "a token of some length"}).encode())
-    sealed[place % len(sealed)] ^= change
+    sealed = seal.close("one", {"token": "a token of some length"}).encode()
+    changed = bytearray(sealed)
+    changed[place % len(sealed)] ^= change
+    assume(read(bytes(changed)) != read(sealed))
     with pytest.raises(CannotOpen):
-        seal.open("one", sealed.decode("latin-1"))
+        seal.open("one", changed.decode("latin-1"))
+
+
+def read(sealed: bytes) -> bytes:
+    """What it says: base64 has bits at its end, and signs, that nobody looks at."""
+    try:
+        return base64.urlsafe_b64decode(sealed)
+    except ValueError:
+        return b""
 
 
 def test_older_keys_open_and_the_first_one_seals():
