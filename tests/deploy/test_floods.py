@@ -17,9 +17,9 @@ import pytest
 import requests
 
 from app.web.worker import CALL_FILES, OTHER_FILES
-from tests.deploy.front import Certificate, Front
+from tests.deploy.front import Certificate
 from tests.deploy.load import CHAT, MODEL, ask, is_good
-from tests.deploy.service import Service, opened, worked
+from tests.deploy.service import Service, fronted, opened, worked
 from tests.stack import Simulators, compact, until
 
 pytestmark = pytest.mark.slow
@@ -126,14 +126,12 @@ def narrow(
     """A service that may have few files open."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, most[1]))  # it inherits it
-    try:
-        running = Service(simulators, tmp_path_factory.mktemp("narrow"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, most)
-    running.front = Front(tmp_path_factory.mktemp("nginx"), [running.socket_file], certificate)
-    yield running
-    running.front.stop()
-    running.stop()
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(fronted(simulators, tmp_path_factory, certificate))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        yield running
 
 
 def test_without_file_descriptors_callers_wait_and_it_recovers(narrow: Service) -> None:
