@@ -35,7 +35,7 @@ class PostgresServer:
         if not os.geteuid():
             shutil.chown(self._folder, OWNER)
             self._as = {"user": OWNER, "group": OWNER, "extra_groups": []}
-        self.port = free_port()
+        self.port, self._listens = free_port(), ["-h", "127.0.0.1"]
         self.url = f"postgresql://{OWNER}@127.0.0.1:{self.port}/postgres"
         words = ["initdb", "--auth", "trust", "--username", OWNER, "--no-sync", "--no-locale"]
         subprocess.run(
@@ -49,7 +49,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """With all that was committed."""
-        words = ["-p", str(self.port), "-h", "127.0.0.1", "-k", str(self._folder)]
+        words = ["-p", str(self.port), *self._listens, "-k", str(self._folder)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("postgres", *words), stdout=log, stderr=log, **self._as
@@ -66,6 +66,18 @@ class PostgresServer:
     def tell(self, command: str) -> None:
         with psycopg.connect(self.url, autocommit=True, connect_timeout=2) as connection:
             connection.execute(command)
+
+    def set_up(self, files: dict[str, bytes]) -> None:
+        """Begins again with these files among its data, which say where it listens as well."""
+        self.kill()
+        for name, content in files.items():
+            file = self._folder / "data" / name
+            file.write_bytes(content)
+            file.chmod(0o600)
+            if self._as:
+                shutil.chown(file, OWNER, OWNER)
+        self._listens = []
+        self.start()
 
     def kill(self) -> None:
         """In the midst of everything; it recovers from its log when it starts."""

@@ -13,17 +13,22 @@ from tests.stack import free_port, program, until
 
 
 class RedisServer:
-    def __init__(self, folder: Path) -> None:
+    """`file` says how it is set up, where that matters; it may ask for a password then."""
+
+    def __init__(self, folder: Path, file: Path | None = None, password: str = "") -> None:
         self._program = program("redis-server")
         self._folder = folder
+        self._settings = ["--bind", "127.0.0.1"] if file is None else []
+        self._file = [] if file is None else [str(file)]
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        user = f":{password}@" if password else ""
+        self.url = f"redis://{user}127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
         """With nothing in it."""
-        words = [self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
+        words = [self._program, *self._file, "--port", str(self.port), *self._settings]
         words += ["--save", "", "--appendonly", "no", "--dir", str(self._folder)]
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         assert until(self._answers)

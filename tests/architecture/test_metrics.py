@@ -80,61 +80,6 @@ def test_prometheus_reads_the_panels(tmp_path):
     checked(str(file))
 
 
-CASES = {
-    "TokensLedgerBehind": ({"tokens_ledger_journal_rows": "3x30"}, "20m"),
-    "TokensDatabaseDown": ({"tokens_database_up": "0x30"}, "5m"),
-    "TokensNoCredential": (
-        {
-            'tokens_credentials{platform="p",state="retired"}': "2x30",
-            'tokens_credentials{platform="p",state="off"}': "1x30",
-            'tokens_credentials{platform="q",state="resting"}': "1x30",
-            'tokens_credentials{platform="q",state="ready"}': "1x30",
-        },
-        "10m",
-    ),
-    "TokensFailing": (
-        {
-            'tokens_errors_total{platform="p",kind="internal_error",blame="gateway"}': "0+6x30",
-            'tokens_requests_total{platform="p",dialect="d",status="5xx"}': "0+60x30",
-            'tokens_errors_total{platform="q",kind="internal_error",blame="gateway"}': "0+1x30",
-            'tokens_requests_total{platform="q",dialect="d",status="5xx"}': "0+60x30",
-        },
-        "20m",
-    ),
-    "TokensPlatformFailing": (
-        {
-            'tokens_errors_total{platform="p",kind="upstream_error",blame="platform"}': "0+30x60",
-            'tokens_requests_total{platform="p",dialect="d",status="5xx"}': "0+60x60",
-        },
-        "40m",
-    ),
-    "TokensNoJobWorker": (
-        {"tokens_job_workers": "0x30", 'tokens_jobs{state="queued"}': "1x30"},
-        "10m",
-    ),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
-def test_an_alert_rings_when_it_should_and_once(name, tmp_path):
-    series, at = CASES[name]
-    (rule,) = (one for one in ALERTS if one["alert"] == name)
-    rules = {"groups": [{"name": "one", "rules": [rule | {"annotations": {}}]}]}
-    (tmp_path / "rules.yml").write_text(json.dumps(rules))
-    given = [{"series": one, "values": f"{values}"} for one, values in series.items()]
-    labels = rule["labels"] | ({"platform": "p"} if "platform" in str(series) else {})
-    labels |= {"kind": "internal_error"} if name == "TokensFailing" else {}
-    expected = {"eval_time": at, "alertname": name, "exp_alerts": [{"exp_labels": labels}]}
-    quiet = {"eval_time": "0m", "alertname": name, "exp_alerts": []}
-    case = {"interval": "1m", "input_series": given, "alert_rule_test": [quiet, expected]}
-    (tmp_path / "case.yml").write_text(json.dumps({"rule_files": ["rules.yml"], "tests": [case]}))
-    words = [program("promtool"), "test", "rules", str(tmp_path / "case.yml")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
-
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def checked(file: str) -> str:
     words = [program("promtool"), "check", "rules", file]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30)

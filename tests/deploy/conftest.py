@@ -11,7 +11,7 @@ import pytest
 
 from tests.deploy.front import Certificate, Front
 from tests.deploy.pair import Pair
-from tests.deploy.service import Service
+from tests.deploy.service import Service, fronted
 from tests.stack import Simulators
 
 Place = Callable[..., Front]
@@ -34,11 +34,8 @@ def _trusted(certificate: Certificate) -> Iterator[None]:
 def service(
     simulators: Simulators, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    running = Service(simulators, tmp_path_factory.mktemp("service"))
-    running.front = Front(tmp_path_factory.mktemp("nginx"), [running.socket_file], certificate)
-    yield running
-    running.front.stop()
-    running.stop()
+    with fronted(simulators, tmp_path_factory, certificate) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

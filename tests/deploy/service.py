@@ -8,9 +8,13 @@ import signal
 import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.deploy.front import Front
+import pytest
+
+from tests.deploy.front import Certificate, Front
 from tests.metrics.reading import Reading
 from tests.stack import Simulators, Stack
 
@@ -60,6 +64,22 @@ class Service(Stack):
             return False
         finally:
             line.close()
+
+
+@contextmanager
+def fronted(
+    simulators: Simulators,
+    folders: pytest.TempPathFactory,
+    certificate: Certificate,
+    kind: type[Service] = Service,
+    **settings: str,
+) -> Iterator[Service]:
+    """A service with an nginx of its own."""
+    running = kind(simulators, folders.mktemp("service"), **settings)
+    running.front = Front(folders.mktemp("nginx"), [running.socket_file], certificate)
+    yield running
+    running.front.stop()
+    running.stop()
 
 
 class OverSocket(http.client.HTTPConnection):

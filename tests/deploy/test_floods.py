@@ -18,9 +18,9 @@ import pytest
 import requests
 
 from app.web.worker import CALL_FILES, OTHER_FILES
-from tests.deploy.front import Certificate, Front
+from tests.deploy.front import Certificate
 from tests.deploy.load import CHAT, MODEL, ask, is_good
-from tests.deploy.service import Service, opened, worked
+from tests.deploy.service import Service, fronted, opened, worked
 from tests.stack import ROOT, TOKENS, Simulators, clean_environ, compact, until
 
 pytestmark = pytest.mark.slow
@@ -130,11 +130,8 @@ class Narrow(Service):
 def narrow(
     simulators: Simulators, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
 ) -> Iterator[Service]:
-    running = Narrow(simulators, tmp_path_factory.mktemp("narrow"))
-    running.front = Front(tmp_path_factory.mktemp("nginx"), [running.socket_file], certificate)
-    yield running
-    running.front.stop()
-    running.stop()
+    with fronted(simulators, tmp_path_factory, certificate, Narrow) as running:
+        yield running
 
 
 def test_without_file_descriptors_callers_wait_and_it_recovers(narrow: Service) -> None:

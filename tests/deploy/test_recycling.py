@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.deploy.front import Certificate, Front
+from tests.deploy.front import Certificate
 from tests.deploy.load import held_open, is_good, load
-from tests.deploy.service import Service
+from tests.deploy.service import Service, fronted
 from tests.stack import Simulators, until
 
 pytestmark = pytest.mark.slow
@@ -27,16 +27,9 @@ def recycling(
 ) -> Iterator[Service]:
     """Workers leave after some calls: not as we ship it, but as somebody may have it."""
     words = "--max-requests 80 --max-requests-jitter 40"
-    running = Service(
-        simulators,
-        tmp_path_factory.mktemp("recycling"),
-        TOKENS_WORKERS="2",
-        GUNICORN_CMD_ARGS=words,
-    )
-    running.front = Front(tmp_path_factory.mktemp("nginx"), [running.socket_file], certificate)
-    yield running
-    running.front.stop()
-    running.stop()
+    more = {"TOKENS_WORKERS": "2", "GUNICORN_CMD_ARGS": words}
+    with fronted(simulators, tmp_path_factory, certificate, **more) as running:
+        yield running
 
 
 def test_workers_that_are_replaced_lose_nothing(

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.deploy.front import Certificate, Front
+from tests.deploy.front import Certificate
 from tests.deploy.load import CHAT, ask, held_open, is_good, load, outcomes
 from tests.deploy.pair import Pair
 from tests.deploy.scarcity import scarce
-from tests.deploy.service import OverSocket, Service, worked
+from tests.deploy.service import OverSocket, Service, fronted, worked
 from tests.deploy.stuck import CLASS, PATH
 from tests.deploy.test_units import UNITS, unit
 from tests.stack import Simulators, until
@@ -76,16 +76,9 @@ def twofold(
     words = f"--worker-class {CLASS}"
     if not IS_LONG:
         words += " --timeout 3"
-    running = Service(
-        simulators,
-        tmp_path_factory.mktemp("twofold"),
-        TOKENS_WORKERS="2",
-        GUNICORN_CMD_ARGS=words,
-    )
-    running.front = Front(tmp_path_factory.mktemp("nginx"), [running.socket_file], certificate)
-    yield running
-    running.front.stop()
-    running.stop()
+    more = {"TOKENS_WORKERS": "2", "GUNICORN_CMD_ARGS": words}
+    with fronted(simulators, tmp_path_factory, certificate, **more) as running:
+        yield running
 
 
 def test_workers_that_stand_still_are_replaced(twofold: Service, crowd: ThreadPoolExecutor) -> None:

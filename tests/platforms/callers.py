@@ -7,6 +7,7 @@ writers. What they read are the wire's own words, so they read the simulators' a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,9 +60,12 @@ def hear(answer: requests.Response) -> Heard:
     return heard
 
 
+FAILED = re.compile(rb'"error": ?\{|"type": ?"error"')
+
+
 def _events(heard: Heard) -> Iterator[tuple[str, str]]:
     """What broke off or ends with an error may have half an event in it, which is none."""
-    torn = heard.broken or b'"error"' in heard.content
+    torn = heard.broken or FAILED.search(heard.content) is not None
     told = heard.content.replace(b"\r\n", b"\n")
     content = told.decode(errors="replace" if torn else "strict")
     for block in content.split("\n\n"):
