@@ -192,7 +192,7 @@ def test_what_is_held_would_be_found(watched: Stack) -> None:
     asked = pair.ask(ENDINGS["hung up"][0], stream=True)
     with pair.caller.send(pair.base, asked, "", headers=headers) as answer:
         assert next(answer.iter_content(None))
-        assert in_memory(watched, MARK, LENGTH) == {token}
+        assert until(lambda: in_memory(watched, MARK, LENGTH) == {token})
     assert _held(watched) == set()
     assert ("tokens.db", "end to end") in in_files(watched.folder, "end to end")
     assert ("access.log", "chat2api") in in_files(watched.folder, "chat2api")
