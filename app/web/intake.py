@@ -24,6 +24,7 @@ MOST_VALUES = 3 << 18
 _PIECE = 1 << 20
 _SLICE = 1 << 16
 _STEP = 1 << 18  # of a body that is not kept
+_FEW = 1000  # values, as in a chat with pictures
 _MANY = 8192  # values that are looked at in a few milliseconds
 
 
@@ -38,7 +39,7 @@ def read_json(request: Request, most_bytes: int) -> tuple[bytes, dict[str, Any]]
 def parse(raw: bytes) -> dict[str, Any]:
     if len(raw) > SMALL:
         give_way()
-        if sum(map(raw.count, (b",", b"{", b"["))) > MOST_VALUES:
+        if _values(raw) > MOST_VALUES:
             raise TooLarge("the body has more than {most} values", most=MOST_VALUES)
         give_way()
     try:
@@ -167,6 +168,19 @@ def _read_chunked(stream: Any, most_bytes: int) -> bytes:
 
 def _too_large(most_bytes: int) -> TooLarge:
     return TooLarge("the body is larger than {most} MB", most=most_bytes >> 20)
+
+
+def _values(raw: bytes) -> int:
+    """How many there are at most. To search passes over what has none far more quickly than to count."""
+    found = 0
+    for sign in (b",", b"{", b"["):
+        at = raw.find(sign)
+        while at >= 0 and found < _FEW:
+            found += 1
+            at = raw.find(sign, at + 1)
+        if at >= 0:
+            found += raw.count(sign, at)
+    return found
 
 
 def _check_depth(body: Any) -> None:
