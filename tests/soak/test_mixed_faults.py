@@ -31,6 +31,8 @@ WARM = LONG / 3 if IS_LONG else 2.0  # what is there once stays, such as connect
 LOOK = 5.0 if IS_LONG else 0.5
 PATIENCE = "5" if IS_LONG else "2"  # seconds, with platforms
 FEW = 5
+MUCH = 30 * MEGABYTE  # what large answers took may stay with the allocator
+HOURLY = 10 * MEGABYTE  # of all workers
 WORKERS = 2
 IDLE = 60.0  # seconds after which a connection to a platform that nobody used is closed
 LIMITS = "--rpm 1000000 --tpm 1000000000 --tpd 1000000000000 --concurrency 10000".split()
@@ -75,6 +77,11 @@ def test_nothing_is_left_of_mixed_faults(stack: Stack, tmp_path: Path) -> None:
     assert watch.pids == pids, "a worker died"
     for name in ("files", "threads", "greenlets"):
         assert getattr(after, name) - getattr(before, name) <= FEW, name
+    assert after.pss - before.pss <= MUCH
+    if IS_LONG:
+        rise = slope([(one.at, one.pss) for one in watch.seen])
+        assert rise.hourly - rise.doubt <= HOURLY, rise
+        assert after.blocks <= 1.02 * before.blocks
     assert "Traceback" not in stack.noise
     _check_books(stack, mischief)
 

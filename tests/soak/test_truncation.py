@@ -23,7 +23,7 @@ from tests.stack import KEY, Stack
 
 pytestmark = pytest.mark.slow
 # Reliability asks for more than 10,000 that break off: set SOAK_TRUNCATIONS=12000.
-CALLS = int(os.environ.get("SOAK_TRUNCATIONS", "400"))
+CALLS = int(os.environ.get("SOAK_TRUNCATIONS", "300"))
 AT_ONCE = 12
 NEXT = 1_000_000  # the first number of calls by SDKs
 WORDS = 20
@@ -147,7 +147,7 @@ def test_what_breaks_off_is_never_shown_as_whole(stack: Stack, front: Front) -> 
     notes = stack.simulators.notes()
     wrong, seen = [], Counter[str]()
     for call, answer in zip(asked, answers, strict=True):
-        complete = any(one["complete"] for one in notes.get(call.trouble.number, ()))
+        complete = any(one.get("complete") for one in notes.get(call.trouble.number, ()))
         success = shows_success(call, answer)
         seen[_kind(complete, success, answer)] += 1
         if not _is_right(call, answer, complete=complete, success=success):
@@ -218,7 +218,7 @@ def test_no_official_sdk_takes_it_for_whole(stack: Stack) -> None:
         took = list(pool.map(_took_for_whole, asked))
     notes = stack.simulators.notes()
     complete = [
-        any(one["complete"] for one in notes.get(call.trouble.number, ())) for call in asked
+        any(one.get("complete") for one in notes.get(call.trouble.number, ())) for call in asked
     ]
 
     print(f"\n{len(asked)} streams, {sum(took)} taken for whole, {sum(complete)} are")
