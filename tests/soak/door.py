@@ -168,15 +168,6 @@ def _first(pieces: list[bytes], part: float) -> list[bytes]:
 
 
 def _framing(frame: str, pieces: list[bytes]) -> bytes:
-<<<<<<< HEAD
-    match frame:
-        case "chunked":
-            return b"transfer-encoding: chunked\r\n\r\n"
-        case "length":
-            return b"content-length: %d\r\n\r\n" % sum(map(len, pieces))
-        case _:
-            return b"connection: close\r\n\r\n"
-=======
     """The end of the head; no connection is used again."""
     lines = {
         "chunked": b"transfer-encoding: chunked\r\n",
@@ -184,7 +175,6 @@ def _framing(frame: str, pieces: list[bytes]) -> bytes:
         "close": b"",
     }
     return lines[frame] + b"connection: close\r\n\r\n"
->>>>>>> soak
 
 
 def _framed(frame: str, pieces: list[bytes]) -> list[bytes]:
