@@ -21,7 +21,7 @@ from tests.storage.databases import KINDS, made
 
 pytestmark = pytest.mark.slow
 WORDS = 40
-SLOWLY = {"role": "user", "content": f"simulate: words={WORDS} stall seconds=3"}
+SLOWLY = {"role": "user", "content": f"simulate: words={WORDS} stall seconds=6"}
 
 
 @contextmanager
