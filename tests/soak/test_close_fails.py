@@ -21,7 +21,7 @@ from tests.storage.databases import KINDS, made
 
 pytestmark = pytest.mark.slow
 WORDS = 40
-SLOWLY = {"role": "user", "content": f"simulate: words={WORDS} stall seconds=6"}
+SLOWLY = {"role": "user", "content": f"simulate: words={WORDS} pace=0.02 stall after=2 seconds=5"}
 
 
 @contextmanager

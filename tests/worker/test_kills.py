@@ -68,7 +68,7 @@ def test_what_was_added_comes_to_its_end_once_whoever_dies(
                 kept_whole(database, tmp_path, row)
         assert settled() == {one.id: 1 for one in added}
         assert no_two_look_at_once(tmp_path)
-        assert deaths["died -9"] >= 10, deaths
+        assert deaths["died -9"] >= WORKERS, deaths
         # TERM, at the end: one that has just been born has not learnt what that means.
         assert deaths["ended 0"] >= 1 and deaths["ended 0"] + deaths["ended -15"] == WORKERS, deaths
 
