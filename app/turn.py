@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gevent
 
+LARGE = 65536  # bytes; a step over fewer is done in no time
 _FIRST = 2  # of the loop's priorities, the highest: our own turn comes back each round
 
 
@@ -12,3 +13,9 @@ def give_way() -> None:
     do: up to fifty rounds of it may pass before the loop looks at connections again.
     """
     gevent.idle(_FIRST)
+
+
+def give_way_over(body: bytes) -> None:
+    """Between two steps over a body, each of which takes a moment if it is large."""
+    if len(body) > LARGE:
+        give_way()

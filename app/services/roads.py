@@ -29,7 +29,7 @@ from app.services.call import ChatCall
 from app.services.flows import ArrayFlow, Flow, PatchedFlow, RawFlow, TranslatedFlow
 from app.services.losses import left_out, losses
 from app.services.meter import estimated
-from app.turn import give_way
+from app.turn import give_way_over
 from app.upstream.platform import Chat, Framing, Platform
 from app.wire import openai_chat
 from app.wire.dialect import Dialect, StreamWriter, Telling
@@ -72,7 +72,7 @@ def choose(platform: Platform, call: ChatCall, basket: Callable[[], Basket]) -> 
     if is_same and call.telling.reasoning == "field" and call.thinking_budget is None:
         if (body := patch_request(call.body, call.model, facts)) is not None:
             return PatchedRoad(call, chat, body)
-    _pause(call)
+    give_way_over(call.raw)
     wanted = wanted or call.spoken.read_request(call.body)
     return TranslatedRoad(call, chat, wanted, facts, basket)
 
@@ -88,7 +88,7 @@ class RawRoad:
         self.chat = chat
         self._call = call
         self._dialect = chat.dialect
-        _pause(call)
+        give_way_over(call.raw)
         if twice := given_twice(call.raw):
             raise BadRequest("{field} is given twice", param=twice, field=twice)
         self.payload = call.raw
@@ -182,13 +182,13 @@ class TranslatedRoad:
         self._stops = _stops_to_cut(request, upstream, facts)
         if self._stops:
             request = replace(request, sampling=replace(request.sampling, stop=()))
-        _pause(call)
+        give_way_over(call.raw)
         written = upstream.write_request(
             replace(request, model=call.model, stream=call.stream), facts
         )
-        _pause(call)
+        give_way_over(call.raw)
         self.dropped = losses(request, call.body, upstream, written)
-        _pause(call)
+        give_way_over(call.raw)
         self.payload = _encoded(written)
         self.framing: Framing = "events" if call.stream else "whole"
 
@@ -220,12 +220,6 @@ class TranslatedRoad:
         if thoughts and not self._one_call:
             return None
         return Sieve(thoughts=thoughts, one_call=self._one_call)
-
-
-def _pause(call: ChatCall) -> None:
-    """Between two steps over a large body, each of which takes a moment (R-048)."""
-    if len(call.raw) > SMALL:
-        give_way()
 
 
 def _as_named(request: ChatRequest, call: ChatCall) -> ChatRequest:

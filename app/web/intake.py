@@ -14,7 +14,7 @@ import orjson
 from flask import Request
 
 from app.errors import BadRequest, TooLarge, WrongMedia
-from app.turn import give_way
+from app.turn import give_way, give_way_over
 from app.wire.names import given_twice
 
 DEEPEST = 64
@@ -37,17 +37,15 @@ def read_json(request: Request, most_bytes: int) -> tuple[bytes, dict[str, Any]]
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    if len(raw) > SMALL:
-        give_way()
-        if _values(raw) > MOST_VALUES:
-            raise TooLarge("the body has more than {most} values", most=MOST_VALUES)
-        give_way()
+    give_way_over(raw)
+    if len(raw) > SMALL and _values(raw) > MOST_VALUES:
+        raise TooLarge("the body has more than {most} values", most=MOST_VALUES)
+    give_way_over(raw)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest("the body is not valid JSON: {why}", why=str(error)) from error
-    if len(raw) > SMALL:
-        give_way()
+    give_way_over(raw)
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
     if len(raw) <= SMALL and (twice := given_twice(raw)):

@@ -6,14 +6,13 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
 import pytest
 
-from tests.deploy.front import Certificate, Front
+from tests.deploy.front import Front
 from tests.deploy.service import opened
 from tests.models import DIRECT
 from tests.platforms.callers import CALLERS
@@ -36,25 +35,6 @@ MOMENTS = {  # what the platform does, whether it is to stream, and what the cal
     "not streamed": (f"slow seconds={SILENCE}", False, b""),
     "read too slowly": ("words=600", True, b"word1"),
 }
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("hang-up")
-    simulators = TroubledSimulators(folder)
-    stack = Stack(simulators, folder / "stack", TOKENS_WORKERS="2")
-    yield stack
-    stack.stop()
-    simulators.stop()
-
-
-@pytest.fixture(scope="module")
-def front(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """nginx before it, with the file that we ship."""
-    folder = tmp_path_factory.mktemp("front")
-    front = Front(folder, [f"127.0.0.1:{stack.environ['TOKENS_PORT']}"], Certificate(folder))
-    yield front
-    front.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +94,9 @@ def calls(stack: Stack, count: int) -> list[Call]:
     return made
 
 
-def test_who_hangs_up_lets_the_platform_go(stack: Stack, front: Front) -> None:
+def test_who_hangs_up_lets_the_platform_go(troubled: Stack, front: Front) -> None:
     """With every dialect at every platform, politely and with a reset, past nginx and through it."""
-    asked = calls(stack, CALLS)
+    asked = calls(troubled, CALLS)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         took = list(pool.map(lambda call: call.leave(front), asked))
 
@@ -129,7 +109,7 @@ def test_who_hangs_up_lets_the_platform_go(stack: Stack, front: Front) -> None:
         p50, p99, most = (1000 * nth(times, part) for part in (0.5, 0.99, 1.0))
         print(f"{kind}: {len(times)} calls, p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {most:.1f} ms")
     assert all(nth(times, 0.99) <= SOON for times in by_kind.values())
-    outcomes = {line["outcome"] for line in stack.log if line["method"] == "POST"}
+    outcomes = {line["outcome"] for line in troubled.log if line["method"] == "POST"}
     assert outcomes == {"caller_gone"}
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.front import Certificate, Front
+from tests.deploy.front import Front
 from tests.models import DIRECT
 from tests.platforms.callers import CALLERS, Heard
 from tests.platforms.conftest import Pair
 from tests.sdk import test_anthropic_python, test_genai_python, test_openai_python
-from tests.soak.trouble import FRAMES, Trouble, TroubledSimulators
+from tests.soak.trouble import FRAMES, Trouble
 from tests.stack import KEY, Stack
 
 pytestmark = pytest.mark.slow
@@ -34,26 +34,13 @@ WHOLE = 10  # one in so many is left whole, to see that whole ones are seen to b
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("truncation")
-    simulators = TroubledSimulators(folder)
-    stack = Stack(simulators, folder / "stack", TOKENS_WORKERS="2")
-    yield stack
-    stack.stop()
-    simulators.stop()
-
-
-@pytest.fixture(scope="module")
-def front(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """nginx before it, with the file that we ship."""
-    folder = tmp_path_factory.mktemp("front")
-    certificate = Certificate(folder)
-    front = Front(folder, [f"127.0.0.1:{stack.environ['TOKENS_PORT']}"], certificate)
+def trusted(front: Front) -> Iterator[Front]:
+    """By every client in this process."""
+    file = str(front.certificate.file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REQUESTS_CA_BUNDLE", str(certificate.file))
-        patch.setenv("SSL_CERT_FILE", str(certificate.file))
+        patch.setenv("REQUESTS_CA_BUNDLE", file)
+        patch.setenv("SSL_CERT_FILE", file)
         yield front
-    front.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +123,15 @@ def said(call: Call, heard: Heard) -> str:
     return call.pair.caller.texts(heard)
 
 
-def test_what_breaks_off_is_never_shown_as_whole(stack: Stack, front: Front) -> None:
+def test_what_breaks_off_is_never_shown_as_whole(troubled: Stack, trusted: Front) -> None:
     """Every platform in every dialect, streamed and not, cut at any byte: with a farewell, a reset or as
     if that were all; in chunks, with a length, up to the end of the connection; packed or not; to callers
     with a licence or a token of their own, past nginx or through it.
     """
-    asked = calls(stack, CALLS)
+    asked = calls(troubled, CALLS)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda call: heard(call, front), asked))
-    notes = stack.simulators.notes()
+        answers = list(pool.map(lambda call: heard(call, trusted), asked))
+    notes = troubled.simulators.notes()
     wrong, seen = [], Counter[str]()
     for call, answer in zip(asked, answers, strict=True):
         complete = any(one.get("complete") for one in notes.get(call.trouble.number, ()))
@@ -207,16 +194,16 @@ SDKS: dict[str, tuple[Callable[[str, str, str, str], bool], tuple[type[Exception
 }
 
 
-def test_no_official_sdk_takes_it_for_whole(stack: Stack) -> None:
+def test_no_official_sdk_takes_it_for_whole(troubled: Stack) -> None:
     """A sample of the same streams, read by those who know best."""
-    sample = [one for one in calls(stack, CALLS, seed=2) if one.stream][: max(24, CALLS // 10)]
+    sample = [one for one in calls(troubled, CALLS, seed=2) if one.stream][: max(24, CALLS // 10)]
     asked = [
         replace(one, trouble=replace(one.trouble, number=NEXT + at))
         for at, one in enumerate(sample)
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         took = list(pool.map(_took_for_whole, asked))
-    notes = stack.simulators.notes()
+    notes = troubled.simulators.notes()
     complete = [
         any(one.get("complete") for one in notes.get(call.trouble.number, ())) for call in asked
     ]
