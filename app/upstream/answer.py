@@ -1,8 +1,8 @@
 """A platform's answer, read piece by piece.
 
-What one read brings comes out in one piece. Waiting costs one watcher, started and stopped, and one
-timer that ticks for the whole answer: a timeout object for every read would cost more than the
-read. So a tick may come early, never late.
+What one read brings comes out in one piece. There is one watcher and one timer that ticks for the
+whole answer: to start and stop a watcher for every read costs a system call, and a timeout object
+more than the read. So a tick may come early, never late.
 """
 
 from __future__ import annotations
@@ -144,6 +144,7 @@ class LeanBody:
         self._adapter = adapter if rest.keeps else None
         self._leash = leash
         self._watcher: Any = None
+        self._is_watched = False
         self._timer: Any = None
         self._ticks = 0.0
         self._waiting: Any = None
@@ -226,17 +227,24 @@ class LeanBody:
         """Whether something can be read; False when the timer ticked first."""
         self._greed = 0
         hub = get_hub()
-        if self._watcher is None:
-            self._watcher = hub.loop.io(self._sock.fileno(), _READABLE)
         if self._ticks != seconds:
             self._tick_every(seconds)
+        if not self._is_watched:
+            self._watcher = self._watcher or hub.loop.io(self._sock.fileno(), _READABLE)
+            self._watcher.start(self._arrives)
+            self._is_watched = True
         self._waiting = getcurrent()
-        self._watcher.start(self._waiting.switch, True)
         try:
             return bool(hub.switch())
         finally:
             self._waiting = None
+
+    def _arrives(self) -> None:
+        if self._waiting is not None:
+            self._waiting.switch(True)
+        else:  # it is read later, and until then the hub would say so again and again
             self._watcher.stop()
+            self._is_watched = False
 
     def _tick_every(self, seconds: float) -> None:
         if self._timer is not None:

@@ -10,6 +10,7 @@ from flask import Response, g, request
 
 from app.access.caller import Caller, brings_token, check_scope
 from app.errors import NoAccess
+from app.web.current import this_call, this_request
 from app.web.gateway import Gateway, gateway
 from app.web.spoken import spoken
 from app.wire import gemini_generate
@@ -22,11 +23,13 @@ def admit(platform: str = "") -> None:
     """Lets in a caller with a licence that covers `platform`, as `g.caller`. Where Google's dialect
     is spoken, Google's places for a key are looked at too.
     """
-    native = spoken(request) is gemini_generate
-    query_key = request.args.get("key", "") if native else ""
-    g.caller = gateway().access.admit(request.headers, query_key, native=native)
+    asked = this_request()
+    native = spoken(asked) is gemini_generate
+    query_key = asked.args.get("key", "") if native else ""
+    caller = gateway().access.admit(asked.headers, query_key, native=native)
+    this_call().caller = caller
     if platform:
-        check_scope(g.caller, platform)
+        check_scope(caller, platform)
 
 
 def require_access(platform: str = "") -> Callable[[View], View]:

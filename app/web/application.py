@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter, Rule
 
 
@@ -21,12 +23,28 @@ class Route(Rule):
         return build
 
 
+class NoSessions(SessionInterface):
+    """There are no cookies here, so all have the same session, with nothing in it."""
+
+    _session = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        return self._session
+
+
 class Application(Flask):
     """Routes go by method and path: of hosts and their parts, which Flask looks at for each request,
     we know nothing, and we build no addresses from routes.
     """
 
     url_rule_class = Route
+    session_interface = NoSessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """As it is: nothing here is a coroutine, and to make sure of that for each call takes longer than
+        some of what is called.
+        """
+        return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import g, request
-
 from app.media.inbound import Basket
+from app.web.current import this_call, this_request
 from app.web.gateway import Gateway
 
 
@@ -14,5 +13,5 @@ def basket_of(hub: Gateway) -> Callable[[], Basket]:
     """Makes an empty basket for this request. Links that we gave this caller are read from where the
     files lie: nobody is called, and nobody else's open anything.
     """
-    owner, asked = g.caller.name, request._get_current_object()  # type: ignore[attr-defined]
+    owner, asked = this_call().caller.name, this_request()
     return lambda: hub.fetcher.basket(lambda url: hub.media.lent(url, owner, asked.host_url))

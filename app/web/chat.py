@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response
 from marshmallow import Schema
 
 from app.canonical.events import Trouble
@@ -21,6 +21,7 @@ from app.upstream.platform import Platform
 from app.upstream.transport import Leash
 from app.web.access import require_access
 from app.web.basket import basket_of
+from app.web.current import this_call, this_request
 from app.web.ear import SocketEar
 from app.web.failures import in_trouble
 from app.web.gateway import Gateway, gateway
@@ -89,7 +90,7 @@ def answer(
     """
     hub = gateway()
     platform = hub.platforms[platform.name]  # with what the operator has changed
-    raw, body = read_json(request, hub.body_bytes)
+    raw, body = read_json(this_request(), hub.body_bytes)
     check(schema, body)
     path = path or {}
     return relay(hub, platform, spoken, raw, body | path, frozenset(path))
@@ -106,16 +107,18 @@ def relay(
     """The answer to a call whose body has been read. `outside` names what in `body` did not come
     from `raw`.
     """
+    known, request = this_call(), this_request()
+    caller, query, headers = known.caller, request.args, request.headers
     asked = body
-    wishes = read_wishes(request.args, body, hub.defaults)
-    shape = {name: given[name] for given in (body, request.args) for name in SHAPE & given.keys()}
+    wishes = read_wishes(query, body, hub.defaults)
+    shape = {name: given[name] for given in (body, query) for name in SHAPE & given.keys()}
     if NAMES & body.keys():
         body = {name: value for name, value in body.items() if name not in NAMES}
-    session = session_named(request.headers, body)
+    session = session_named(headers, body)
     if OURS in body:
         body = without_ours(body, keyed=_has_cache_key(platform, spoken))
     for header, kind in platform.chat.switches.items():
-        if request.headers.get(header, "").lower() == "true" and "tools" in body:
+        if headers.get(header, "").lower() == "true" and "tools" in body:
             body = without_tool(body, kind)
     named = read_name(platform, body["model"])
     if named.model != body["model"]:
@@ -123,33 +126,33 @@ def relay(
     if platform.chat.anchored and not session:
         session = opening(spoken.read_request(body))
     model = named.model
-    chat = measured(g.caller, spoken, body)
+    chat = measured(caller, spoken, body)
     body = chat.body
     if body is not asked:
         raw = orjson.dumps({name: body[name] for name in body.keys() - outside})
     stream = body.get("stream") is True
-    array = spoken is gemini_generate and stream and request.args.get("alt") != "sse"
+    array = spoken is gemini_generate and stream and query.get("alt") != "sse"
     leash = Leash()
     ear = listen(leash, probing=stream and not array)
     call = ChatCall(
-        id=g.request_id,
-        caller=g.caller,
+        id=known.request_id,
+        caller=caller,
         spoken=spoken,
         raw=raw,
         body=body,
         model=model,
         stream=stream,
-        telling=_telling(hub, shown(g.get("asked", named.asked)), wishes, body),
+        telling=_telling(hub, shown(known.get("asked", named.asked)), wishes, body),
         attempts=wishes.retry_attempt,
-        say=_speaker(request.headers.get("Accept-Language", "")),
+        say=_speaker(headers.get("Accept-Language", "")),
         array=array,
         thinking_budget=wishes.thinking_budget,
         usual_budget=hub.defaults.thinking_budget,
-        strict=wishes.strict or g.caller.is_strict,
+        strict=wishes.strict or caller.is_strict,
         sets=named.sets,
         shape=shape,
         groups=named.groups,
-        session=session_key(g.caller, platform.name, session),
+        session=session_key(caller, platform.name, session),
         headers=forwarded(hub, platform, spoken),
         tokens=chat.tokens,
         most_output=chat.output,
@@ -174,7 +177,7 @@ def relay(
 def _telling(hub: Gateway, model: str, wishes: Wishes, body: dict[str, Any]) -> Telling:
     options = body.get("stream_options")
     return Telling(
-        id=g.request_id[4:],
+        id=this_call().request_id[4:],
         model=model,
         created=int(hub.clock.now()),
         reasoning=wishes.reasoning,
@@ -186,10 +189,10 @@ def _telling(hub: Gateway, model: str, wishes: Wishes, body: dict[str, Any]) -> 
 def _served(hub: Gateway, platform: Platform, call: ChatCall) -> Relayed:
     """By whoever it is that answers with this model."""
     if makes_pictures(platform, call):
-        return hub.picture_chat.serve(platform, call, request.host_url)
+        return hub.picture_chat.serve(platform, call, this_request().host_url)
     maker, model = maker_of(hub.platforms, platform, call.model)
     if maker.videos is not None and maker.catalogue.facts(model).makes == "video":
-        return hub.video_chat.serve(platform, maker, model, call, request.host_url)
+        return hub.video_chat.serve(platform, maker, model, call, this_request().host_url)
     return hub.chat.serve(platform, call)
 
 
@@ -203,10 +206,11 @@ def _speaker(accept: str) -> Callable[[GatewayError], Trouble]:
 
 
 def _described(platform: Platform, spoken: Spoken, model: str, stream: bool) -> dict[str, Any]:
-    record: dict[str, Any] = g.record
+    known = this_call()
+    record: dict[str, Any] = known.record
     record.update(platform=platform.name, spoken=spoken.NAME, model=model, stream=stream)
-    record["licence"] = g.caller.name
-    if g.caller.brought is not None:
+    record["licence"] = known.caller.name
+    if known.caller.brought is not None:
         record["mode"] = "chat2api"
     return record
 
@@ -215,20 +219,21 @@ def respond(hub: Gateway, relayed: Relayed, ear: SocketEar | Deaf) -> Response:
     if isinstance(relayed.body, bytes):
         response = Response(relayed.body, relayed.status, content_type=relayed.content_type)
     else:
-        body = Streamed(hub, relayed.body, g.record, g.get("ticket"), partial(stop, ear))
+        known = this_call()
+        body = Streamed(hub, relayed.body, known.record, known.get("ticket"), partial(stop, ear))
         response = Response(
             body, relayed.status, content_type=relayed.content_type, direct_passthrough=True
         )
         response.headers["Cache-Control"] = "no-cache, no-transform"
         response.headers["X-Accel-Buffering"] = "no"
-        g.streaming = True
+        known.streaming = True
     for name, value in relayed.headers.items():
         response.headers[name] = value
     return response
 
 
 def listen(leash: Leash, *, probing: bool) -> SocketEar | Deaf:
-    sock = request.environ.get("gunicorn.socket")
+    sock = this_request().environ.get("gunicorn.socket")
     if sock is None:
         return Deaf()
     sock.settimeout(gateway().send_seconds)
@@ -262,7 +267,7 @@ def forwarded(hub: Gateway, platform: Platform, spoken: Dialect) -> dict[str, st
     chat = platform.chat
     headers = dict(chat.always)
     if spoken is chat.dialect and chat.forwards:
-        given = request.headers
+        given = this_request().headers
         headers |= {name: value for name in chat.forwards if (value := given.get(name))}
     if betas := hub.betas.get(platform.name):
         theirs = headers.get(platform.beta_header, "").split(",")

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, g
 
 from app.access.caller import Caller
 from app.canonical.events import Usage
 from app.errors import GatewayError, OverLimit, TooLong
 from app.services.estimate import LIKELY_OUTPUT, tokens_of
+from app.web.current import this_call, this_request
 from app.web.gate import Ticket
 from app.web.gateway import Gateway
 from app.wire.dialect import Spoken
@@ -60,18 +61,20 @@ def enter(hub: Gateway, said: Mapping[str, Any], tokens: int | None = None) -> N
     """Lets the call in, or raises `OverLimit`. It leaves when its answer is over, whatever that is. Who
     only looks, or clears away, calls no model.
     """
-    licence = g.caller.licence
-    if licence is None or request.method != "POST":
+    known = this_call()
+    licence = known.caller.licence
+    if licence is None or this_request().method != "POST":
         return
     if tokens is None:
         tokens = tokens_of(said) if licence.allowance.limits.tpm is not None else 0
-    g.ticket = hub.gate.enter(g.caller, tokens)
+    known.ticket = hub.gate.enter(known.caller, tokens)
 
 
 def tell(response: Response) -> None:
     """How much is left, in place of what the platform says of our own limits with it."""
-    if "caller" in g:
-        for name, value in g.caller.standing.headers().items():
+    known = this_call()
+    if "caller" in known:
+        for name, value in known.caller.standing.headers().items():
             response.headers[name] = value
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response
 
 from app.access.caller import check_scope
 from app.errors import BadRequest
 from app.upstream.names import Named, read_groups
 from app.upstream.platform import Platform
+from app.web.current import this_call, this_request
 
 GROUPS = "x-tokens-custom-group"
 MODEL = "x-tokens-model"
@@ -24,8 +25,8 @@ def read_name(platform: Platform, asked: str) -> Named:
     groups in the header (C-150).
     """
     named = platform.catalogue.names.read(asked)
-    check_scope(g.caller, platform.name, named.base, named.model)
-    if named.groups or not (words := request.headers.get(GROUPS, "")):
+    check_scope(this_call().caller, platform.name, named.base, named.model)
+    if named.groups or not (words := this_request().headers.get(GROUPS, "")):
         return named
     groups = read_groups(words)
     if not groups:

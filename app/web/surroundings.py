@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response
 
 from app.errors import GatewayError, let_go
 from app.services.trail import Trail
+from app.web.current import this_call, this_request
 from app.web.gateway import Gateway, gateway
 from app.web.limits import tell
 from app.web.over import over
@@ -37,64 +38,67 @@ def register_surroundings(app: Flask) -> None:
 
 
 def _begin() -> Response | None:
-    hub = gateway()
-    if request.routing_exception is not None:
-        let_go(request.routing_exception)
+    hub, asked, known = gateway(), this_request(), this_call()
+    if asked.routing_exception is not None:
+        let_go(asked.routing_exception)
     # They grow with time, so that the ledger has them in order.
-    g.request_id = f"req_{int(hub.clock.now() * 1000):012x}{os.urandom(6).hex()}"
-    g.record = {
-        "request": g.request_id,
-        "method": request.method,
-        "path": request.path,
+    known.request_id = f"req_{int(hub.clock.now() * 1000):012x}{os.urandom(6).hex()}"
+    method, path = asked.method, asked.path
+    known.record = record = {
+        "request": known.request_id,
+        "method": method,
+        "path": path,
         "began": hub.clock.ticks(),
     }
-    if (prefix := request.path[1:].partition("/")[0]) in hub.platforms:
-        g.record["platform"] = prefix
+    if (prefix := path[1:].partition("/")[0]) in hub.platforms:
+        record["platform"] = prefix
     if hub.traces is not None:
-        g.record["trail"] = _trail(hub)
+        record["trail"] = _trail(hub, asked)
     hub.meter.begun()
-    return _preflight() if request.method == "OPTIONS" else None
+    return _preflight(asked) if method == "OPTIONS" else None
 
 
-def _trail(hub: Gateway) -> Trail:
-    parent = {name: one for name in TRACE_HEADERS if (one := request.headers.get(name))}
-    return Trail(hub.clock, request.url_rule.rule if request.url_rule else "", parent)
+def _trail(hub: Gateway, asked: Request) -> Trail:
+    parent = {name: one for name in TRACE_HEADERS if (one := asked.headers.get(name))}
+    return Trail(hub.clock, asked.url_rule.rule if asked.url_rule else "", parent)
 
 
 def _end(response: Response) -> Response:
-    hub, headers = gateway(), response.headers
-    headers["x-request-id"] = g.request_id
-    if attempts := g.record.get("attempts"):
+    hub, known, headers = gateway(), this_call(), response.headers
+    record = known.record
+    headers["x-request-id"] = known.request_id
+    if attempts := record.get("attempts"):
         headers["x-tokens-attempts"] = str(attempts)
-    if origin := request.headers.get("Origin"):
+    if origin := this_request().headers.get("Origin"):
         _allow(origin, hub.cors_origins, response)
-    g.record["status"] = response.status_code
-    if "outcome" in g:
-        g.record["outcome"] = g.outcome
+    record["status"] = response.status_code
+    if "outcome" in known:
+        record["outcome"] = known.outcome
     tell(response)
-    if "streaming" not in g:
-        over(hub, g.record, g.get("ticket"), answered=response.status_code < 400)
+    if "streaming" not in known:
+        over(hub, record, known.get("ticket"), answered=response.status_code < 400)
     return response
 
 
 def _cut_short(error: BaseException | None) -> None:
     """What came to no answer at all, because its worker ended, is over too."""
-    if "record" in g and "streaming" not in g:
-        g.record.setdefault("outcome", GatewayError.code)
-        over(gateway(), g.record, g.get("ticket"), answered=False)
+    known = this_call()
+    if "record" in known and "streaming" not in known:
+        known.record.setdefault("outcome", GatewayError.code)
+        over(gateway(), known.record, known.get("ticket"), answered=False)
 
 
-def _preflight() -> Response:
+def _preflight(asked: Request) -> Response:
     """Browsers ask before they call, on any path and without a licence (K-007)."""
     response = Response(status=204)
     del response.headers["Content-Type"]  # of nothing
-    asked = request.headers.get("Access-Control-Request-Headers", "")
+    headers = asked.headers.get("Access-Control-Request-Headers", "")
     response.headers["Access-Control-Allow-Methods"] = METHODS
-    response.headers["Access-Control-Allow-Headers"] = asked or HEADERS
+    response.headers["Access-Control-Allow-Headers"] = headers or HEADERS
     response.headers["Access-Control-Max-Age"] = "86400"
-    if request.headers.get("Access-Control-Request-Private-Network") == "true":
+    if asked.headers.get("Access-Control-Request-Private-Network") == "true":
         response.headers["Access-Control-Allow-Private-Network"] = "true"
-    if "Origin" not in request.headers:
+    if "Origin" not in asked.headers:
         response.headers["Access-Control-Allow-Origin"] = "*"
     return response
 
