@@ -73,6 +73,12 @@ class ChatCall:
     record: dict[str, Any] = field(default_factory=dict)
     outside: frozenset[str] = frozenset()
 
+    def let_go(self) -> None:
+        """Of what was asked, once it is written as the platform wants it: the answer may take minutes, and
+        pictures are large.
+        """
+        self.raw, self.body = b"", {}
+
     def limit_output(self, most: int) -> None:
         """Asks for an answer of so many tokens or less."""
         self.body = self.spoken.with_output_limit(self.body, most)

@@ -132,6 +132,7 @@ class ChatRelay:
                 call.limit_output(entry.output)
                 road = self._road(platform, call)
             exchange = Exchange(self, platform, call, road, source, entry)
+            call.let_go()
             return exchange.stream() if call.stream else exchange.whole()
         except BaseException as error:
             entry.end(call.record, None, outcome_of(error))
@@ -338,8 +339,9 @@ class Exchange:
     def _pump(self, flow: Flow, answer: Answering, out: bytes) -> Iterator[bytes]:
         """What the platform says, until it has said all."""
         next_piece, feed = answer.next, flow.feed
-        if begun := bool(out):
-            self._hear(flow)
+        spoke = False
+        if out:
+            spoke = self._hear(flow)
             yield out
         self._check(flow)  # the first read may have held words and an error after them
         to_the_end = self.road.name == "raw"
@@ -351,9 +353,8 @@ class Exchange:
                 silent = 0.0
                 if out := feed(data):
                     beaten = 0.0
-                    if flow.done or not begun:
-                        begun = True
-                        self._hear(flow)
+                    if flow.done or not spoke:
+                        spoke = self._hear(flow)
                     yield out
             elif data is None:
                 silent, beaten = silent + wait, beaten + wait
@@ -371,11 +372,14 @@ class Exchange:
         if not to_the_end:
             answer.next(PEEK_SECONDS)  # the end of the transfer: the connection can serve again
 
-    def _hear(self, flow: Flow) -> None:
-        """The caller is about to hear the first of it, or the last."""
+    def _hear(self, flow: Flow) -> bool:
+        """The caller is about to hear the first of it, or the last. Whether any of it are words."""
         self.call.record.setdefault("first_ms", self._elapsed())
         if flow.done:
             self._charge(flow)
+        if flow.spoke:
+            self.road.payload = b""  # no other attempt follows
+        return flow.spoke
 
     def _check_silence(self, seconds: float) -> None:
         if seconds >= self.relay.patience.silence:

@@ -40,15 +40,15 @@ SMALL = 65536  # bytes; above, looking through the caller's costs as much as wri
 
 
 class Road(Protocol):
-    """`dropped` are the caller's fields that this road has no room for."""
+    """`dropped` are the caller's fields that this road has no room for. `payload` is what the platform
+    gets, and may be taken away once no other attempt can follow.
+    """
 
     name: str
     chat: Chat
     framing: Framing
     dropped: tuple[str, ...]
-
-    @property
-    def payload(self) -> bytes: ...
+    payload: bytes
 
     def answer(self, body: bytes) -> tuple[bytes, Usage]:
         """What the caller is told, and what it cost."""

@@ -142,7 +142,7 @@ def relay(
         body=body,
         model=model,
         stream=stream,
-        telling=_telling(hub, shown(known.get("asked", named.asked)), wishes, body),
+        telling=_telling(hub, spoken, shown(known.get("asked", named.asked)), wishes, body),
         attempts=wishes.retry_attempt,
         say=_speaker(headers.get("Accept-Language", "")),
         array=array,
@@ -174,15 +174,18 @@ def relay(
     return response
 
 
-def _telling(hub: Gateway, model: str, wishes: Wishes, body: dict[str, Any]) -> Telling:
+def _telling(
+    hub: Gateway, spoken: Spoken, model: str, wishes: Wishes, body: dict[str, Any]
+) -> Telling:
     options = body.get("stream_options")
+    repeats = spoken is openai_responses
     return Telling(
         id=this_call().request_id[4:],
         model=model,
         created=int(hub.clock.now()),
         reasoning=wishes.reasoning,
         usage=isinstance(options, dict) and options.get("include_usage") is True,
-        asked=body,
+        asked={name: body[name] for name in body.keys() - {"input"}} if repeats else {},
     )
 
 

@@ -28,7 +28,7 @@ class Telling:
     front.
 
     `model` is the name the caller asked for. `usage` says whether the caller wants usage in a chat
-    stream. `asked` is the request as the caller made it, for a dialect whose answer repeats it.
+    stream. `asked` are the fields of the request, for a dialect whose answer repeats them; without what was said.
     """
 
     id: str
