@@ -42,7 +42,8 @@
         ├── Throttled               too fast; `retry_after` may say how long
         ├── QuotaSpent              nothing is left on the credential's account
         ├── CredentialRefused       the platform does not like the credential
-        ├── Unreachable             no connection, or a reset before the answer
+        ├── Unreachable             no connection
+        │   └── ConnectionLost      ... or one that ended before the answer began
         ├── TimedOut                no answer in time
         └── BadReply                an answer that makes no sense
             ├── BrokenTransfer      an answer that stops before its end
@@ -487,10 +488,19 @@ class CredentialRefused(UpstreamError):
 
 
 class Unreachable(UpstreamError):
-    """No connection, or a reset before the answer."""
+    """No connection."""
 
     code = "upstream_unreachable"
     whole = True
+
+
+class ConnectionLost(Unreachable):
+    """The platform closed the connection before a byte of its answer had come (R-039). It may have
+    read the request.
+    """
+
+    code = "upstream_connection_lost"
+    may_be_done = True
 
 
 class TimedOut(UpstreamError):

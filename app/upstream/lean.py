@@ -20,7 +20,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from app.errors import BadReply, GatewayError, TimedOut, Unreachable
+from app.errors import BadReply, ConnectionLost, GatewayError, TimedOut
 from app.spool import Pieces
 from app.upstream.http1 import MOST_HEAD_BYTES, Framing, Head, framing, read_head
 from app.upstream.leash import Leash
@@ -201,8 +201,7 @@ def _lost(fresh: bool) -> GatewayError:
     """Repeating is not for us to decide once a request may have been read in full: it could cost
     twice.
     """
-    error = Unreachable("the platform closed the connection without an answer")
-    error.may_be_done = True
+    error = ConnectionLost("the platform closed the connection without an answer")
     if fresh:
         error.verdict = "stop"
         error.may_retry = False

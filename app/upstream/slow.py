@@ -18,7 +18,14 @@ from gevent import Greenlet, GreenletExit
 from gevent.queue import Empty, Full, Queue
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from app.errors import BadReply, BrokenTransfer, GatewayError, TimedOut, Unreachable
+from app.errors import (
+    BadReply,
+    BrokenTransfer,
+    ConnectionLost,
+    GatewayError,
+    TimedOut,
+    Unreachable,
+)
 from app.upstream.leash import Leash
 
 PIECE = 65536
@@ -108,10 +115,9 @@ def _named(error: requests.RequestException) -> GatewayError:
         if isinstance(inner, HTTPException):
             return BadReply("the platform's answer is not HTTP")
         return Unreachable("the platform cannot be reached")
-    lost = Unreachable("the platform closed the connection without an answer")
+    lost = ConnectionLost("the platform closed the connection without an answer")
     lost.verdict = "stop"
     lost.may_retry = False
-    lost.may_be_done = True
     return lost
 
 

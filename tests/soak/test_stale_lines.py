@@ -119,7 +119,7 @@ def test_who_brings_a_token_is_told_and_nothing_is_asked_twice(place: Place) -> 
     assert {one.headers["x-tokens-attempts"] for one in heard} == {"1"}
     assert set(seen(server).values()) == {1}
     codes = {one.json()["error"]["code"] for one in heard if one.status_code == 502}
-    assert codes == {"upstream_unreachable"}
+    assert codes == {"upstream_connection_lost"}
 
 
 def test_what_was_read_and_then_reset_is_never_asked_again(place: Place) -> None:

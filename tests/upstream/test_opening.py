@@ -300,7 +300,7 @@ def test_a_closed_port_is_unreachable(call):
         with pytest.raises(Unreachable) as caught:
             client.open(url=f"http://127.0.0.1:{bound.getsockname()[1]}/")
 
-    assert caught.value.verdict == "retry"
+    assert (caught.value.verdict, caught.value.code) == ("retry", "upstream_unreachable")
 
 
 def test_an_address_that_swallows_packets_costs_the_connect_time_and_no_more(call):

@@ -12,7 +12,7 @@ import gevent
 import pytest
 from gevent import monkey
 
-from app.errors import BadReply, BrokenTransfer, TimedOut, Unreachable
+from app.errors import BadReply, BrokenTransfer, ConnectionLost, TimedOut, Unreachable
 from tests.upstream.conftest import gone_at_once, pieces
 from tests.upstream.rawserver import (
     CHUNKED,
@@ -191,7 +191,7 @@ def test_a_head_that_makes_no_sense_is_a_bad_reply(proxied, sent):
 
 def test_nothing_is_repeated_once_the_platform_has_read_it(proxied):
     client = proxied(resets_after(), answers(ok()))
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(ConnectionLost) as caught:
         client.open()
 
     assert (caught.value.verdict, caught.value.may_retry) == ("stop", False)
