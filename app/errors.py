@@ -32,6 +32,7 @@
     │       └── Interrupted         ... or will be: the gateway stops
     ├── StorageFull                 there is no room for what would be made
     ├── StorageTrouble              the place where files are kept cannot be used just now
+    ├── OutOfFiles                  nothing more can be opened, so the platform cannot be asked
     ├── NoCredential                the platform has no credential that may be tried
     ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
@@ -356,6 +357,16 @@ class StorageTrouble(GatewayError):
 
     status = 503
     code = "storage_unavailable"
+
+
+class OutOfFiles(GatewayError):
+    """This worker, or the whole machine, may open no more files and connections just now. No platform
+    was asked, and no other credential would help (R-145).
+    """
+
+    status = 503
+    code = "gateway_overloaded"
+    retry_after = 2.0
 
 
 class NoCredential(GatewayError):

@@ -27,7 +27,7 @@ _CODES: dict[Blame, str] = {
         upstream_connection_lost upstream_bad_reply upstream_truncated upstream_empty
         upstream_timeout no_image_generated""",
     "gateway": """internal_error no_available_key database_unavailable storage_unavailable
-        storage_full interrupted""",
+        storage_full interrupted gateway_overloaded""",
 }
 BLAMED: dict[str, Blame] = {
     code: blame for blame, codes in _CODES.items() for code in codes.split()

@@ -18,6 +18,7 @@ from gevent import Greenlet, GreenletExit
 from gevent.queue import Empty, Full, Queue
 from urllib3.exceptions import HTTPError, ProtocolError
 
+from app.descriptors import check_descriptors
 from app.errors import (
     BadReply,
     BrokenTransfer,
@@ -114,6 +115,7 @@ def _named(error: requests.RequestException) -> GatewayError:
     if not isinstance(inner, ConnectionError):
         if isinstance(inner, HTTPException):
             return BadReply("the platform's answer is not HTTP")
+        check_descriptors(error)
         return Unreachable("the platform cannot be reached")
     lost = ConnectionLost("the platform closed the connection without an answer")
     lost.verdict = "stop"
