@@ -401,7 +401,7 @@ class Exchange:
         if not self._source.only_once:
             return flow.fail(said)
         if self.road.name == "raw" and isinstance(error, BrokenTransfer):
-            return b""  # the platform's bytes pass untouched, also when they end too early
+            return flow.rest()  # the platform's bytes pass untouched, also when they end too early
         return flow.fail(flow.trouble or said)
 
     def _reworded(self, refusal: Verbatim) -> Trouble | None:
