@@ -31,7 +31,6 @@ from app.wire.dialect import StreamWriter
 from app.wire.openai_images import read_job
 
 MOST_VARIANTS = 4  # C-077
-TICK_SECONDS = 0.6
 
 
 def makes_pictures(platform: Platform, call: ChatCall) -> bool:
@@ -76,7 +75,8 @@ class PictureChat:
 
             if call.stream:
                 opening = Opening(work)
-                self._keep_waiting(opening, call)
+                if opening.is_over_within(self._patience.grace, lambda: call.ear.closing):
+                    opening.result()  # what goes wrong soon keeps its status
                 return Relayed(
                     200,
                     "application/json" if call.array else call.spoken.STREAM_TYPE,
@@ -124,14 +124,6 @@ class PictureChat:
             kept = self._store.keep(picture.file, owner=call.caller.name, platform=platform.name)
             links.append(f"![image]({self._store.link(kept, base_url)})")
         return "\n\n".join(links)
-
-    def _keep_waiting(self, opening: Opening[list[Event]], call: ChatCall) -> None:
-        """What goes wrong soon keeps its status."""
-        left = self._patience.grace
-        while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not call.ear.closing:
-            left -= TICK_SECONDS
-        if opening.wait(0):
-            opening.result()
 
     def _told(self, call: ChatCall, opening: Opening[list[Event]], spool: Spool) -> Iterator[bytes]:
         writer = make_writer(call, call.telling)
