@@ -32,6 +32,7 @@
     │       └── Interrupted         ... or will be: the gateway stops
     ├── StorageFull                 there is no room for what would be made
     ├── StorageTrouble              the place where files are kept cannot be used just now
+    ├── OutOfFiles                  nothing more can be opened, so the platform cannot be asked
     ├── NoCredential                the platform has no credential that may be tried
     ├── Verbatim                    the platform's refusal, to be told in its own bytes
     └── UpstreamError               the platform's doing, a 5xx; `verdict` says what to do next
@@ -42,7 +43,8 @@
         ├── Throttled               too fast; `retry_after` may say how long
         ├── QuotaSpent              nothing is left on the credential's account
         ├── CredentialRefused       the platform does not like the credential
-        ├── Unreachable             no connection, or a reset before the answer
+        ├── Unreachable             no connection
+        │   └── ConnectionLost      ... or one that ended before the answer began
         ├── TimedOut                no answer in time
         └── BadReply                an answer that makes no sense
             ├── BrokenTransfer      an answer that stops before its end
@@ -357,6 +359,16 @@ class StorageTrouble(GatewayError):
     code = "storage_unavailable"
 
 
+class OutOfFiles(GatewayError):
+    """This worker, or the whole machine, may open no more files and connections just now. No platform
+    was asked, and no other credential would help (R-145).
+    """
+
+    status = 503
+    code = "gateway_overloaded"
+    retry_after = 2.0
+
+
 class NoCredential(GatewayError):
     """Nothing is left to call the platform with."""
 
@@ -487,10 +499,19 @@ class CredentialRefused(UpstreamError):
 
 
 class Unreachable(UpstreamError):
-    """No connection, or a reset before the answer."""
+    """No connection."""
 
     code = "upstream_unreachable"
     whole = True
+
+
+class ConnectionLost(Unreachable):
+    """The platform closed the connection before a byte of its answer had come (R-039). It may have
+    read the request.
+    """
+
+    code = "upstream_connection_lost"
+    may_be_done = True
 
 
 class TimedOut(UpstreamError):

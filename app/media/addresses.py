@@ -16,6 +16,8 @@ import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from app.descriptors import check_descriptors
+
 Resolver = Callable[[str], Sequence[str]]
 
 DENIED_V4 = tuple(
@@ -104,7 +106,8 @@ def _can_bind(address: str) -> bool:
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((address, 0))
-    except OSError:
+    except OSError as error:
+        check_descriptors(error)  # or nothing was found out
         return False
     return True
 

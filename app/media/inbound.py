@@ -36,7 +36,8 @@ from urllib3.util.ssltransport import SSLTransport
 from app.canonical.media import File
 from app.canonical.media_type import HEAD_BYTES, LONGEST_HEAD, MEASURED, pixels, sniff
 from app.clock import Clock, SystemClock
-from app.errors import BadAttachment, NotFound, StorageTrouble
+from app.descriptors import check_descriptors
+from app.errors import BadAttachment, NotFound, OutOfFiles, StorageTrouble
 from app.media.addresses import Resolver, is_own, is_public, system_resolver
 from app.media.destination import PORTS, Destination, Refusal, read_destination, read_redirect
 from app.media.line import Connector, Deadline, Line, system_connect, tls_context
@@ -153,7 +154,7 @@ class Fetcher:
                 self._asked("POST", place, deadline, {**_HEADERS, **headers}, body) as (_, answer),
             ):
                 return answer.status
-        except _TROUBLE as error:
+        except (*_TROUBLE, OutOfFiles) as error:
             raise NotDelivered(str(error) or type(error).__name__) from error
 
     def _check_way(self, place: Destination) -> None:
@@ -289,6 +290,8 @@ class Basket:
                 _take_all(pieces, reader)
             return reader.media_type
         except (*_TROUBLE, NotFound) as error:
+            if isinstance(error, OSError):
+                check_descriptors(error)
             raise BadAttachment(NEUTRAL) from error
 
     def count(self, size: int) -> None:

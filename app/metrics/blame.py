@@ -23,10 +23,11 @@ _CODES: dict[Blame, str] = {
         request_too_large unsupported_media_type range_not_satisfiable idempotency_key_reused
         rpm_exceeded tpm_exceeded rpd_exceeded tpd_exceeded budget_exceeded insufficient_quota
         concurrency_exceeded caller_gone""",
-    "platform": """rate_limit_exceeded upstream_error upstream_unreachable upstream_bad_reply
-        upstream_truncated upstream_empty upstream_timeout no_image_generated""",
+    "platform": """rate_limit_exceeded upstream_error upstream_unreachable
+        upstream_connection_lost upstream_bad_reply upstream_truncated upstream_empty
+        upstream_timeout no_image_generated""",
     "gateway": """internal_error no_available_key database_unavailable storage_unavailable
-        storage_full interrupted""",
+        storage_full interrupted gateway_overloaded""",
 }
 BLAMED: dict[str, Blame] = {
     code: blame for blame, codes in _CODES.items() for code in codes.split()

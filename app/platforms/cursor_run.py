@@ -19,6 +19,7 @@ from app.errors import (
     BadReply,
     BrokenTransfer,
     GatewayError,
+    OutOfFiles,
     TimedOut,
     Unreachable,
     UpstreamError,
@@ -166,7 +167,7 @@ class Following:
                 self._connect()
                 return
             data = self._stream.next(seconds)
-        except (BrokenTransfer, Unreachable):
+        except (BrokenTransfer, Unreachable, OutOfFiles):
             self._lost()
             return
         if data == b"":

@@ -260,22 +260,14 @@ class Exchange:
     def stream(self) -> Relayed:
         flow = self.road.flow()
         opening = self._opening(flow)
-        self._keep_waiting(opening)
-        headers = self._passed(opening.result()[0]) if opening.wait(0) else {}
+        accepted = opening.is_over_within(self.relay.patience.grace, lambda: self.call.ear.closing)
+        headers = self._passed(opening.result()[0]) if accepted else {}
         content_type = "application/json" if self.call.array else self.call.spoken.STREAM_TYPE
         return Relayed(200, content_type, headers, self._tell(flow, opening))
 
     def _opening(self, flow: Flow) -> Opening[tuple[Answering, bytes]]:
         """An accepted answer to come, and what its first event makes for the caller."""
         return Opening(lambda: self._until_one_works(lambda answer: self._peek(answer, flow)))
-
-    def _keep_waiting(self, opening: Opening[tuple[Answering, bytes]]) -> None:
-        """Waits for the platform to accept, but not beyond the grace time, nor for a caller who may
-        have gone.
-        """
-        left = self.relay.patience.grace
-        while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not self.call.ear.closing:
-            left -= TICK_SECONDS
 
     def _peek(self, answer: Answering, flow: Flow) -> bytes:
         flow.restart()
@@ -405,7 +397,7 @@ class Exchange:
         if not self._source.only_once:
             return flow.fail(said)
         if self.road.name == "raw" and isinstance(error, BrokenTransfer):
-            return b""  # the platform's bytes pass untouched, also when they end too early
+            return flow.rest()  # the platform's bytes pass untouched, also when they end too early
         return flow.fail(flow.trouble or said)
 
     def _reworded(self, refusal: Verbatim) -> Trouble | None:

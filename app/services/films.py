@@ -10,7 +10,7 @@ from typing import Any
 from app.canonical.endings import CREDENTIAL_GONE, FAILED, GONE
 from app.canonical.media import File, Progress
 from app.credential import Credential
-from app.errors import CallerGone, GatewayError, UpstreamError
+from app.errors import CallerGone, GatewayError, OutOfFiles, UpstreamError
 from app.media.fetched import judged, measured
 from app.media.job import read_video_job
 from app.media.task import size_of
@@ -94,7 +94,7 @@ class Films:
                 seen = engine.look(errand, hand.task.upstream)
         except CallerGone:
             return self._stopped(hand, engine)
-        except UpstreamError as error:
+        except (UpstreamError, OutOfFiles) as error:
             return self._wait(hand, engine, error.retry_after, code=error.code, message=str(error))
         misses = hand.task.misses + 1 if seen.state == "gone" else 0
         if seen.state == "done":

@@ -30,6 +30,7 @@ from app.services.meter import estimated, so_far
 from app.wire import openai_chat
 from app.wire.dialect import Dialect, ElementTap, StreamWriter, Tap, Telling
 from app.wire.openai_chat_patch import ChatPatch
+from app.wire.sse import WholeEvents
 
 FRAME_BYTES = 60  # of a chat stream for each character of text: most of it is envelope
 
@@ -68,6 +69,11 @@ class Flow(Protocol):
 
     def finish(self) -> bytes: ...
 
+    def rest(self) -> bytes:
+        """What has come of an event that is not whole; nobody is told of it but who wants the bytes as they
+        are (C-048).
+        """
+
     def beat(self) -> bytes:
         """A sign of life; nothing where none can go between what was sent and what will be."""
 
@@ -92,8 +98,8 @@ class RawFlow:
         self._tap = make_tap()
         self._writer = writer
         self._array = array
+        self._events = WholeEvents()
         self._sent = False
-        self._between = True  # what was sent so far ends with a whole event
 
     @property
     def done(self) -> bool:
@@ -126,6 +132,8 @@ class RawFlow:
 
     def restart(self) -> None:
         self._tap = self._make_tap()
+        self._events = WholeEvents()
+        self._passed = 0
 
     def open(self) -> bytes:
         return b""
@@ -134,21 +142,25 @@ class RawFlow:
         self._tap.feed(data)
         if self._tap.trouble is not None and not (self._sent or self._verbatim):
             return b""  # ours to tell, and only if no other attempt follows
-        self._sent = True
         self._passed += len(data)
-        self._between = data.endswith((b"\n\n", b"\r\n\r\n"))
-        return data
+        out = data if self._array else self._events.feed(data)
+        if out:
+            self._sent = True
+        return out
 
     def finish(self) -> bytes:
         if not self._tap.done:
             raise BrokenTransfer("the platform's answer ended before it was complete")
-        return b""
+        return self.rest()
+
+    def rest(self) -> bytes:
+        return self._events.take()
 
     def beat(self) -> bytes:
-        return self._writer.beat() if self._between and not self._array else b""
+        return b"" if self._array else self._writer.beat()
 
     def fail(self, trouble: Trouble) -> bytes:
-        return (b"" if self._between else b"\n\n") + self._writer.fail(trouble)
+        return self._writer.fail(trouble)
 
 
 class ArrayFlow(RawFlow):
@@ -251,6 +263,9 @@ class PatchedFlow:
     def finish(self) -> bytes:
         return self._checked(self._patch.finish())
 
+    def rest(self) -> bytes:
+        return b""
+
     def beat(self) -> bytes:
         return openai_chat.KEEP_ALIVE
 
@@ -318,6 +333,9 @@ class TranslatedFlow:
 
     def finish(self) -> bytes:
         return b"" if self.done else self._tell(self._reader.finish())
+
+    def rest(self) -> bytes:
+        return b""
 
     def beat(self) -> bytes:
         return self._writer.beat()

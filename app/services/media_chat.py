@@ -17,7 +17,7 @@ from app.canonical.request import ChatRequest
 from app.errors import BadRequest
 from app.ledger.ledger import counted_usage
 from app.media.store import Store
-from app.services.call import ChatCall
+from app.services.call import ChatCall, Ear
 from app.services.chat import Patience, Relayed
 from app.services.ending import told_to_its_end
 from app.services.images import ImageDesk, MediaCall, engine_of
@@ -25,13 +25,12 @@ from app.services.losses import neglected, note
 from app.services.material import Material
 from app.services.roads import make_writer
 from app.spool import Spool
-from app.upstream.opening import Opening
+from app.upstream.opening import LOOK_SECONDS, Opening
 from app.upstream.platform import Platform
 from app.wire.dialect import StreamWriter
 from app.wire.openai_images import read_job
 
 MOST_VARIANTS = 4  # C-077
-TICK_SECONDS = 0.6
 
 
 def makes_pictures(platform: Platform, call: ChatCall) -> bool:
@@ -76,7 +75,8 @@ class PictureChat:
 
             if call.stream:
                 opening = Opening(work)
-                self._keep_waiting(opening, call)
+                if opening.is_over_within(self._patience.grace, lambda: call.ear.closing):
+                    opening.result()  # what goes wrong soon keeps its status
                 return Relayed(
                     200,
                     "application/json" if call.array else call.spoken.STREAM_TYPE,
@@ -125,28 +125,25 @@ class PictureChat:
             links.append(f"![image]({self._store.link(kept, base_url)})")
         return "\n\n".join(links)
 
-    def _keep_waiting(self, opening: Opening[list[Event]], call: ChatCall) -> None:
-        """What goes wrong soon keeps its status."""
-        left = self._patience.grace
-        while left > 0 and not opening.wait(min(TICK_SECONDS, left)) and not call.ear.closing:
-            left -= TICK_SECONDS
-        if opening.wait(0):
-            opening.result()
-
     def _told(self, call: ChatCall, opening: Opening[list[Event]], spool: Spool) -> Iterator[bytes]:
         writer = make_writer(call, call.telling)
-        body = self._pictures(writer, opening, spool)
+        body = self._pictures(writer, opening, call.ear, spool)
         end = call.spoken.STREAM_END if self._ends_after_error else b""
         return told_to_its_end(body, call.record, lambda error: writer.fail(call.say(error)), end)
 
     def _pictures(
-        self, writer: StreamWriter, opening: Opening[list[Event]], spool: Spool
+        self, writer: StreamWriter, opening: Opening[list[Event]], ear: Ear, spool: Spool
     ) -> Iterator[bytes]:
+        """Who may have gone hears of us at once: only that tells."""
         try:
             if head := writer.open():
                 yield head
-            while not opening.wait(self._patience.heartbeat):
-                yield writer.beat()
+            silent = 0.0
+            while not opening.wait(LOOK_SECONDS):
+                silent += LOOK_SECONDS
+                if silent >= self._patience.heartbeat or ear.closing:
+                    silent = 0.0
+                    yield writer.beat()
             yield writer.write(opening.result())
         finally:
             opening.abandon()

@@ -12,7 +12,7 @@ import orjson
 from app.access.caller import Caller
 from app.clock import Clock
 from app.credential import Credential
-from app.errors import BadReply, UpstreamError, Verbatim
+from app.errors import BadReply, OutOfFiles, UpstreamError, Verbatim
 from app.services.sources import Sources
 from app.upstream.platform import Model, Platform
 from app.upstream.transport import Transport
@@ -50,7 +50,7 @@ class Roster:
                 return self._asked(platform, credential, brought=True)
             try:
                 known = self._asked(platform, credential)
-            except UpstreamError as error:
+            except (UpstreamError, OutOfFiles) as error:
                 log.warning("the models of a platform cannot be had: %s", error)
             self._known[credential.id] = (now + BELIEVED, known)
             return known

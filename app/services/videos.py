@@ -20,14 +20,11 @@ from app.canonical.task import State
 from app.clock import Clock
 from app.credential import Credential
 from app.errors import (
-    BadReply,
     GatewayError,
     ModelNotFound,
     NotFound,
     NotOffered,
-    TimedOut,
-    Unreachable,
-    Verbatim,
+    UpstreamError,
     outcome_of,
 )
 from app.ledger.ledger import Entry, Ledger, Purchase
@@ -309,12 +306,10 @@ def _as_it_will_be(job: VideoJob, order: Order) -> VideoJob:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Whether the platform has certainly not taken the job."""
-    if isinstance(error, (TimedOut, BadReply)):
-        return False
-    if isinstance(error, Unreachable):
-        return error.verdict != "stop"  # otherwise it may have read the request in full
-    return isinstance(error, (GatewayError, Verbatim))
+    """Whether the platform has certainly not taken the job (R-081)."""
+    if isinstance(error, UpstreamError):
+        return not error.may_be_done
+    return isinstance(error, GatewayError)
 
 
 def engine_of(platform: Platform) -> VideoEngine:

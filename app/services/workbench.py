@@ -13,7 +13,7 @@ from app.access.caller import Caller
 from app.canonical.media import File
 from app.clock import Clock
 from app.credential import Credential
-from app.errors import CallerGone, GatewayError, NoAccess, UpstreamError
+from app.errors import CallerGone, GatewayError, NoAccess, OutOfFiles, UpstreamError
 from app.media.job import Folders
 from app.media.store import Store
 from app.services.hand import Hand
@@ -181,6 +181,9 @@ def _asked(hand: Hand, lent: Lent, asking: Asking[T]) -> UpstreamError | None:
             return error
     except CallerGone as error:
         asking.doubt(error)
+    except OutOfFiles as error:
+        hand.move("queued", credential="")
+        hand.postpone(error)
     except GatewayError as error:
         hand.fail(error)
     else:

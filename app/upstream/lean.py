@@ -20,7 +20,8 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from app.errors import BadReply, GatewayError, TimedOut, Unreachable
+from app.descriptors import check_descriptors
+from app.errors import BadReply, ConnectionLost, GatewayError, TimedOut
 from app.spool import Pieces
 from app.upstream.http1 import MOST_HEAD_BYTES, Framing, Head, framing, read_head
 from app.upstream.leash import Leash
@@ -137,11 +138,15 @@ class LeanAdapter(HTTPAdapter):
         if self._tls is None:
             # Not made by create_default_context: that one's sockets block the hub where nothing is
             # patched, and it listens to the environment.
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._tls.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-            self._tls.set_alpn_protocols(["http/1.1"])
-            if self._ca_file:
-                self._tls.load_verify_locations(self._ca_file)
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            tls.set_alpn_protocols(["http/1.1"])
+            for file in filter(None, (DEFAULT_CA_BUNDLE_PATH, self._ca_file)):
+                try:
+                    tls.load_verify_locations(file)
+                except OSError as error:
+                    check_descriptors(error)
+                    raise
+            self._tls = tls  # only now: one without authorities would trust nobody for good
         return self._tls
 
     def give_back(self, line: Line) -> None:
@@ -201,8 +206,7 @@ def _lost(fresh: bool) -> GatewayError:
     """Repeating is not for us to decide once a request may have been read in full: it could cost
     twice.
     """
-    error = Unreachable("the platform closed the connection without an answer")
-    error.may_be_done = True
+    error = ConnectionLost("the platform closed the connection without an answer")
     if fresh:
         error.verdict = "stop"
         error.may_retry = False

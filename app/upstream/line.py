@@ -17,6 +17,7 @@ import gevent
 from gevent import get_hub, getcurrent, socket, ssl
 from gevent.monkey import get_original
 
+from app.descriptors import check_descriptors
 from app.errors import Unreachable
 from app.upstream.leash import Leash
 
@@ -61,6 +62,7 @@ def connect(key: Key, seconds: float, tls: Any, leash: Leash | None) -> Line:
     except ssl.SSLCertVerificationError as error:
         raise Unreachable("the platform's certificate is not valid") from error
     except (OSError, UnicodeError) as error:  # the latter for names that cannot be one
+        check_descriptors(error)
         raise Unreachable("the platform cannot be reached") from error
     finally:
         limit.close()

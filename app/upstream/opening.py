@@ -9,6 +9,8 @@ import gevent
 
 T = TypeVar("T")
 
+LOOK_SECONDS = 0.6  # how often it is looked whether the caller is leaving
+
 
 class Opening(Generic[T]):
     """Runs `work` in a greenlet of its own."""
@@ -30,6 +32,13 @@ class Opening(Generic[T]):
         """Whether the work is done, after waiting `seconds` at most."""
         self._greenlet.join(seconds)
         return bool(self._greenlet.dead)
+
+    def is_over_within(self, seconds: float, is_leaving: Callable[[], bool]) -> bool:
+        """The same, but whoever may be leaving is not kept waiting: only a write can tell."""
+        left = seconds
+        while left > 0 and not self.wait(min(LOOK_SECONDS, left)) and not is_leaving():
+            left -= LOOK_SECONDS
+        return self.wait(0)
 
     def result(self) -> T:
         """What the work returned or raised; waits for it."""

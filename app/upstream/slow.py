@@ -18,7 +18,15 @@ from gevent import Greenlet, GreenletExit
 from gevent.queue import Empty, Full, Queue
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from app.errors import BadReply, BrokenTransfer, GatewayError, TimedOut, Unreachable
+from app.descriptors import check_descriptors
+from app.errors import (
+    BadReply,
+    BrokenTransfer,
+    ConnectionLost,
+    GatewayError,
+    TimedOut,
+    Unreachable,
+)
 from app.upstream.leash import Leash
 
 PIECE = 65536
@@ -107,11 +115,11 @@ def _named(error: requests.RequestException) -> GatewayError:
     if not isinstance(inner, ConnectionError):
         if isinstance(inner, HTTPException):
             return BadReply("the platform's answer is not HTTP")
+        check_descriptors(error)
         return Unreachable("the platform cannot be reached")
-    lost = Unreachable("the platform closed the connection without an answer")
+    lost = ConnectionLost("the platform closed the connection without an answer")
     lost.verdict = "stop"
     lost.may_retry = False
-    lost.may_be_done = True
     return lost
 
 

@@ -220,6 +220,7 @@ CHINESE: dict[str, str] = {
         "{field} 需要签名密钥，但此许可证没有"
     ),
     "{field} must be an address on the open internet": "{field} 必须是公网地址",
+    "the gateway can open no more connections just now": "网关暂时无法建立更多连接",
     "there is no room left for what would be made": "存储空间不足，无法保存将要生成的内容",
     "files cannot be kept just now": "暂时无法保存文件",
     "files are not kept here, so send the file itself": "此处不保存文件，请直接发送文件本身",

@@ -43,7 +43,6 @@ from app.wire import openai_chat
 from app.wire.openai_images import flag, one_of, read_job
 
 KEEP_ALIVE = b": keepalive\n\n"
-TICK_SECONDS = 0.6
 
 Wanted = Literal["generations", "edits", "variations"]
 
@@ -200,10 +199,7 @@ def _streamed(
     """Events as they come; what goes wrong before the first of them keeps its status."""
     found = hub.images.stream(platform, call, job, spool)
     opening: Opening[Partial | Pictures] = Opening(lambda: next(found))
-    left = hub.chat.patience.grace
-    while left > 0 and not opening.wait(min(TICK_SECONDS, left)):
-        left -= TICK_SECONDS
-    if opening.wait(0):
+    if opening.wait(hub.chat.patience.grace):
         opening.result()  # raises what went wrong
     name = "image_edit" if job.images else "image_generation"
     accept = request.headers.get("Accept-Language", "")

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, g, request
 
-from app.errors import BadRequest, BrokenTransfer, CallerGone
+from app.errors import BrokenTransfer, CallerGone
 from app.services.chat import TICK_SECONDS, Relayed
 from app.upstream.transport import Leash
 from app.web.access import require_access
@@ -22,6 +22,7 @@ from app.web.chat import listen, respond
 from app.web.gateway import Gateway, gateway
 from app.web.limits import enter
 from app.wire import openai_chat
+from app.wire.openai_images import whole
 from app.wire.sse import frame
 
 MOST_PIECES, LONGEST_PAUSE, LONGEST_SILENCE = 100, 10_000, 3600
@@ -43,9 +44,9 @@ def mount_probe(bp: Blueprint) -> None:
     def stream() -> Response:
         hub, query = gateway(), request.args
         wanted = Wanted(
-            _number(query, "pieces", 1, MOST_PIECES),
-            _number(query, "pause_ms", 0, LONGEST_PAUSE) / 1000,
-            _number(query, "silence", 0, LONGEST_SILENCE),
+            whole(query, "pieces", 1, MOST_PIECES) or 1,
+            (whole(query, "pause_ms", 0, LONGEST_PAUSE) or 0) / 1000,
+            whole(query, "silence", 0, LONGEST_SILENCE) or 0,
             query.get("end") == "broken",
         )
         enter(hub, {}, 0)
@@ -57,19 +58,6 @@ def mount_probe(bp: Blueprint) -> None:
         if query.get("plain") == "true":
             del response.headers["X-Accel-Buffering"]
         return response
-
-
-def _number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
-    words = query.get(name, str(least))
-    if words.isascii() and words.isdecimal() and least <= int(words[:9]) <= most:
-        return int(words[:9])
-    raise BadRequest(
-        "{field} must be a whole number from {least} to {most}",
-        param=name,
-        field=name,
-        least=least,
-        most=most,
-    )
 
 
 def _seen(hub: Gateway) -> dict[str, Any]:

@@ -13,6 +13,8 @@ Frame = tuple[bytes, bytes]  # (event name or empty, data)
 
 MOST_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_USUAL_ENDS = (b"\n\n", b"\n\r\n")
+_BLANKS = (b"\n\n", b"\n\r", b"\r\r")  # two line ends; CR and LF are one
 
 
 class Frames:
@@ -103,6 +105,47 @@ class Frames:
         return blocks
 
 
+class WholeEvents:
+    """Lets bytes pass as they are, but only whole events of them: what is not whole yet is kept back.
+    How large an event may be is for `Frames` to see to, which are fed the same.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        """What may pass by now; mostly `data` itself."""
+        if data.endswith(_USUAL_ENDS):
+            if not self._kept:
+                return data
+            end = len(data)
+        else:
+            end = _last_end(data) or self._seam(data)
+        if not end:
+            if data:
+                self._kept.append(data)
+            return b""
+        if not self._kept and end == len(data):
+            return data
+        out = b"".join((*self._kept, data[:end]))
+        self._kept = [data[end:]] if end < len(data) else []
+        return out
+
+    def take(self) -> bytes:
+        """What is kept back, which is so no longer."""
+        out = b"".join(self._kept)
+        self._kept.clear()
+        return out
+
+    def _seam(self, data: bytes) -> int:
+        """Where in `data` an event ends whose blank line began in what is kept back; 0 if none does."""
+        if self._kept and self._kept[-1][-1:] + data[:1] in _BLANKS:
+            return 2 if data.startswith(b"\r\n") else 1
+        return 0
+
+
 def frame(data: bytes, event: bytes = b"") -> bytes:
     """One event as bytes, ready to send."""
     if event:
@@ -116,6 +159,19 @@ def comment(text: bytes) -> bytes:
 
 
 KEEP_ALIVE = comment(b"keep-alive")  # must not begin with "ping": one client takes that for the end
+
+
+def _last_end(data: bytes) -> int:
+    """Where the last event ends that is whole; 0 where none does. To look for a byte costs next to
+    nothing, to look for two does not.
+    """
+    blanks = _BLANKS if b"\r" in data else _BLANKS[:1] if b"\n" in data else ()
+    at = -1
+    for blank in blanks:
+        at = max(at, data.rfind(blank, max(at, 0)))
+    if at < 0:
+        return 0
+    return at + 3 if data[at + 1 : at + 3] == b"\r\n" else at + 2
 
 
 def _named(block: bytes) -> Frame | None:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import OutOfFiles
 from app.media.addresses import DENIED_V4, is_own, is_public, system_resolver
+from tests.scarce import no_descriptors
 
 DENIED_RANGES = """
     0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
@@ -139,3 +141,9 @@ def test_text_that_is_no_address_is_never_public(text: str) -> None:
 )
 def test_the_kernel_knows_which_addresses_are_ours(address: str, own: bool) -> None:
     assert is_own(address) is own
+
+
+def test_without_descriptors_nobody_knows_whose_an_address_is() -> None:
+    """R-145: not knowing is not a no, or the guard would be off."""
+    with no_descriptors(), pytest.raises(OutOfFiles):
+        is_own("127.0.0.1")

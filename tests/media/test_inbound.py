@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.clock import SystemClock
-from app.errors import BadAttachment
+from app.errors import BadAttachment, OutOfFiles
 from app.media.destination import Refusal
 from app.media.inbound import Fetched, Fetcher
 
@@ -131,6 +133,17 @@ def test_a_name_that_nobody_knows_is_not_dialled(fetcher: Fetcher, internet: Int
 
     assert isinstance(caught.value.__cause__, socket.gaierror)
     assert internet.dialled == []
+
+
+@pytest.mark.parametrize("step", ["resolve", "connect"])
+def test_for_want_of_descriptors_nobody_is_blamed_but_us(make_fetcher: Make, step: str) -> None:
+    """R-145."""
+
+    def full(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with pytest.raises(OutOfFiles):
+        make_fetcher(**{step: full}).basket().fetch("http://good.test/a")
 
 
 def test_a_name_is_looked_up_once_and_the_judged_answer_dialled(

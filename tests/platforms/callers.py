@@ -7,7 +7,6 @@ writers. What they read are the wire's own words, so they read the simulators' a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,27 +59,24 @@ def hear(answer: requests.Response) -> Heard:
     return heard
 
 
-FAILED = re.compile(rb'"error": ?\{|"type": ?"error"')
-
-
 def _events(heard: Heard) -> Iterator[tuple[str, str]]:
-    """What broke off or ends with an error may have half an event in it, which is none."""
-    torn = heard.broken or FAILED.search(heard.content) is not None
-    told = heard.content.replace(b"\r\n", b"\n")
-    content = told.decode(errors="replace" if torn else "strict")
-    for block in content.split("\n\n"):
-        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
-        if not lines or (torn and not _is_event(lines[-1])):
+    """Of a transfer that broke off, the last event may have come in half, which is none."""
+    *blocks, last = heard.content.replace(b"\r\n", b"\n").split(b"\n\n")
+    if not heard.broken or _is_event(last):
+        blocks.append(last)
+    for block in blocks:
+        lines = [line for line in block.decode().split("\n") if line and not line.startswith(":")]
+        if not lines:
             continue
         assert len(lines) <= 2 and lines[-1].startswith("data: "), block
         name = lines[0].removeprefix("event: ") if len(lines) == 2 else ""
         yield name, lines[-1].removeprefix("data: ")
 
 
-def _is_event(line: str) -> bool:
-    data = line.removeprefix("data: ")
+def _is_event(block: bytes) -> bool:
+    _, found, data = block.rpartition(b"data: ")
     try:
-        return data != line and (not data.startswith("{") or bool(json.loads(data)))
+        return bool(found) and (not data.startswith(b"{") or bool(json.loads(data)))
     except ValueError:
         return False
 

@@ -46,7 +46,7 @@ def test_what_fails_before_the_first_word_is_tried_again(
     """C-113, C-124, C-126, R-012, R-013, R-015: one answer, one beginning, as if nothing had
     happened.
 
-    What passes untouched has begun with its first byte, so there only what comes before that
+    What passes untouched has begun with its first event, so there only what comes before that
     counts.
     """
     if stream and pair.is_raw and kind in ("cut", "error"):
@@ -133,7 +133,7 @@ def test_what_fails_each_time_before_the_first_word_is_told_as_what_it_was(
     was said.
     """
     if pair.is_raw:
-        return  # the first byte that passes untouched has begun the answer
+        return  # the first event that passes untouched has begun the answer
     heard = pair.call(f"simulate: {mishap}\n{SAY}", stream=True, query="retry_attempt=1")
     line = pair.stack.line(heard.headers["x-request-id"])
 

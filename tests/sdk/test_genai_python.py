@@ -13,7 +13,7 @@ from google.genai import errors, types
 from tests.sdk import scenes
 from tests.sdk.conftest import Door, direct
 
-BROKEN = (errors.APIError, httpx2.RemoteProtocolError, ValueError)
+BROKEN = (errors.APIError, httpx2.RemoteProtocolError)
 TOOLS = [
     types.Tool(
         function_declarations=[

@@ -7,13 +7,16 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.canonical.events import Trouble, Usage
 from app.canonical.sieve import Sieve
-from app.errors import BrokenTransfer, EmptyReply
+from app.errors import BadReply, BrokenTransfer, EmptyReply
 from app.services.flows import ArrayFlow, PatchedFlow, RawFlow, TranslatedFlow
-from app.wire import anthropic_messages, gemini_generate, openai_chat
+from app.wire import anthropic_messages, gemini_generate, openai_chat, openai_responses
 from app.wire.dialect import Telling
+from app.wire.sse import Frames
 
 TELLING = Telling("abc", "asked", 1, usage=True)
 
@@ -38,13 +41,7 @@ def test_usage_that_nobody_counted_is_estimated_for_who_asked():
 
 
 def test_an_error_that_passes_in_the_platforms_own_words_is_known_to_have_passed():
-    flow = RawFlow(
-        anthropic_messages.tap,
-        anthropic_messages.write_stream(TELLING),
-        100,
-        array=False,
-        verbatim=False,
-    )
+    flow = raw_flow(anthropic_messages)
     start = {"type": "message_start", "message": {"id": "m", "model": "m", "usage": {}}}
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
     for event in (start, error):
@@ -56,26 +53,100 @@ def test_an_error_that_passes_in_the_platforms_own_words_is_known_to_have_passed
 
 def test_an_error_before_anything_has_passed_is_ours_to_tell():
     """R-012, R-015: another attempt may follow, and nothing of this one may stand before it."""
-    flow = RawFlow(
-        gemini_generate.tap,
-        gemini_generate.write_stream(TELLING),
-        100,
-        array=False,
-        verbatim=False,
-    )
+    flow = raw_flow(gemini_generate)
     error = b'data: {"error": {"code": 503, "message": "busy"}}\r\n\r\n'
 
     assert flow.feed(error) == b"" and not flow.spoke
     assert flow.trouble is not None and flow.trouble.message == "busy"
 
 
-def array_flow() -> ArrayFlow:
-    return ArrayFlow(gemini_generate.array_tap, gemini_generate.write_array_stream(TELLING), 100)
-
-
 def element(text: str, **more: Any) -> bytes:
     candidate = {"content": {"role": "model", "parts": [{"text": text}]}, **more}
     return orjson.dumps({"candidates": [candidate]})
+
+
+def raw_flow(dialect: Any) -> RawFlow:
+    writer = dialect.write_stream(TELLING)
+    return RawFlow(dialect.tap, writer, 100, array=False, verbatim=False)
+
+
+def google(text: str, **more: Any) -> bytes:
+    return b"data: " + element(text, **more) + b"\r\n\r\n"
+
+
+def claude(**event: Any) -> bytes:
+    return b"event: " + event["type"].encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
+
+
+STREAMS: dict[Any, bytes] = {
+    gemini_generate: google("one") + google("two\n") + google("three", finishReason="STOP"),
+    anthropic_messages: claude(type="message_start", message={"usage": {}})
+    + claude(type="ping")
+    + claude(type="content_block_delta", index=0, delta={"type": "text_delta", "text": "x"})
+    + claude(type="message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 1})
+    + claude(type="message_stop"),
+}
+
+
+@pytest.mark.parametrize("dialect", STREAMS, ids=lambda one: one.NAME)
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_stream_that_passes_is_the_platforms_own_an_event_at_a_time(dialect, data):
+    """R-001: wherever it is cut, and where it breaks off. Who wants the bytes as they are has all."""
+    stream = STREAMS[dialect]
+    every = [orjson.loads(payload) for _, payload in Frames().feed(stream)]
+    end = data.draw(st.integers(0, len(stream)) | st.just(len(stream)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, end), max_size=12)))
+    flow, passed = raw_flow(dialect), b""
+    for begin, place in zip([0, *cuts], [*cuts, end]):
+        out = flow.feed(stream[begin:place])
+        passed += out
+        assert not out or passed.endswith((b"\n\n", b"\n\r\n", b"\n\r"))
+        assert flow.spoke == bool(passed)
+
+    if end == len(stream):
+        assert passed + flow.finish() == stream and flow.done
+        return
+    told = passed + flow.fail(Trouble("cut", 502))
+    *events, error = [orjson.loads(payload) for _, payload in Frames().feed(told)]
+    assert error["error"]["message"] == "cut"
+    assert events == every[: len(events)]
+    assert len(events) >= len(Frames().feed(stream[:end]))
+    assert passed + flow.rest() == stream[:end]
+    assert flow.rest() == b""
+
+
+def test_what_follows_the_last_event_passes_with_the_end():
+    flow = raw_flow(gemini_generate)
+    stream = STREAMS[gemini_generate]
+
+    assert flow.feed(stream + b": bye") + flow.finish() == stream + b": bye"
+
+
+def test_half_an_event_binds_nobody():
+    """R-015: another attempt may follow, and nothing of the first stands before it."""
+    flow = raw_flow(anthropic_messages)
+    stream = STREAMS[anthropic_messages]
+
+    assert flow.feed(stream[:40] + b" " * 6000) == b""
+    assert (flow.spoke, flow.spent) == (False, None)
+    flow.restart()
+    other, words = raw_flow(anthropic_messages), stream.index(b"event: message_delta")
+    assert flow.feed(stream[:words]) == other.feed(stream[:words]) == stream[:words]
+    assert flow.spent == other.spent
+    assert flow.feed(stream[words:]) + flow.finish() == stream[words:]
+
+
+def test_an_event_that_does_not_end_is_let_go():
+    """R-009."""
+    flow = raw_flow(openai_responses)
+    with pytest.raises(BadReply, match="more than"):
+        for _ in range(300):
+            assert flow.feed(b"x" * 65536) == b""
+
+
+def array_flow() -> ArrayFlow:
+    return ArrayFlow(gemini_generate.array_tap, gemini_generate.write_array_stream(TELLING), 100)
 
 
 ARRAY = b"[" + element("one [") + b",\r\n" + element('"two') + b"\n,\n"

@@ -15,6 +15,7 @@ from app.errors import (
     BrokenTransfer,
     CallerGone,
     CredentialRefused,
+    OutOfFiles,
     RequestRefused,
     StorageTrouble,
     Throttled,
@@ -95,6 +96,7 @@ def test_looks_come_with_growing_gaps_unless_the_platform_names_one(shop):
         BadReply("what?"),
         CredentialRefused("no"),
         RequestRefused("bad"),
+        OutOfFiles("full"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -219,6 +221,17 @@ def test_a_job_waits_for_a_platform_that_says_when_it_may_be_asked(shop):
     waiting = shop.step(task)
     assert (waiting.state, waiting.code) == ("queued", "rate_limit_exceeded")
     assert 59 <= waiting.due_at - shop.clock.at <= 60
+    assert shop.through(task).state == "completed"
+
+
+def test_a_job_waits_for_a_worker_that_can_open_nothing_more(shop):
+    """R-145: other keys would need a connection too."""
+    shop.maker.says["begin"] = [OutOfFiles("full"), None]
+    task = shop.add()
+
+    waiting = shop.step(task)
+    assert (waiting.state, waiting.code, waiting.credential) == ("queued", "gateway_overloaded", "")
+    assert (waiting.due_at - shop.clock.at, shop.maker.count("begin")) == (2.0, 1)
     assert shop.through(task).state == "completed"
 
 

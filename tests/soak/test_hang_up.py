@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,8 @@ from tests.platforms.callers import CALLERS
 from tests.platforms.conftest import Pair
 from tests.platforms.line import Line
 from tests.soak.trouble import Trouble, TroubledSimulators, much
-from tests.stack import Stack, until
+from tests.stack import Simulators, Stack, until
+from tests.upstream.rawserver import Peer, RawServer
 
 pytestmark = pytest.mark.slow
 # Reliability asks for 1,000: set SOAK_HANGUPS.
@@ -111,6 +114,39 @@ def test_who_hangs_up_lets_the_platform_go(troubled: Stack, front: Front) -> Non
     assert all(nth(times, 0.99) <= SOON for times in by_kind.values())
     outcomes = {line["outcome"] for line in troubled.log if line["method"] == "POST"}
     assert outcomes == {"caller_gone"}
+
+
+class Painting(Pair):
+    """Asks for a picture."""
+
+    model = "gpt-image-1"
+
+
+def test_a_picture_in_a_chat_that_nobody_waits_for_is_let_go(
+    simulators: Simulators, tmp_path: Path
+) -> None:
+    """R-026: long before the next sign of life is due."""
+    over = threading.Event()
+
+    def never_answers(peer: Peer) -> None:
+        peer.request()
+        peer.sock.settimeout(SILENCE)
+        peer.sock.recv(1)
+        over.set()
+
+    server = RawServer(never_answers)
+    base = server.url.removesuffix("/chat")
+    stack = Stack(simulators, tmp_path, TOKENS_CHATGPT_BASE_URL=base, TOKENS_HEARTBEAT_SECONDS="20")
+    try:
+        for asked, caller in enumerate(CALLERS, 1):
+            line = Line(Painting("chatgpt", caller, stack), "a hat")
+            assert until(lambda: len(server.requests) == asked)
+            line.hang_up()
+            assert over.wait(SOON), caller.name
+            over.clear()
+    finally:
+        stack.stop()
+        server.stop()
 
 
 def nth(times: list[float], part: float) -> float:

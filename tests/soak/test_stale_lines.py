@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ def place(simulators: Simulators, tmp_path: Path) -> Iterator[Place]:
         server = RawServer(script)
         running.append(server)
         base = server.url.removesuffix("/chat")
-        stack = Stack(simulators, tmp_path, TOKENS_CHATGPT_BASE_URL=base)
+        stack = Stack(simulators, tmp_path, TOKENS_CHATGPT_BASE_URL=base, TOKENS_SORA_BASE_URL=base)
         running.append(stack)
         return stack, server
 
@@ -119,7 +121,7 @@ def test_who_brings_a_token_is_told_and_nothing_is_asked_twice(place: Place) -> 
     assert {one.headers["x-tokens-attempts"] for one in heard} == {"1"}
     assert set(seen(server).values()) == {1}
     codes = {one.json()["error"]["code"] for one in heard if one.status_code == 502}
-    assert codes == {"upstream_unreachable"}
+    assert codes == {"upstream_connection_lost"}
 
 
 def test_what_was_read_and_then_reset_is_never_asked_again(place: Place) -> None:
@@ -133,3 +135,30 @@ def test_what_was_read_and_then_reset_is_never_asked_again(place: Place) -> None
     print(f"{count} calls, {len(server.requests)} seen by the platform")
     assert {one.status_code for one in heard} == {502}
     assert len(seen(server)) == count and set(seen(server).values()) == {1}
+
+
+def test_a_film_that_was_lost_with_its_connection_may_have_been_begun(
+    place: Place, tmp_path: Path
+) -> None:
+    """R-039, R-081: nobody is asked again, and the operator sees a job of which nothing is known."""
+    job = {"id": "video_1", "object": "video", "status": "queued", "progress": 0, "created_at": 1}
+    made = ok(orjson.dumps(job | {"model": "sora-2", "seconds": "4", "size": "720x1280"}))
+
+    def serves_once(peer: Peer) -> None:
+        peer.request()
+        peer.send(made)
+        peer.request()
+        peer.reset()
+
+    stack, server = place(serves_once)
+    headers = {"Authorization": "Bearer a-token", "Tokens-Authorization": stack.licence}
+    body = {"model": "sora-2", "prompt": "a hat", "seconds": "4"}
+    url = stack.url("sora") + "/v1/videos"
+    heard = [requests.post(url, json=body, headers=headers, timeout=PATIENCE) for _ in range(2)]
+
+    assert [one.status_code for one in heard] == [200, 502], heard[0].text
+    assert heard[1].json()["error"]["code"] == "upstream_connection_lost"
+    assert (server.connections, len(server.requests)) == (1, 2)
+    with closing(sqlite3.connect(tmp_path / "tokens.db")) as database:
+        rows = database.execute("select state from tasks order by created_at").fetchall()
+    assert [state for (state,) in rows] == ["running", "lost"]

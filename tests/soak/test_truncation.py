@@ -88,9 +88,9 @@ def heard(call: Call, front: Front) -> Heard:
     if call.array:
         path = path.removesuffix("?alt=sse")
     base = f"{front.url}/{pair.platform}" if call.fronted else pair.base
-    headers, token = {"tokens-authorization": pair.stack.licence}, pair.stack.licence
+    headers, token = {}, pair.stack.licence
     if call.brought:
-        token = KEY
+        headers, token = {"tokens-authorization": token}, KEY
     query = f"retry_attempt={call.again}"
     return pair.caller.call(base, (path, body), token, query=query, headers=headers)
 
@@ -160,6 +160,32 @@ def _kind(complete: bool, success: bool, answer: Heard) -> str:
     return f"{'whole' if complete else 'cut'}, shown as {told}"
 
 
+def test_half_an_event_is_told_to_nobody_but_who_wants_the_bytes_as_they_are(
+    troubled: Stack, trusted: Front
+) -> None:
+    """R-001, C-048: with a licence there is nothing but whole events, and the error is the last."""
+    native = [
+        replace(one, trouble=replace(one.trouble, number=2 * NEXT + at), brought=at % 4 == 0)
+        for at, one in enumerate(calls(troubled, CALLS * 4, seed=3))
+        if one.stream and not one.array and one.pair.is_raw and one.trouble.at < 1.0
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda call: heard(call, trusted), native))
+    torn = Counter[bool]()
+    for call, answer in zip(native, answers, strict=True):
+        if answer.status != 200 or not answer.broken:
+            continue
+        *events, last = answer.content.replace(b"\r\n", b"\n").split(b"\n\n")
+        torn[call.brought] += bool(last)
+        if not call.brought:
+            data = [json.loads(one.partition(b"data: ")[2]) for one in events if b"data: " in one]
+            end = Heard(200, {}, events=[("", json.dumps(data[-1]))])
+            assert call.pair.caller.failure(end), answer.content[-500:]
+
+    print(f"\n{len(native)} streams, {torn[True]} with half an event")
+    assert torn[True] and not torn[False]
+
+
 def _openai_chat(url: str, licence: str, model: str, text: str) -> bool:
     chunks: Any = test_openai_python.opened(url, licence).chat.completions.create(
         model=model, messages=[{"role": "user", "content": text}], stream=True
@@ -220,5 +246,5 @@ def _took_for_whole(call: Call) -> bool:
     ask, broken = SDKS[pair.caller.name]
     try:
         return ask(pair.base, pair.stack.licence, pair.model, call.text)
-    except (*broken, ValueError):  # half an event that came as it was is no JSON
+    except broken:  # and not because of half an event, which would be no JSON
         return False

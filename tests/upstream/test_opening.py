@@ -10,8 +10,9 @@ import gevent
 import pytest
 from gevent import socket as gsocket
 
-from app.errors import BadReply, TimedOut, Unreachable
+from app.errors import BadReply, OutOfFiles, TimedOut, Unreachable, UpstreamError
 from app.upstream.transport import Deadlines, Transport
+from tests.scarce import no_descriptors
 from tests.upstream.rawserver import (
     Peer,
     answers,
@@ -300,7 +301,7 @@ def test_a_closed_port_is_unreachable(call):
         with pytest.raises(Unreachable) as caught:
             client.open(url=f"http://127.0.0.1:{bound.getsockname()[1]}/")
 
-    assert caught.value.verdict == "retry"
+    assert (caught.value.verdict, caught.value.code) == ("retry", "upstream_unreachable")
 
 
 def test_an_address_that_swallows_packets_costs_the_connect_time_and_no_more(call):
@@ -339,6 +340,20 @@ def test_a_name_that_leads_nowhere_is_unreachable(host):
     transport = Transport(Deadlines())
     with pytest.raises(Unreachable):
         transport.open("GET", f"http://{host}/", {}, None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "a-platform.invalid"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_for_want_of_descriptors_nobody_is_blamed_but_us(scheme, host):
+    """R-145: also where it is the name that cannot be looked up, or who signs certificates."""
+    transport = Transport(Deadlines())
+    with no_descriptors(), pytest.raises(OutOfFiles) as caught:
+        transport.open("GET", f"{scheme}://{host}/", {}, None)
+
+    assert (caught.value.status, caught.value.retry_after) == (503, 2.0)
+    assert not isinstance(caught.value, UpstreamError)
+    with pytest.raises(Unreachable):
+        transport.open("GET", f"{scheme}://a-platform.invalid/", {}, None)
 
 
 def test_environment_and_netrc_have_no_say(call, serve, monkeypatch, tmp_path):

@@ -12,7 +12,8 @@ import gevent
 import pytest
 from gevent import monkey
 
-from app.errors import BadReply, BrokenTransfer, TimedOut, Unreachable
+from app.errors import BadReply, BrokenTransfer, ConnectionLost, OutOfFiles, TimedOut, Unreachable
+from tests.scarce import no_descriptors
 from tests.upstream.conftest import gone_at_once, pieces
 from tests.upstream.rawserver import (
     CHUNKED,
@@ -191,7 +192,7 @@ def test_a_head_that_makes_no_sense_is_a_bad_reply(proxied, sent):
 
 def test_nothing_is_repeated_once_the_platform_has_read_it(proxied):
     client = proxied(resets_after(), answers(ok()))
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(ConnectionLost) as caught:
         client.open()
 
     assert (caught.value.verdict, caught.value.may_retry) == ("stop", False)
@@ -211,6 +212,14 @@ def test_a_proxy_that_is_not_there_is_unreachable(call):
             client.open()
 
     assert caught.value.verdict == "retry"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "a-proxy.invalid"])
+def test_for_want_of_descriptors_nobody_is_blamed_but_us(call, host):
+    """R-145."""
+    client = call(answers(ok()), proxy=f"http://{host}:3128")
+    with no_descriptors(), pytest.raises(OutOfFiles):
+        client.open()
 
 
 def test_a_proxy_that_swallows_packets_costs_the_connect_time(call):

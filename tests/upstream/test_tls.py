@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.errors import BrokenTransfer, TimedOut, Unreachable
+from app.errors import BrokenTransfer, OutOfFiles, TimedOut, Unreachable
+from app.upstream.transport import Deadlines, Transport
+from tests.scarce import no_descriptors
 from tests.upstream.conftest import gone_at_once, pieces
 from tests.upstream.rawserver import (
     CHUNKED,
@@ -126,6 +128,18 @@ def test_a_certificate_that_is_wrong_ends_the_call_before_anything_is_sent(
         client.open(headers={"authorization": "Bearer k"})
 
     assert client.server.requests == []
+
+
+def test_want_of_descriptors_is_over_when_it_is_over(secure, authority):
+    """R-145: who signs certificates could not be read then."""
+    transport = Transport(Deadlines(), ca_file=str(authority.file))
+    with no_descriptors(), pytest.raises(OutOfFiles):
+        transport.open("GET", "https://127.0.0.1/", {}, None)
+
+    client = secure(answers(ok(b"body")))
+    client.transport.close()
+    client.transport = transport
+    assert client.fetch() == b"body"
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import BadReply
-from app.wire.sse import KEEP_ALIVE, Frames, comment, frame
+from app.wire.sse import KEEP_ALIVE, Frames, WholeEvents, comment, frame
 
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 WORDS = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12)
@@ -170,3 +170,42 @@ def test_many_small_pieces_are_refused_at_the_cap_too():
     with pytest.raises(BadReply):
         for _ in range(200):
             frames.feed(b"xxxxxx")
+
+
+# ---------------------------------------------------------------- bytes as they are
+
+BLANK = rb"(\n\n|\n\r\n?|\r\r\n?)"
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(SCRAPS, max_size=40).map(b"".join), st.lists(st.integers(0, 80), max_size=12))
+def test_bytes_pass_as_they_are_but_only_whole_events_of_them(wire, places):
+    whole, passed, at = WholeEvents(), b"", 0
+    for place in [*sorted(min(place, len(wire)) for place in places), len(wire)]:
+        out = whole.feed(wire[at:place])
+        passed, at = passed + out, place
+        kept = wire[len(passed) : at]
+
+        assert wire[:at] == passed + kept
+        assert not out or re.search(BLANK + rb"\Z", passed)
+        assert not re.search(BLANK, kept)
+    assert (whole.take(), whole.take()) == (kept, b"")
+    assert by_the_book(passed) == by_the_book(wire)[: len(by_the_book(passed))]
+
+
+def test_what_ends_with_an_event_passes_without_a_copy():
+    whole = WholeEvents()
+    for piece in (b"data: x\n\n", b"data: x\r\n\r\n", b"data: x\r\r", b": \n\ndata: y\n\n"):
+        assert whole.feed(piece) is piece
+
+
+def test_an_event_of_many_pieces_passes_once_it_is_whole():
+    """R-009: as long as it comes, no piece of it is copied or looked through again."""
+    whole, pieces = WholeEvents(), [bytes(65536)] * 100
+    tracemalloc.start()
+    try:
+        assert [out for piece in pieces if (out := whole.feed(piece))] == []
+        assert tracemalloc.get_traced_memory()[1] < 65536
+    finally:
+        tracemalloc.stop()
+    assert whole.feed(b"\n") + whole.feed(b"\ndata") == bytes(6553600) + b"\n\n"
