@@ -76,6 +76,7 @@ class GatewayError(Exception):
     may_retry: bool | None = None  # told to the caller's SDK as `x-should-retry`, if it is not None
     breaks: ClassVar[bool] = False  # the transfer of a stream that it ends
     silent: ClassVar[bool] = False  # there is nobody who would hear of it
+    may_be_done: bool = False  # what was asked for: nobody knows how far it had come
 
     def __init__(
         self,
@@ -330,6 +331,7 @@ class CallerGone(CallerError):
     status = 499
     code = "caller_gone"
     silent = True
+    may_be_done = True
 
 
 class Interrupted(CallerGone):
@@ -392,8 +394,8 @@ class Verbatim(GatewayError):
 class UpstreamError(GatewayError):
     """The platform failed: an error of its own, if nothing below says it closer. `verdict` tells what
     that means for the credential that met it: `kind` of what is held against it, and whether for the
-    `whole` of it or for one model only. It `may_be_done` all the same: what must not be done twice is
-    not asked for again.
+    `whole` of it or for one model only. Where it `may_be_done` all the same, what must not be done twice
+    is not asked for again.
     """
 
     status = 502
@@ -402,7 +404,6 @@ class UpstreamError(GatewayError):
     verdict: Verdict = "retry"
     kind: str = "fault"
     whole: bool = False
-    may_be_done: bool = False
     asked: bool = True  # false: the platform was not called at all
 
 

@@ -24,7 +24,6 @@ from app.errors import (
     ModelNotFound,
     NotFound,
     NotOffered,
-    UpstreamError,
     outcome_of,
 )
 from app.ledger.ledger import Entry, Ledger, Purchase
@@ -307,9 +306,7 @@ def _as_it_will_be(job: VideoJob, order: Order) -> VideoJob:
 
 def _is_refusal(error: BaseException) -> bool:
     """Whether the platform has certainly not taken the job (R-081)."""
-    if isinstance(error, UpstreamError):
-        return not error.may_be_done
-    return isinstance(error, GatewayError)
+    return isinstance(error, GatewayError) and not error.may_be_done
 
 
 def engine_of(platform: Platform) -> VideoEngine:

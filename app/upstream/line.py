@@ -75,19 +75,23 @@ def _reached(host: str, port: int, seconds: float) -> Any:
     found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     trouble: OSError | None = None
     for left, (family, kind, proto, _, address) in zip(range(len(found), 0, -1), found):
-        sock = socket.socket(family, kind, proto)
         try:
-            sock.settimeout(max((end - time.monotonic()) / left, 0.01))
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
+            share = max((end - time.monotonic()) / left, 0.01)
+            return _connected(socket.socket(family, kind, proto), address, share)
         except OSError as error:
-            sock.close()
             trouble = error
-        except BaseException:
-            sock.close()
-            raise
     raise trouble or OSError("the name has no address")
+
+
+def _connected(sock: Any, address: Any, seconds: float) -> Any:
+    try:
+        sock.settimeout(seconds)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _secured(key: Key, sock: Any, tls: Any) -> Line:

@@ -194,3 +194,20 @@ def test_pictures_that_are_done_are_gone_and_stay_paid_for(stack: Stack, books: 
 
     assert requests.get(one["url"], timeout=PATIENCE).status_code == 404
     books.closed(name, "completed", "charged")
+
+
+def test_a_film_whose_caller_hangs_up_while_it_is_asked_for_may_have_been_begun(
+    stack: Stack,
+) -> None:
+    """R-081: who brought a token would look for it in vain; the operator sees a job of which nothing is
+    known.
+    """
+    stack.simulators.clear("sora")
+    stack.simulators.mishap("sora", "slow", seconds=20.0)
+    headers = {"Authorization": f"Bearer {BROUGHT}", "Tokens-Authorization": stack.licence}
+    body = {"model": "sora-2", "prompt": "A kite", "seconds": "4"}
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(stack.url("sora") + "/v1/videos", json=body, headers=headers, timeout=1)
+
+    assert len(stack.simulators.posts("sora")) == 1
+    assert until(lambda: "caller_gone" in stack.tokens("task", "list", "--state", "lost"))

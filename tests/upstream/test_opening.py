@@ -335,6 +335,19 @@ def test_a_second_address_is_tried_when_the_first_swallows_packets(call, monkeyp
         assert client.fetch() == b"body"
 
 
+def test_an_address_of_a_kind_that_this_host_has_not_is_passed_over(call, monkeypatch):
+    """As IPv6 where the kernel has none."""
+    client = call(answers(ok(b"body")))
+    kinds = socket.AF_INET, 9999
+    found = [
+        (kind, socket.SOCK_STREAM, 0, "", ("127.0.0.1", client.server.port))
+        for kind in reversed(kinds)
+    ]
+    monkeypatch.setattr(gsocket, "getaddrinfo", lambda *arguments: found)
+
+    assert client.fetch() == b"body"
+
+
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70 + ".invalid"])
 def test_a_name_that_leads_nowhere_is_unreachable(host):
     transport = Transport(Deadlines())
