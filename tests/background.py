@@ -15,7 +15,7 @@ from app.worker import main  # noqa: E402
 app.worker.SWEEP_SECONDS = 0.2
 app.worker.NOTICE_SECONDS = 0.2
 app.worker.RENEW_SECONDS = 0.5
-google_films.READY_SECONDS = 0.2
+google_films.READY_SECONDS = 1.0
 
 if __name__ == "__main__":
     sys.exit(main())
