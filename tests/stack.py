@@ -1,6 +1,7 @@
 """The gateway as it runs in earnest, in processes of its own, on simulators in another.
 
-gunicorn is started by `tokens serve`, with the configuration it is deployed with. Everything
+gunicorn is started as `tokens serve` becomes it, with the configuration it is deployed with; what the command looks
+at first takes a second, and is tested where services are started as systemd does and in tests/cli. Everything
 listens on loopback, on ports that were free a moment ago, and keeps its state in a folder of the
 test session. Processes are ended by their ids.
 
@@ -32,6 +33,7 @@ import pytest
 import requests
 
 from app.cli import main
+from app.cli.serve import gunicorn_command
 from app.platforms import PLATFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -194,7 +196,8 @@ class AccessLog:
 class Stack:
     """A gateway on the simulators. `settings` are environment variables."""
 
-    command = [TOKENS, "serve"]
+    command = gunicorn_command()
+    background = [sys.executable, "-m", "tests.background"]
     home = ROOT  # of the program that starts next
 
     def __init__(self, simulators: Simulators, folder: Path, **settings: str) -> None:
@@ -285,7 +288,7 @@ class Stack:
         """Sees to it that a worker works on films and pictures in the background."""
         if self._worker is None:
             with self._stderr.open("ab") as stderr:
-                self._worker = self._begun([TOKENS, "worker"], stderr)
+                self._worker = self._begun(self.background, stderr)
 
     def restart(self) -> None:
         """Ends everything and begins again, with nothing but what is in files."""

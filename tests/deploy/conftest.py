@@ -43,7 +43,7 @@ def pair(
     simulators: Simulators, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
 ) -> Iterator[Pair]:
     """Each test leaves both as it found them, running."""
-    running = Pair(simulators, tmp_path_factory.mktemp("pair"), certificate)
+    running = Pair(simulators, tmp_path_factory.mktemp("pair"), certificate, patience=3)
     yield running
     running.stop()
 

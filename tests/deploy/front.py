@@ -23,6 +23,8 @@ from tests.stack import ROOT, free_port, program, until
 
 SITE = ROOT / "deploy" / "nginx.conf"
 NAME = "tokens.example.com"
+# Services that stop wait for nginx to let go of what is idle; for tests that ask what becomes of calls meanwhile.
+LETS_GO_SOONER = {"keepalive_timeout 4s;": "keepalive_timeout 1s;"}
 MAIN = """
 user root; daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log warn;
 worker_rlimit_nofile 4096;

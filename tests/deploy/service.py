@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,13 @@ import pytest
 
 from tests.deploy.front import Certificate, Front
 from tests.metrics.reading import Reading
-from tests.stack import Simulators, Stack
+from tests.stack import TOKENS, Simulators, Stack
 
 
 class Service(Stack):
     """Two of them may share a folder, as they do on a server. `front` is set once nginx runs."""
 
+    command, background = [TOKENS, "serve"], [TOKENS, "worker"]
     front: Front
 
     def __init__(
@@ -72,11 +73,12 @@ def fronted(
     folders: pytest.TempPathFactory,
     certificate: Certificate,
     kind: type[Service] = Service,
+    spoilt: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Iterator[Service]:
     """A service with an nginx of its own."""
     running = kind(simulators, folders.mktemp("service"), **settings)
-    running.front = Front(folders.mktemp("nginx"), [running.socket_file], certificate)
+    running.front = Front(folders.mktemp("nginx"), [running.socket_file], certificate, spoilt)
     yield running
     running.front.stop()
     running.stop()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.deploy.front import Certificate
+from tests.deploy.front import LETS_GO_SOONER, Certificate
 from tests.deploy.load import held_open, is_good, load
 from tests.deploy.service import Service, fronted
 from tests.stack import Simulators, until
@@ -28,7 +28,8 @@ def recycling(
     """Workers leave after some calls: not as we ship it, but as somebody may have it."""
     words = "--max-requests 80 --max-requests-jitter 40"
     more = {"TOKENS_WORKERS": "2", "GUNICORN_CMD_ARGS": words}
-    with fronted(simulators, tmp_path_factory, certificate, **more) as running:
+    spoilt = {} if SECONDS else LETS_GO_SOONER
+    with fronted(simulators, tmp_path_factory, certificate, spoilt=spoilt, **more) as running:
         yield running
 
 

@@ -89,7 +89,7 @@ def test_calls_that_nobody_has_taken_yet_are_answered_before_the_end(pair: Pair)
 
 def test_a_stop_that_is_forced_shows_through_nginx(pair: Pair, crowd: ThreadPoolExecutor) -> None:
     """R-042."""
-    long = held_open(pair.a, crowd, 8, "simulate: words=150 pace=0.1")
+    long = held_open(pair.a, crowd, 8, "simulate: words=60 pace=0.1")
     assert pair.b.terminate().wait(30) == 0
     pair.b.begin()
 

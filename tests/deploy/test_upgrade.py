@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.storage.database import HEAD, Database
-from tests.deploy.front import Certificate
+from tests.deploy.front import LETS_GO_SOONER, Certificate
 from tests.deploy.load import held_open, is_good, load
 from tests.deploy.pair import Pair
 from tests.deploy.service import Service
@@ -24,11 +24,13 @@ pytestmark = pytest.mark.slow
 # What reliability asks for is 5,000 requests each way, on both databases: set SOAK_REQUESTS.
 REQUESTS = int(os.environ.get("SOAK_REQUESTS", "300"))
 IS_WHOLE = REQUESTS >= 5000
+SHORT = "simulate: words=3 pace=0.03"  # who never pauses leaves no processor for those who start
+LONG = f"simulate: words={40 if IS_WHOLE else 20} pace=0.1"
 
 
 @pytest.fixture(params=KINDS if IS_WHOLE else KINDS[:1])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with made(request.param, tmp_path, request.node.name) as database:
+    with made(request.param, tmp_path, request.node.name, anew=True) as database:
         yield database
 
 
@@ -37,7 +39,9 @@ def pair(
     simulators: Simulators, certificate: Certificate, tmp_path: Path, database: Database
 ) -> Iterator[Pair]:
     """A pair of its own, for its versions change."""
-    running = Pair(simulators, tmp_path, certificate, TOKENS_DATABASE_URL=address(database))
+    more = {"TOKENS_DATABASE_URL": address(database)}
+    spoilt = {} if IS_WHOLE else LETS_GO_SOONER
+    running = Pair(simulators, tmp_path, certificate, spoilt=spoilt, **more)
     yield running
     running.stop()
 
@@ -69,15 +73,15 @@ def test_a_version_comes_and_goes_and_nobody_notices(
 ) -> None:
     """Calls and streams, through nginx with connections that are kept, and each of them in the ledger."""
     coming = next_release(tmp_path / "next")
-    long = held_open(pair.a, crowd, 12, "simulate: words=40 pace=0.1")
-    with load(pair.a, crowd) as up:
+    long = held_open(pair.a, crowd, 12, LONG)
+    with load(pair.a, crowd, text=SHORT) as up:
         assert f"at migration {HEAD}, " in upgrade(pair.a, coming)
         for one in (pair.a, pair.b):
             restart(one, coming)
         assert until(lambda: len(up.good) >= REQUESTS, REQUESTS / 10)
 
-    long += held_open(pair.a, crowd, 12, "simulate: words=40 pace=0.1")
-    with load(pair.a, crowd) as down:
+    long += held_open(pair.a, crowd, 12, LONG)
+    with load(pair.a, crowd, text=SHORT) as down:
         for one in (pair.a, pair.b) if IS_WHOLE else (pair.a,):
             restart(one, ROOT)
         assert until(lambda: len(down.good) >= REQUESTS, REQUESTS / 10)

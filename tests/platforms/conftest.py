@@ -77,10 +77,8 @@ class Pair:
         """The chats that the platform was asked for in this test. Where a chat takes more calls than
         one, those that begin it.
         """
-        found = self.simulators.journal(self.platform)
-        if not MODELS[self.platform].agents:
-            return found
-        return [one for one in found if one["method"] == "POST" and one["body"]]
+        found = self.simulators.posts(self.platform)
+        return [one for one in found if one["body"] or not MODELS[self.platform].agents]
 
     def mishap(self, kind: str, times: int = 1, **more: float) -> None:
         self.simulators.mishap(self.platform, kind, times, **more)

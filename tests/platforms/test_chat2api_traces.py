@@ -38,7 +38,7 @@ from tests.upstream.test_proxy import Proxy
 MARK = f"canary-{secrets.token_hex(4)}-"
 LENGTH = len(MARK) + 16
 CLIENTS = 8
-HANG_UP = 0.4  # seconds of silence after which a client has had enough
+HANG_UP = 0.2  # seconds of silence after which a client has had enough
 ENDINGS = {  # what is asked for, and how the call's token ends
     "well": ("simulate: words=5", ""),
     "refused": ("hello", "-revoked"),

@@ -132,7 +132,7 @@ def test_what_is_compacted_counts_as_tokens_of_the_minute(codex: Pair) -> None:
     """C-240, C-241: held before, made good after, and not more than a request may have."""
     stack = codex.stack
     licence = stack.new_licence("--tpm", "20000", "--context", "1000")
-    full_minute(10)
+    full_minute(codex.stack, 10)
     _, body = codex.ask("hello")
     lefts, used = [], 0
     for _ in range(2):
@@ -149,7 +149,7 @@ def test_what_is_compacted_counts_as_tokens_of_the_minute(codex: Pair) -> None:
 def test_to_count_tokens_costs_none(codex: Pair) -> None:
     """C-240: and is no matter of whether any are left."""
     licence = codex.stack.new_licence("--tpm", "1")
-    full_minute(10)
+    full_minute(codex.stack, 10)
     _, body = codex.ask("hello")
     path = "/v1/responses/input_tokens"
     codes = [_ask(codex, "POST", path, key=licence, json=body).status_code for _ in range(3)]

@@ -46,7 +46,7 @@ def test_a_refusal_is_told_as_openai_tells_it(platform: str, stack: Stack) -> No
         "image_generation_user_error",
         "moderation_blocked",
     )
-    assert len(stack.simulators.journal(platform)) == 1
+    assert len(stack.simulators.posts(platform)) == 1
 
 
 @BOTH
@@ -55,7 +55,7 @@ def test_a_model_that_only_talks_is_asked_twice_and_no_more(platform: str, stack
     told = post(stack, platform, "/v1/images/generations", body)
 
     assert (told.status_code, told.json()["error"]["code"]) == (502, "no_image_generated")
-    assert len(stack.simulators.journal(platform)) == 2
+    assert len(stack.simulators.posts(platform)) == 2
 
 
 @pytest.mark.parametrize(

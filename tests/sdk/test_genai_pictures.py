@@ -45,7 +45,7 @@ def test_a_picture_is_made(client: genai.Client, door: Door, given: Any, stream:
         drawn(door, list(models.generate_content_stream(**wish)))
     else:
         drawn(door, [models.generate_content(**wish)])
-    (asked,) = door.stack.simulators.journal(door.name)
+    (asked,) = door.stack.simulators.posts(door.name)
     assert bool(given) == ("edits" in asked["path"] or "inlineData" in str(asked["body"]))
 
 
@@ -59,4 +59,4 @@ def test_films_are_not_made_by_interactions(client: genai.Client, door: Door) ->
             call(model="veo-3.1-generate-preview", prompt="A boat")
     with pytest.raises(Exception, match="404.*does not offer this endpoint"):
         client.interactions.create(model="gemini-omni-1.1-flash", input="A boat")
-    assert door.stack.simulators.journal(door.name) == []
+    assert door.stack.simulators.posts(door.name) == []

@@ -117,7 +117,7 @@ def test_pictures_are_edited(
     assert told.data is not None
     (image,) = told.data
     looked_at(image)
-    (asked,) = door.stack.simulators.journal(door.name)
+    (asked,) = door.stack.simulators.posts(door.name)
     assert "edits" in asked["path"] or "inlineData" in str(asked["body"])
 
 
@@ -215,7 +215,7 @@ def test_what_breaks_the_rules_is_told_as_openai_tells_it(
         with pytest.raises(openai.BadRequestError) as caught:
             client.images.generate(model=painter.model, prompt=painter.refusal, stream=stream)
         assert caught.value.code == "moderation_blocked"
-    assert len(door.stack.simulators.journal(door.name)) == 2
+    assert len(door.stack.simulators.posts(door.name)) == 2
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_throttled_key_gives_way_to_the_next(
     )
 
     assert list(told)[-1].b64_json if stream else looked_at(told.data[0])
-    assert len(other.stack.simulators.journal(other.name)) == 2
+    assert len(other.stack.simulators.posts(other.name)) == 2
 
 
 def test_what_one_brings_a_token_for_is_asked_with_it(door: Door, painter: Painter) -> None:
@@ -292,4 +292,4 @@ def test_what_one_brings_a_token_for_is_asked_with_it(door: Door, painter: Paint
     with pytest.raises(openai.RateLimitError):
         make("sim-throttled")
 
-    assert len(door.stack.simulators.journal(door.name)) == 2
+    assert len(door.stack.simulators.posts(door.name)) == 2

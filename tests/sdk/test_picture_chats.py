@@ -58,7 +58,7 @@ def test_the_last_words_and_their_pictures_are_what_is_asked(
     )
 
     shown(told.choices[0].message.content or "")
-    (asked,) = door.stack.simulators.journal(door.name)
+    (asked,) = door.stack.simulators.posts(door.name)
     assert "A kite" not in str(asked["body"])
     assert "edits" in asked["path"] or "inlineData" in str(asked["body"])
 

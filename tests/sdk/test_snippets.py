@@ -251,7 +251,7 @@ def test_curl_sends_several_turns(platform: str, stack: Stack, tmp_path: Path) -
     """C-067."""
     stack.simulators.clear(platform)
     told = content(shell(filled(snippets("platforms")["curl turns"], platform, stack), tmp_path))
-    (asked,) = stack.simulators.journal(platform)
+    (asked,) = stack.simulators.posts(platform)
     sent = json.dumps(asked["body"], ensure_ascii=False)
     turns = ["什么是 JavaScript？", "高级编程语言", "它和 Java 有什么关系？"]
 

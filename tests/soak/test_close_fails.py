@@ -21,7 +21,8 @@ from tests.storage.databases import KINDS, made
 
 pytestmark = pytest.mark.slow
 WORDS = 40
-SLOWLY = {"role": "user", "content": f"simulate: words={WORDS} pace=0.02 stall after=2 seconds=5"}
+SLOWLY = {"role": "user", "content": f"simulate: words={WORDS} pace=0.02 stall after=2 seconds=3"}
+HURRIED = "--worker-class tests.soak.hurried.HurriedWorker"
 
 
 @contextmanager
@@ -37,8 +38,9 @@ def held(database: Database) -> Iterator[None]:
 def test_an_end_that_cannot_be_written_is_not_told(
     kind: str, tmp_path: Path, simulators: Any
 ) -> None:
-    with made(kind, tmp_path, f"close {kind}") as database:
-        stack = Stack(simulators, tmp_path / "stack", TOKENS_DATABASE_URL=address(database))
+    with made(kind, tmp_path, f"close {kind}", anew=True) as database:
+        more = {"TOKENS_DATABASE_URL": address(database), "GUNICORN_CMD_ARGS": HURRIED}
+        stack = Stack(simulators, tmp_path / "stack", **more)
         journal = Path(stack.environ["TOKENS_JOURNAL_FILE"])
 
         def ask(stream: bool) -> requests.Response:

@@ -108,7 +108,7 @@ def house(
     folder = tmp_path_factory.mktemp("deaths")
     notes = folder / "notes"
     notes.mkdir()
-    with made(request.param, folder, f"deaths {request.param}") as database:
+    with made(request.param, folder, f"deaths {request.param}", anew=True) as database:
         stack = Stack(
             simulators,
             folder / "stack",

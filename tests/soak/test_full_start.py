@@ -34,7 +34,7 @@ DAY_MS = 86_400_000
 
 @pytest.fixture(params=KINDS if IS_WHOLE else KINDS[:1])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    with made(request.param, tmp_path, request.node.name) as database:
+    with made(request.param, tmp_path, request.node.name, anew=True) as database:
         fill(database)
         yield database
 

@@ -32,7 +32,7 @@ def test_four_workers_with_fifty_writers_each_are_never_told_that_it_is_locked(
     kind: str, tmp_path: Path
 ) -> None:
     """R-140."""
-    with made(kind, tmp_path, f"writers {kind}") as database:
+    with made(kind, tmp_path, f"writers {kind}", anew=True) as database:
         took = write_at_once(address(database), tmp_path, TURNS, SECONDS or LONG)
 
         assert SECONDS or len(took) == 2 * PROCESSES * WRITERS * TURNS

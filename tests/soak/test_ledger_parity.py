@@ -23,7 +23,7 @@ KILL_SECONDS = 1.0 if REQUESTS >= 10_000 else 0.4
 
 @pytest.fixture(params=KINDS)
 def house(request: pytest.FixtureRequest, tmp_path: Path, simulators: Any) -> Any:
-    with made(request.param, tmp_path, request.node.name) as database:
+    with made(request.param, tmp_path, request.node.name, anew=True) as database:
         settings = {"TOKENS_WORKERS": "2", "TOKENS_DATABASE_URL": address(database)}
         stack = Stack(simulators, tmp_path / "stack", **settings)
         yield stack, database

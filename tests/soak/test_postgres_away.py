@@ -25,11 +25,12 @@ from tests.stack import PATIENCE, Stack, until
 
 pytestmark = pytest.mark.slow
 HELLO = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}
-LONG = {"role": "user", "content": "simulate: words=300 pace=0.05"}
+LONG = {"role": "user", "content": "simulate: words=150 pace=0.05"}
+HURRIED = "--worker-class tests.soak.hurried.HurriedWorker"
 REQUESTS = 400
 THROW_OUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname <> ''"
 BACK_SECONDS = 5.0
-WAIT_SECONDS = 25.0  # nobody waits longer for a database that does not answer
+WAIT_SECONDS = 9.0  # nobody waits longer for a database that does not answer
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def stack(
     server: PostgresServer, simulators: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("away")
-    stack = Stack(simulators, folder, TOKENS_WORKERS="2", TOKENS_DATABASE_URL=server.url)
+    more = {"TOKENS_DATABASE_URL": server.url, "GUNICORN_CMD_ARGS": HURRIED}
+    stack = Stack(simulators, folder, TOKENS_WORKERS="2", **more)
     yield stack
     stack.stop()
 

@@ -65,7 +65,7 @@ def house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, simulators: Any
 ) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("quota")
-    with made(request.param, folder, f"quota {request.param}") as database:
+    with made(request.param, folder, f"quota {request.param}", anew=True) as database:
         settings = {"TOKENS_WORKERS": "4", "TOKENS_DATABASE_URL": address(database)}
         stack = Stack(simulators, folder / "stack", **settings)
         yield House(stack, database)

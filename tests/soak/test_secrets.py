@@ -172,7 +172,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     # Where nobody says otherwise, a process that crashes leaves all of its memory in a file.
     resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
     try:
-        with made(request.param, tmp_path, request.node.name) as database:
+        with made(request.param, tmp_path, request.node.name, anew=True) as database:
             house = House(database, tmp_path)
             yield house
             house.stop()

@@ -268,7 +268,7 @@ def test_who_comes_while_it_runs_is_told_to_come_again(
     desk: Desk, way: str, text: str, key: str
 ) -> None:
     path, body = WAYS[way]
-    asked = body(f"simulate: slow seconds=3\n{text}")
+    asked = body(f"simulate: slow seconds=1.5\n{text}")
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(desk.post, path, asked, key)
         assert until(lambda: desk.asked(text, path.split("/")[1]))

@@ -94,7 +94,7 @@ def test_it_is_refused_to_the_strict(
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, "unsupported_fields"), answer.text
     assert error["param"] == lost.split(", ")[0] and lost in error["message"]
-    assert studio.simulators.journal(platform) == []
+    assert studio.simulators.posts(platform) == []
 
 
 @every_wish

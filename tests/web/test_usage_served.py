@@ -195,7 +195,7 @@ def test_no_more_is_asked_for_than_is_left_of_the_day(stack, call, path):
     answer = call("POST", path, licence=words, json=WAYS[path])
 
     assert answer.status_code == 200, answer.text
-    (asked,) = stack.simulators.journal(platform)
+    (asked,) = stack.simulators.posts(platform)
     body = asked["body"]
     told = body.get("generationConfig", body)
     names = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")

@@ -12,7 +12,7 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
 
-import app.worker  # noqa: E402
+import tests.background  # noqa: E402
 from app.services.webhooks import Webhooks  # noqa: E402
 from app.storage.tasks import Tasks  # noqa: E402
 
@@ -38,7 +38,7 @@ def main(point: str) -> int:
         Tasks.notices_due = die_before_claiming  # type: ignore[method-assign]
     else:
         Webhooks.tell = die_telling  # type: ignore[method-assign]
-    return app.worker.main()
+    return tests.background.main()
 
 
 if __name__ == "__main__":

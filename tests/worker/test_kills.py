@@ -36,7 +36,7 @@ def test_what_was_added_comes_to_its_end_once_whoever_dies(
     kind, tmp_path, redis_address  # noqa: F811
 ):
     """With PostgreSQL the queue is in Redis, as where several hosts share the work."""
-    with made(kind, tmp_path, f"kills {kind}") as database:
+    with made(kind, tmp_path, f"kills {kind}", anew=True) as database:
         settled, tasks = watch_settling(database), Tasks(database)
         environ = environment(database, tmp_path)
         if kind == "postgresql":

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import STUDIO
 from tests.sdk.pictures import PAINTERS
-from tests.stack import TOKENS, Simulators, Stack, until
+from tests.stack import Simulators, Stack, until
 from tests.worker.receiver import NEVER, Message, Receiver
 from tests.worker.told import Client, at_work, hurry, row, rows
 
@@ -155,7 +155,11 @@ def test_after_a_500_it_is_told_again_later_with_the_same_id_and_a_new_signature
     receiver.answers[path] = [500, 503]
     name = standing.begun("video", webhook_url=receiver.url(path))
 
-    waits = [hurry(stack, name, after) for after in (1, 2)]
+    waits = []
+    for after in (1, 2):
+        last = about(receiver, path, name, after)[-1]
+        assert until(lambda: time.time() >= last.stamp + 1)  # it is in whole seconds
+        waits.append(hurry(stack, name, after))
     messages = about(receiver, path, name, 3)
 
     # How long it would have been: what was put off, less what the test took to notice.
@@ -250,7 +254,7 @@ def test_a_worker_that_is_killed_between_the_end_and_the_telling_loses_no_word(
 
     assert left.notice_at is not None and left.notice_at < time.time() + 121
     rows(idle).noticed(name, time.time())  # as if two minutes had gone by since it was claimed
-    with at_work(idle, TOKENS, "worker") as next_one:
+    with at_work(idle, *idle.background) as next_one:
         messages = receiver.came(path, 2 if point == "heard" else 1)
         assert until(lambda: row(idle, name).notice_at is None)
         next_one.terminate()
@@ -268,7 +272,7 @@ def test_what_was_cancelled_before_anybody_began_it_is_told_too(idle, receiver):
     name = client.begun("image")
     idle.tokens("task", "cancel", name)
 
-    with at_work(idle, TOKENS, "worker"):
+    with at_work(idle, *idle.background):
         (message,) = receiver.came(path)
 
     told = message.verified(client.secret)
