@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from typing import Any
 
@@ -16,6 +17,10 @@ import orjson
 
 from app.canonical.events import Usage
 from app.clock import Clock
+from app.storage.licences import PREFIX
+
+_PREFIX = PREFIX.encode()
+_LICENCE = re.compile(re.escape(_PREFIX) + rb"[\w-]+")
 
 
 class AccessLog:
@@ -41,6 +46,8 @@ class AccessLog:
             if usage.estimated:
                 record["tokens_estimated"] = True
         line = orjson.dumps({"at": round(self._clock.now(), 3), **record}, default=str)
+        if _PREFIX in line:  # some paste it behind the address, or in place of a model
+            line = _LICENCE.sub(_PREFIX + b"...", line)
         try:
             os.write(self._fd, line + b"\n")
         except OSError as error:

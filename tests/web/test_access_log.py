@@ -89,6 +89,18 @@ def test_every_request_has_one_line(call: Call, stack: Stack, name: str):
         assert line["platform"] == "chatgpt"
 
 
+@pytest.mark.parametrize("where", ["in the path", "as the model"])
+def test_a_licence_that_is_pasted_elsewhere_is_not_told(call: Call, stack: Stack, where: str):
+    """C-039."""
+    model = stack.licence if where == "as the model" else HELLO["model"]
+    path = f"/chatgpt/{stack.licence}" if where == "in the path" else CHAT
+    answer = call("POST", path, json=HELLO | {"model": model})
+    (line,) = lines(stack, answer.headers["x-request-id"])
+
+    assert stack.licence.removeprefix("tok-") not in str(line)
+    assert "tok-..." in str(line)
+
+
 def test_a_caller_who_hangs_up_has_one_line(call: Call, stack: Stack):
     words = [{"role": "user", "content": "simulate: words=4000 pace=0.02"}]
     answer = call("POST", CHAT, json=HELLO | {"stream": True, "messages": words}, stream=True)
