@@ -97,6 +97,7 @@ $(VENV)/runs: requirements.txt setup.cfg pyproject.toml
 	@$(PIP) --progress-bar on -r $(VENV)/runs.txt
 	@$(PIP) --quiet -r $(VENV)/parser.txt >$(VENV)/parser.log 2>&1 || echo 'The HTTP parser in C could not be built, so gunicorn uses the one in Python: about 45 us more a request. "apt-get install gcc python3-dev" and "make clean install" change that.'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q app deploy wsgi.py
 	@touch $@
 
 $(VENV)/tests: $(VENV)/runs
