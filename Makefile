@@ -73,6 +73,10 @@ bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at
 	$(BIN)/python tests/bench/compare.py $(ARGS)
 	$(BIN)/python tests/bench/pick.py
 
+.PHONY: rehearsal
+rehearsal: $(VENV)/tests ## do what deploy/install.md says on a Debian of its own under systemd (needs root, debootstrap, systemd-nspawn)
+	$(BIN)/python -m tests.rehearsal
+
 .PHONY: lock
 lock: $(VENV)/tests ## write requirements.txt from setup.cfg; ARGS=--upgrade takes newer releases
 	$(BIN)/python -m pip install --quiet pip-tools
