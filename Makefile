@@ -73,6 +73,10 @@ bench: $(VENV)/runs ## measure the gateway beside nginx and beside no gateway at
 	$(BIN)/python tests/bench/compare.py $(ARGS)
 	$(BIN)/python tests/bench/pick.py
 
+.PHONY: rehearsal
+rehearsal: $(VENV)/tests ## do what deploy/install.md says on a Debian of its own under systemd (needs root, debootstrap, systemd-nspawn)
+	$(BIN)/python -m tests.rehearsal
+
 .PHONY: lock
 lock: $(VENV)/tests ## write requirements.txt from setup.cfg; ARGS=--upgrade takes newer releases
 	$(BIN)/python -m pip install --quiet pip-tools
@@ -97,6 +101,7 @@ $(VENV)/runs: requirements.txt setup.cfg pyproject.toml
 	@$(PIP) --progress-bar on -r $(VENV)/runs.txt
 	@$(PIP) --quiet -r $(VENV)/parser.txt >$(VENV)/parser.log 2>&1 || echo 'The HTTP parser in C could not be built, so gunicorn uses the one in Python: about 45 us more a request. "apt-get install gcc python3-dev" and "make clean install" change that.'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q app deploy wsgi.py
 	@touch $@
 
 $(VENV)/tests: $(VENV)/runs

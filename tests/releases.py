@@ -44,10 +44,15 @@ def next_release(folder: Path) -> Path:
     for name in ("app", "deploy"):
         shutil.copytree(ROOT / name, folder / name)  # what is compiled too, which is faster
     shutil.copy2(ROOT / "wsgi.py", folder)
+    advance(folder)
+    return folder
+
+
+def advance(folder: Path) -> None:
+    """Makes of the program in this folder the next one."""
     _change(folder / "app/storage/ledger.py", COLUMN, f"{COLUMN}\n    {NEW_COLUMN}")
     _change(folder / "app/storage/compatibility.py", "accounts ", "accounts regions ")
     _migrate(folder, HEAD, NEXT, EXPANDING)
-    return folder
 
 
 def release_after(folder: Path) -> Path:

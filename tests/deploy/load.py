@@ -63,7 +63,7 @@ class Load:
 
     def __init__(self, stack: Stack, text: str) -> None:
         self._stack, self._text, self._enough = stack, text, threading.Event()
-        self.good, self.bad = Counter[str](), list[str]()
+        self.good, self.bad, self.let_go = Counter[str](), list[str](), 0
 
     def call(self) -> None:
         session = requests.Session()
@@ -79,7 +79,9 @@ class Load:
                 answer = session.post(url, json=body[1], headers=headers, timeout=30)
             except requests.RequestException as error:
                 # An idle connection that nginx closes as we send: it reads no more of it, so nothing was asked.
-                if not (is_kept and isinstance(error, requests.ConnectionError)):
+                if is_kept and isinstance(error, requests.ConnectionError):
+                    self.let_go += 1
+                else:
                     self.bad.append(repr(error))
                 is_kept = False
                 continue

@@ -142,13 +142,21 @@ def test_plain_http_is_sent_on_and_proofs_for_certbot_are_served(service: Servic
     assert (found.status_code, found.text) == (200, "proof")
 
 
-def test_the_log_has_no_licence_and_no_link(service: Service) -> None:
-    front = service.front
-    requests.get(f"{front.url}/gemini/v1beta/models?key={service.licence}", timeout=10)
-    requests.get(f"{front.url}/media/a-seal-of-ours/file.png", timeout=10)
+def test_the_logs_have_no_licence_and_no_link(service: Service, place: Place) -> None:
+    """Neither of calls that are answered, nor of those that are so large that nginx writes them to a file,
+    nor of those that it cannot hand over.
+    """
+    gone = place({"proxy_pass http://tokens;": "proxy_pass http://unix:/nowhere.sock;"})
+    for front in (service.front, gone):
+        models = f"{front.url}/gemini/v1beta/models"
+        requests.get(f"{models}?key={service.licence}", timeout=10)
+        large = f"{models}/gemini-2.5-flash:generateContent?key={service.licence}"
+        requests.post(large, json={"contents": "a" * (2 << 20)}, timeout=10)
+        requests.get(f"{front.url}/media/a-seal-of-ours/file.png", timeout=10)
 
-    assert until(lambda: "/gemini/v1beta/models" in front.log)
-    assert service.licence not in front.log and "a-seal-of-ours" not in front.log
+        assert until(lambda: ":generateContent" in front.log)
+        for written in (front.log, front.complaints):
+            assert service.licence not in written and "a-seal-of-ours" not in written
 
 
 def test_what_nginx_says_itself_is_json(service: Service, place: Place) -> None:
