@@ -14,7 +14,8 @@ Frame = tuple[bytes, bytes]  # (event name or empty, data)
 MOST_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _USUAL_ENDS = (b"\n\n", b"\n\r\n")
-_BLANKS = (b"\n\n", b"\n\r", b"\r\r")  # two line ends; CR and LF are one
+# With a blank line events end. "\n\r" would be one too, but is nearly always one of which half has come.
+_ENDS = (*_USUAL_ENDS, b"\r\r")
 
 
 class Frames:
@@ -141,9 +142,8 @@ class WholeEvents:
 
     def _seam(self, data: bytes) -> int:
         """Where in `data` an event ends whose blank line began in what is kept back; 0 if none does."""
-        if self._kept and self._kept[-1][-1:] + data[:1] in _BLANKS:
-            return 2 if data.startswith(b"\r\n") else 1
-        return 0
+        begun = b"".join(one[-2:] for one in self._kept[-2:])[-2:]
+        return max(_last_end(begun + data[:2]) - len(begun), 0)
 
 
 def frame(data: bytes, event: bytes = b"") -> bytes:
@@ -165,13 +165,8 @@ def _last_end(data: bytes) -> int:
     """Where the last event ends that is whole; 0 where none does. To look for a byte costs next to
     nothing, to look for two does not.
     """
-    blanks = _BLANKS if b"\r" in data else _BLANKS[:1] if b"\n" in data else ()
-    at = -1
-    for blank in blanks:
-        at = max(at, data.rfind(blank, max(at, 0)))
-    if at < 0:
-        return 0
-    return at + 3 if data[at + 1 : at + 3] == b"\r\n" else at + 2
+    ends = _ENDS if b"\r" in data else _ENDS[:1] if b"\n" in data else ()
+    return max((data.rfind(one) + len(one) for one in ends if one in data), default=0)
 
 
 def _named(block: bytes) -> Frame | None:
