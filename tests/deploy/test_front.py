@@ -153,8 +153,9 @@ def test_the_logs_have_no_licence_and_no_link(service: Service, place: Place) ->
         large = f"{models}/gemini-2.5-flash:generateContent?key={service.licence}"
         requests.post(large, json={"contents": "a" * (2 << 20)}, timeout=10)
         requests.get(f"{front.url}/media/a-seal-of-ours/file.png", timeout=10)
+        requests.get(f"{front.url}/chatgpt/{service.licence}", timeout=10)
 
-        assert until(lambda: ":generateContent" in front.log)
+        assert until(lambda: ":generateContent" in front.log and "/chatgpt/tok-..." in front.log)
         for written in (front.log, front.complaints):
             assert service.licence not in written and "a-seal-of-ours" not in written
 
