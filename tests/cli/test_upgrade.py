@@ -198,7 +198,7 @@ def test_this_program_uses_what_the_next_version_has_expanded(called, tokens, co
     assert done.returncode == 0 and version(place) == NEXT, done.stderr
 
     with pytest.raises(AssertionError, match="it would have served"):
-        called("serve")
+        called("serve", TOKENS_PORT=str(free_port()))
     assert called("licence", "add", "--label", "later").returncode == 0
     assert "before" in called("licence", "list").stdout
     look = called("upgrade", "--check")
