@@ -236,9 +236,12 @@ class Tasks:
 
     def renew(self, held: Iterable[Task], until: float) -> dict[str, Task]:
         """Those of them that are still in hand, by name, as they stand now: they may have been moved
-        in the meantime, by who has them.
+        in the meantime, by who has them. One that was let go of stays so.
         """
-        found = (self._change(_in_hand(one), {"lease_until": until}) for one in held)
+        leased = tasks.c.lease_until > 0
+        found = (
+            self._change(sa.and_(_in_hand(one), leased), {"lease_until": until}) for one in held
+        )
         return {task.id: task for task in found if task is not None}
 
     def move(self, task: Task, to: State, now: float, **changes: Any) -> Task | None:

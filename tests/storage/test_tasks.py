@@ -145,6 +145,16 @@ def test_who_slept_through_the_end_of_a_lease_changes_nothing(tasks, state):
     assert tasks.find(stale.id) == fresh
 
 
+def test_what_was_let_go_of_is_not_kept(tasks):
+    """Who keeps leases may not have heard of it yet; the next step would wait for the end of one more."""
+    one = at(tasks, "running")
+    free = tasks.move(one, "running", NOW, due_at=NOW + 1, lease_until=0.0)
+
+    assert tasks.renew([one], NOW + 60) == {}
+    assert tasks.find(one.id) == free
+    assert tasks.lease(one.id, NOW + 1, 30) is not None
+
+
 @pytest.mark.parametrize("state", sorted(OVER))
 def test_what_is_over_is_settled_and_stays_as_it_is(tasks, state):
     """R-082, R-085: settled once, whatever comes after."""
