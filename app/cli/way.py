@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.cli.finding import Finding
 from app.cli.way_probe import Told, Way, reached
@@ -44,6 +45,7 @@ class Looks:
     broken: Told
     brought: Told
     silent: Told
+    linked: Told
     announced: int
 
 
@@ -66,7 +68,7 @@ def examine(way: Way, silence: int) -> Iterator[Finding]:
             "headers", "wrong", what, "take what looks at headers out: `if`, `map`, a filter"
         )
         return
-    for look in (_protocol, _truth, _headers, _names, _timing, _coding):
+    for look in (_protocol, _truth, _links, _headers, _names, _timing, _coding):
         yield from look(way, looks)
     yield _end(looks.broken)
     yield _body(looks)
@@ -93,6 +95,8 @@ def _looks(way: Way, first: Told, silence: int) -> Looks:
         packed = pool.submit(way.stream, zipped)
         broken = pool.submit(way.stream, end="broken")
         brought = pool.submit(way.stream, both)
+        set_to = first.seen["links"] if first.seen["links_are_set"] else way.host
+        linked = pool.submit(way.link, set_to)
         announced = pool.submit(way.announce, first.seen["body_bytes"])
         return Looks(
             usual.result(),
@@ -101,6 +105,7 @@ def _looks(way: Way, first: Told, silence: int) -> Looks:
             broken.result(),
             brought.result(),
             silent.result(),
+            linked.result(),
             announced.result(),
         )
 
@@ -216,23 +221,37 @@ def _protocol(way: Way, looks: Looks) -> Iterator[Finding]:
 
 
 def _truth(way: Way, looks: Looks) -> Iterator[Finding]:
-    """Whether the gateway is told who calls, and by what address."""
+    """Whether the gateway is told who calls."""
     seen = looks.usual.seen
     if ELSEWHERE in str(seen.get("forwarded_for")):
         what = "callers can say that they come from any address"
         yield Finding("address", "wrong", what, "`proxy_set_header X-Forwarded-For $remote_addr;`")
     else:
         yield Finding("address", "ok", f"the gateway sees calls come from {seen.get('address')}")
-    if seen.get("scheme") != way.parts.scheme:
-        what = f"links that the gateway makes begin with {seen.get('scheme')}:"
-        do = "`proxy_set_header X-Forwarded-Proto $scheme;`, or set TOKENS_PUBLIC_URL"
-        yield Finding("links", "wrong", what, do)
-    elif str(seen.get("host")).partition(":")[0] != way.parts.hostname:
-        what = f"links that the gateway makes lead to {seen.get('host')}"
-        do = "`proxy_set_header Host $host;`, or set TOKENS_PUBLIC_URL"
-        yield Finding("links", "wrong", what, do)
+
+
+def _links(way: Way, looks: Looks) -> Iterator[Finding]:
+    """Where links to files lead: to what TOKENS_PUBLIC_URL says, or else to where the gateway is told that it
+    was called.
+    """
+    begin, is_set = looks.usual.seen["links"], looks.usual.seen["links_are_set"]
+    where, instead = urlsplit(begin), f"set TOKENS_PUBLIC_URL={way.url}, and restart the services"
+    if where.scheme != way.parts.scheme and not (is_set and where.scheme == "https"):
+        what, line = f"begin with {where.scheme}:", "X-Forwarded-Proto $scheme"
+    elif where.hostname != way.parts.hostname and not is_set:
+        what, line = f"lead to {begin}", "Host $host"
+    elif not (looks.linked.is_ours and looks.linked.status == 405):
+        why = looks.linked.trouble or f"somebody else answers ({looks.linked.status})"
+        what, line = f"lead to {begin}, where no gateway has files: {why}", ""
     else:
-        yield Finding("links", "ok", "lead back to this address")
+        back = where.hostname == way.parts.hostname
+        what = (
+            "lead back to this address" if back else f"lead to {begin}, which is a gateway as well"
+        )
+        yield Finding("links", "ok", what)
+        return
+    do = f"`proxy_set_header {line};`, or {instead}" if line and not is_set else instead
+    yield Finding("links", "wrong", f"links that the gateway makes {what}", do)
 
 
 def _headers(way: Way, looks: Looks) -> Iterator[Finding]:

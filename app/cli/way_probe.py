@@ -64,6 +64,22 @@ class Way:
     def is_secure(self) -> bool:
         return self.parts.scheme == "https"
 
+    @property
+    def host(self) -> str:
+        """The address without what the gateway's paths begin with here."""
+        return f"{self.parts.scheme}://{self.parts.netloc}"
+
+    @property
+    def url(self) -> str:
+        return self.host + self.prefix
+
+    def link(self, beginning: str) -> Told:
+        """The answer where links to files lead that begin so: 405 from a gateway, since they are only read.
+        The licence does not go there.
+        """
+        there = Way(beginning, self.licence, self._ca_file)
+        return there._call("POST", "/media/doctor/doctor", {})
+
     def get(self, path: str) -> Told:
         return self._call("GET", path, {})
 
@@ -123,7 +139,7 @@ class Way:
             told.headers = {name.lower(): value for name, value in answer.getheaders()}
             _read(answer, told)
             told.is_whole = True
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             told.trouble = str(error) or type(error).__name__
         finally:
             told.took = time.monotonic() - began

@@ -68,6 +68,8 @@ def _seen(hub: Gateway) -> dict[str, Any]:
         "protocol": environ.get("SERVER_PROTOCOL", ""),
         "scheme": request.scheme,
         "host": request.host,
+        "links": hub.media.beginning(request.host_url),
+        "links_are_set": bool(hub.media.public_url),
         "address": request.remote_addr or headers.get("X-Forwarded-For", ""),
         "forwarded_for": headers.get("X-Forwarded-For", ""),
         "connection": headers.get("Connection", "").lower(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,13 @@ from app.cli.way_probe import Way
 from tests.deploy.conftest import Place
 from tests.deploy.front import Certificate, Front
 from tests.deploy.service import Service
+from tests.stack import Simulators
 
 pytestmark = pytest.mark.slow
 LISTEN = 'proxy_set_header Connection "";  # (!)'
+BELOW = {
+    "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens/;"
+}
 # What is wrong with the site, what is found by it, and what puts it right.
 FAULTS = {
     "buffering": (
@@ -161,16 +166,55 @@ def test_what_only_a_header_prevents_is_noted(place: Place, service: Service) ->
 
 
 def test_a_prefix_works_with_both_slashes_and_not_without(place: Place, service: Service) -> None:
-    there = {
-        "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens/;"
-    }
     kept = {
         "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens;"
     }
 
-    assert wrong(looked(place(there), service, "/ai")) == []
+    assert wrong(looked(place(BELOW), service, "/ai")) == []
     (found,) = wrong(looked(place(kept), service, "/ai"))
     assert found.check == "gateway" and "`location /ai/ { proxy_pass http://tokens/; }`" in found.do
+
+
+NO_HOST = {
+    "proxy_set_header Host $host;": "",
+    "proxy_set_header X-Forwarded-Proto $scheme;": "",
+}
+
+
+def test_links_are_judged_by_the_address_that_they_are_set_to(
+    simulators: Simulators, certificate: Certificate, tmp_path: Path
+) -> None:
+    for name in ("gateway", "set", "other"):
+        (tmp_path / name).mkdir()
+    socket_file = tmp_path / "gateway" / "a.sock"
+    there = Front(tmp_path / "set", [socket_file], certificate)
+    other = Front(tmp_path / "other", [socket_file], certificate, NO_HOST)
+    service = Service(simulators, tmp_path / "gateway", TOKENS_PUBLIC_URL=there.url)
+    try:
+        assert wrong(looked(there, service, silence=1)) == []
+        assert wrong(looked(other, service, silence=1)) == []
+        there.stop()
+        (found,) = wrong(looked(other, service, silence=1))
+    finally:
+        service.stop()
+        there.stop()
+        other.stop()
+
+    assert (found.check, found.state) == ("links", "wrong")
+    assert f"lead to {there.url}, " in found.what and "refused" in found.what
+    assert found.do == f"set TOKENS_PUBLIC_URL={other.url}, and restart the services"
+
+
+def test_links_that_no_location_takes_are_wrong(place: Place, service: Service) -> None:
+    """Below a prefix they lead past it, unless they are told to."""
+    site = BELOW | {
+        "    location /media/ {\n        access_log off;": "    location /media/ {\n        return 404;",
+    }
+    front = place(site)
+    (found,) = wrong(looked(front, service, "/ai", silence=1))
+
+    assert (found.check, found.state) == ("links", "wrong")
+    assert found.do == f"set TOKENS_PUBLIC_URL={front.url}/ai, and restart the services"
 
 
 def test_certificates_are_judged_before_anything_is_said(

@@ -28,6 +28,7 @@ def test_it_tells_what_has_arrived_by_names_alone(stack: Stack) -> None:
     )
     assert {"authorization", "x-canary"} <= set(seen["headers"])
     assert (seen["address"], seen["protocol"], seen["scheme"]) == ("127.0.0.1", "HTTP/1.1", "http")
+    assert (seen["links"], seen["links_are_set"]) == (stack.url(), False)
     assert "not told" not in told.text and stack.licence not in told.text
     assert told.headers["x-accel-buffering"] == "no"
     assert "x-accel-buffering" not in ask(stack, plain="true").headers
