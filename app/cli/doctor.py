@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict
@@ -86,6 +87,12 @@ def _way(options: argparse.Namespace) -> Way:
         raise Complaint("a licence is needed: put it into the environment as LICENCE")
     if options.ca_file and not os.access(options.ca_file, os.R_OK):
         raise Complaint(f"{file_said(options.ca_file)} cannot be read")
+    if options.ca_file:
+        try:
+            ssl.create_default_context(cafile=options.ca_file)
+        except OSError as error:
+            what = f"{file_said(options.ca_file)} has no certificate in it, as PEM"
+            raise Complaint(f"--ca-file: {what}") from error
     if not 1 <= options.silence <= LONGEST_SILENCE:
         raise Complaint(f"--silence should be a number of seconds from 1 to {LONGEST_SILENCE}")
     return Way(options.url, licence.strip(), options.ca_file)

@@ -36,19 +36,27 @@ class Told:
     trouble: str = ""
 
     @property
-    def error(self) -> dict[str, Any]:
-        """The error that the gateway tells; nothing where it is somebody else's."""
+    def said(self) -> dict[str, Any]:
+        """The JSON that it is; nothing where it is none."""
         try:
             said = json.loads(self.body)
         except ValueError:
             return {}
-        error = said.get("error") if isinstance(said, dict) else None
+        return said if isinstance(said, dict) else {}
+
+    @property
+    def error(self) -> dict[str, Any]:
+        error = self.said.get("error")
         return error if isinstance(error, dict) else {}
 
     @property
     def is_ours(self) -> bool:
-        """Whether the gateway itself has answered."""
-        return "x-request-id" in self.headers
+        """Whether the gateway itself has answered. Its headers do not show it: nginx can hide them, or add
+        one that looks like them to what it says itself.
+        """
+        details = self.said.get("details")
+        is_health = isinstance(details, dict) and "platforms" in details
+        return bool(self.seen) or is_health or "request_id" in self.said
 
 
 class Way:

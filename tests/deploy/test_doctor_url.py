@@ -18,6 +18,7 @@ from tests.deploy.service import Service
 from tests.stack import Simulators
 
 pytestmark = pytest.mark.slow
+PAGES = "    error_page 413 @too_large;"
 LISTEN = 'proxy_set_header Connection "";  # (!)'
 BELOW = {
     "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens/;"
@@ -43,6 +44,46 @@ FAULTS = {
         {"client_max_body_size 129m;": ""},
         "bodies",
         "`client_max_body_size 129m;`",
+    ),
+    "errors told by nginx": (
+        {PAGES: f"proxy_intercept_errors on; error_page 400 401 404 500 @away;\n{PAGES}"},
+        "errors",
+        "`proxy_intercept_errors off;`",
+    ),
+    "errors told by our pages": (
+        {PAGES: f"proxy_intercept_errors on;\n{PAGES}"},
+        "errors",
+        "`proxy_intercept_errors off;`",
+    ),
+    "no Content-Type": (
+        {LISTEN: LISTEN + "\nproxy_hide_header Content-Type;"},
+        "answers",
+        "`proxy_hide_header Content-Type;`",
+    ),
+    "no X-Request-Id": (
+        {LISTEN: LISTEN + "\nproxy_hide_header x-request-id;"},
+        "answers",
+        "`proxy_hide_header X-Request-Id;`",
+    ),
+    "no Retry-After": (
+        {LISTEN: LISTEN + "\nproxy_hide_header Retry-After; proxy_hide_header x-should-retry;"},
+        "answers",
+        "`proxy_hide_header Retry-After;`, `proxy_hide_header X-Should-Retry;`",
+    ),
+    "no query": (
+        {"proxy_pass http://tokens;  # (!)": "proxy_pass http://tokens$uri;  # (!)"},
+        "query",
+        "`proxy_pass http://tokens;`",
+    ),
+    "no headers": (
+        {LISTEN: LISTEN + "\nproxy_pass_request_headers off;"},
+        "licence",
+        "`proxy_pass_request_headers on;`",
+    ),
+    "two headers": (
+        {LISTEN: LISTEN + '\nproxy_set_header Range "";\nproxy_set_header X-Session-Id "";'},
+        "headers",
+        '`proxy_set_header Range "";`, `proxy_set_header X-Session-Id "";`',
     ),
     "compression": ({"gzip off;": ""}, "compression", "`gzip off;`"),
     "no Authorization": (
@@ -114,8 +155,8 @@ def test_nothing_is_wrong_with_what_we_ship(service: Service) -> None:
 
     assert wrong(found) == []
     assert [one.check for one in found] == (
-        "certificate gateway licence protocol address links headers streams compression".split()
-        + ["broken answers", "bodies", "silence", "clock"]
+        "certificate gateway licence protocol address links headers errors".split()
+        + ["answers", "streams", "compression", "broken answers", "bodies", "silence", "clock"]
     )
 
 
@@ -163,6 +204,23 @@ def test_what_only_a_header_prevents_is_noted(place: Place, service: Service) ->
 
     assert [(one.check, one.state) for one in found] == [("streams", "note")]
     assert found[0].do == "`proxy_buffering off;`"
+
+
+def test_identity_is_no_compression(place: Place, service: Service) -> None:
+    front = place({LISTEN: LISTEN + "\nadd_header Content-Encoding identity;"})
+
+    assert wrong(looked(front, service, silence=1)) == []
+
+
+def test_a_licence_that_is_wrong_is_not_told_where_nginx_tells_errors(
+    place: Place, service: Service
+) -> None:
+    front = place(FAULTS["errors told by nginx"][0])
+    *_, found = way.examine(Way(front.url, "tk-wrong", str(front.certificate.file)), 1)
+
+    assert (found.check, found.state) == ("licence", "wrong")
+    assert "the gateway does not answer" not in found.what
+    assert "`proxy_intercept_errors off;`" in found.do
 
 
 def test_a_prefix_works_with_both_slashes_and_not_without(place: Place, service: Service) -> None:
@@ -286,6 +344,8 @@ def test_the_command_needs_no_settings_and_shows_no_licence(
         (["--url", "https://x"], "a licence is needed"),
         (["--url", "https://x", "--licence", "tk", "--silence", "0"], "--silence"),
         (["--url", "https://x", "--licence", "tk", "--ca-file", "/nowhere"], "cannot be read"),
+        (["--url", "https://x", "--licence", "tk", "--ca-file", "/"], "has no certificate in it"),
+        (["--url", "https://x", "--licence", "tk", "--ca-file", __file__], "has no certificate in"),
     ],
 )
 def test_words_that_make_no_sense_are_refused(
