@@ -46,7 +46,7 @@ class Looks:
     broken: Told
     brought: Told
     silent: Told
-    linked: Told
+    linked: str
     refused: list[Told]
     announced: int
 
@@ -263,9 +263,8 @@ def _links(way: Way, looks: Looks) -> Iterator[Finding]:
         what, line = f"begin with {where.scheme}:", "X-Forwarded-Proto $scheme"
     elif where.hostname != way.parts.hostname and not is_set:
         what, line = f"lead to {begin}", "Host $host"
-    elif not (looks.linked.is_ours and looks.linked.status == 405) and 405 not in looks.untold:
-        why = looks.linked.trouble or f"somebody else answers ({looks.linked.status})"
-        what, line = f"lead to {begin}, where no gateway has files: {why}", ""
+    elif looks.linked and 404 not in looks.untold:
+        what, line = f"lead to {begin}, where no files are: {looks.linked}", ""
     else:
         back = where.hostname == way.parts.hostname
         what = (

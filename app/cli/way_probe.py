@@ -81,12 +81,18 @@ class Way:
     def url(self) -> str:
         return self.host + self.prefix
 
-    def link(self, beginning: str) -> Told:
-        """The answer where links to files lead that begin so: 405 from a gateway, since they are only read.
-        The licence does not go there.
+    def link(self, beginning: str) -> str:
+        """Why links to files that begin so lead to no gateway's files; nothing where they do. The licence does
+        not go there.
         """
-        there = Way(beginning, self.licence, self._ca_file)
-        return there._call("POST", "/media/doctor/doctor", {})
+        there, path = Way(beginning, self.licence, self._ca_file), "/media/doctor/doctor"
+        told = there._call("POST", path, {})  # which tells where files are: they are only read
+        if told.is_ours:
+            return "" if told.status == 405 else "the gateway has none there"
+        told = there.get(path)  # nginx may let nobody post
+        if told.is_ours:
+            return ""
+        return told.trouble or f"somebody else answers ({told.status})"
 
     def get(self, path: str) -> Told:
         return self._call("GET", path, {})

@@ -245,22 +245,33 @@ def test_links_are_judged_by_the_address_that_they_are_set_to(
     for name in ("gateway", "set", "other"):
         (tmp_path / name).mkdir()
     socket_file = tmp_path / "gateway" / "a.sock"
-    there = Front(tmp_path / "set", [socket_file], certificate)
+    there = Front(tmp_path / "set", [socket_file], certificate, BELOW)
     other = Front(tmp_path / "other", [socket_file], certificate, NO_HOST)
-    service = Service(simulators, tmp_path / "gateway", TOKENS_PUBLIC_URL=there.url)
+    service = Service(simulators, tmp_path / "gateway", TOKENS_PUBLIC_URL=f"{there.url}/ai")
     try:
-        assert wrong(looked(there, service, silence=1)) == []
+        assert wrong(looked(there, service, "/ai", silence=1)) == []
         assert wrong(looked(other, service, silence=1)) == []
         there.stop()
-        (found,) = wrong(looked(other, service, silence=1))
+        (gone,) = wrong(looked(other, service, silence=1))
+        there.write({})
+        there.start()
+        (astray,) = wrong(looked(there, service, silence=1))
     finally:
         service.stop()
         there.stop()
         other.stop()
 
-    assert (found.check, found.state) == ("links", "wrong")
-    assert f"lead to {there.url}, " in found.what and "refused" in found.what
-    assert found.do == f"set TOKENS_PUBLIC_URL={other.url}, and restart the services"
+    assert (gone.check, gone.state) == (astray.check, astray.state) == ("links", "wrong")
+    assert f"lead to {there.url}/ai, " in gone.what and "refused" in gone.what
+    assert gone.do == f"set TOKENS_PUBLIC_URL={other.url}, and restart the services"
+    assert "has none there" in astray.what
+
+
+def test_links_that_nginx_lets_nobody_post_to_are_good(place: Place, service: Service) -> None:
+    line = "    location /media/ {\n        access_log off;"
+    front = place({line: line + " limit_except GET { deny all; }"})
+
+    assert wrong(looked(front, service, silence=1)) == []
 
 
 def test_links_that_no_location_takes_are_wrong(place: Place, service: Service) -> None:
