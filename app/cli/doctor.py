@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict
@@ -37,6 +38,7 @@ CLOCK_SECONDS = 60
 SILENCE = 65  # seconds that pass for --url, since nginx waits for 60 if it is not told otherwise
 LONGEST_SILENCE = 3600
 MOST_NAMED = 6  # models in one finding
+NO_KEY = "no key"
 WORKER_SECONDS = 60  # without a word from it
 
 
@@ -69,8 +71,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _reported(found: Iterable[Finding], *, as_json: bool) -> int:
     findings = list(found)
-    show([asdict(finding) for finding in findings], as_json=as_json)
+    shown = findings if as_json else _gathered(findings)
+    show([asdict(finding) for finding in shown], as_json=as_json)
     return int(any(finding.state == "wrong" for finding in findings))
+
+
+def _gathered(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """For people: several platforms without a key in one line, lest they bury the rest."""
+    keyless = [one for one in findings if (one.state, one.what) == ("note", NO_KEY)]
+    if len(keyless) < 2:
+        return findings
+    do = f"set TOKENS_NAME_KEYS to use one: {', '.join(one.check for one in keyless)}"
+    line = Finding("keys", "note", f"none for {len(keyless)} platforms", do)
+    place = findings.index(keyless[0])
+    return [*findings[:place], line, *(one for one in findings[place:] if one not in keyless)]
 
 
 def _way(options: argparse.Namespace) -> Way:
@@ -86,6 +100,12 @@ def _way(options: argparse.Namespace) -> Way:
         raise Complaint("a licence is needed: put it into the environment as LICENCE")
     if options.ca_file and not os.access(options.ca_file, os.R_OK):
         raise Complaint(f"{file_said(options.ca_file)} cannot be read")
+    if options.ca_file:
+        try:
+            ssl.create_default_context(cafile=options.ca_file)
+        except OSError as error:
+            what = f"{file_said(options.ca_file)} has no certificate in it, as PEM"
+            raise Complaint(f"--ca-file: {what}") from error
     if not 1 <= options.silence <= LONGEST_SILENCE:
         raise Complaint(f"--silence should be a number of seconds from 1 to {LONGEST_SILENCE}")
     return Way(options.url, licence.strip(), options.ca_file)
@@ -253,7 +273,7 @@ def _keys(chosen: Settings, kept: Set[str]) -> Iterator[Finding]:
         yield Finding("keys", "wrong", "no platform has a key", do)
     for name in keyless:
         settings = [f"TOKENS_{name.upper()}_KEYS", *PLATFORMS[name].key_variables]
-        yield Finding(name, "note", "no key", f"set {' or '.join(settings)} to use it")
+        yield Finding(name, "note", NO_KEY, f"set {' or '.join(settings)} to use it")
 
 
 def _prices(chosen: Settings, kept: Set[str]) -> Iterator[Finding]:

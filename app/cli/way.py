@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.cli.finding import Finding
 from app.cli.way_probe import Told, Way, reached
@@ -31,6 +32,7 @@ MEANT = {
     "Anthropic-Version": "2023-06-01",
     "X-Goog-Api-Client": "doctor",
 }
+REFUSALS = (400, 401, 403, 404, 405, 413, 429, 500, 502, 503, 504)
 RELOAD = "and `nginx -s reload`"
 
 
@@ -44,7 +46,18 @@ class Looks:
     broken: Told
     brought: Told
     silent: Told
+    linked: str
+    refused: list[Told]
     announced: int
+
+    @property
+    def untold(self) -> list[int]:
+        """The errors of the gateway in whose place something else arrives."""
+        return [
+            status
+            for status, told in zip(REFUSALS, self.refused)
+            if not (told.is_ours and told.status == status)
+        ]
 
 
 def examine(way: Way, silence: int) -> Iterator[Finding]:
@@ -58,6 +71,10 @@ def examine(way: Way, silence: int) -> Iterator[Finding]:
     yield (found := _licence(way, first))
     if found.state == "wrong":
         return
+    if "pieces" not in first.seen["query"]:
+        do = f"`proxy_pass http://tokens;`: no `$uri` behind the name, or `$uri$is_args$args` {RELOAD}"
+        yield Finding("query", "wrong", "what stands behind ? in addresses does not arrive", do)
+        return
     looks = _looks(way, first, silence)
     if not looks.usual.seen:
         why = looks.usual.trouble or f"somebody else answers ({looks.usual.status})"
@@ -66,7 +83,7 @@ def examine(way: Way, silence: int) -> Iterator[Finding]:
             "headers", "wrong", what, "take what looks at headers out: `if`, `map`, a filter"
         )
         return
-    for look in (_protocol, _truth, _headers, _names, _timing, _coding):
+    for look in (_protocol, _truth, _links, _headers, _names, _errors, _answers, _timing, _coding):
         yield from look(way, looks)
     yield _end(looks.broken)
     yield _body(looks)
@@ -86,13 +103,16 @@ def _looks(way: Way, first: Told, silence: int) -> Looks:
     meant = MEANT | {"Authorization": f"Bearer {way.licence}", "X-Forwarded-For": ELSEWHERE}
     both = {"Tokens-Authorization": way.licence, "Authorization": f"Bearer {BROUGHT}"}
     zipped = {"Authorization": f"Bearer {way.licence}", "Accept-Encoding": "gzip"}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(12) as pool:
         silent = pool.submit(way.stream, silence=silence)
         usual = pool.submit(way.stream, meant, **_timed())
         plain = pool.submit(way.stream, plain="true", **_timed())
         packed = pool.submit(way.stream, zipped)
         broken = pool.submit(way.stream, end="broken")
         brought = pool.submit(way.stream, both)
+        set_to = first.seen["links"] if first.seen["links_are_set"] else way.host
+        linked = pool.submit(way.link, set_to)
+        refused = [pool.submit(way.stream, refuse=status) for status in REFUSALS]
         announced = pool.submit(way.announce, first.seen["body_bytes"])
         return Looks(
             usual.result(),
@@ -101,6 +121,8 @@ def _looks(way: Way, first: Told, silence: int) -> Looks:
             broken.result(),
             brought.result(),
             silent.result(),
+            linked.result(),
+            [one.result() for one in refused],
             announced.result(),
         )
 
@@ -186,16 +208,22 @@ def _licence(way: Way, first: Told) -> Finding:
     if first.status == 401 and way.stream({"X-Api-Key": way.licence}).seen:
         do = f"take `proxy_set_header Authorization` out, or end it with `$http_authorization;` {RELOAD}"
         return Finding("licence", "wrong", "the header Authorization does not arrive", do)
+    if first.status == 401 and first.is_ours and way.stream({}).error == first.error:
+        do = f"`proxy_pass_request_headers on;`, and no `proxy_set_header Authorization` {RELOAD}"
+        return Finding("licence", "wrong", "it does not arrive in any header", do)
     if first.is_ours and first.status == 404:
         do = "install the same version there, or check the address"
         return Finding("licence", "wrong", "the gateway does not know `/health/stream`", do)
-    if first.error:
+    if first.is_ours and first.error:
         what = f"the gateway says no: {first.error.get('message')}"
         return Finding(
             "licence", "wrong", what, "give a licence that is good: `tokens licence list`"
         )
     what = first.trouble or f"somebody else answers ({first.status})"
-    do = "`location / { proxy_pass http://tokens; }`, for POST as well"
+    do = (
+        "`location / { proxy_pass http://tokens; }`, for POST as well; and `proxy_intercept_errors off;`, "
+        "since the gateway may have said why"
+    )
     return Finding("licence", "wrong", f"no stream came: {what}", do)
 
 
@@ -216,23 +244,36 @@ def _protocol(way: Way, looks: Looks) -> Iterator[Finding]:
 
 
 def _truth(way: Way, looks: Looks) -> Iterator[Finding]:
-    """Whether the gateway is told who calls, and by what address."""
+    """Whether the gateway is told who calls."""
     seen = looks.usual.seen
     if ELSEWHERE in str(seen.get("forwarded_for")):
         what = "callers can say that they come from any address"
         yield Finding("address", "wrong", what, "`proxy_set_header X-Forwarded-For $remote_addr;`")
     else:
         yield Finding("address", "ok", f"the gateway sees calls come from {seen.get('address')}")
-    if seen.get("scheme") != way.parts.scheme:
-        what = f"links that the gateway makes begin with {seen.get('scheme')}:"
-        do = "`proxy_set_header X-Forwarded-Proto $scheme;`, or set TOKENS_PUBLIC_URL"
-        yield Finding("links", "wrong", what, do)
-    elif str(seen.get("host")).partition(":")[0] != way.parts.hostname:
-        what = f"links that the gateway makes lead to {seen.get('host')}"
-        do = "`proxy_set_header Host $host;`, or set TOKENS_PUBLIC_URL"
-        yield Finding("links", "wrong", what, do)
+
+
+def _links(way: Way, looks: Looks) -> Iterator[Finding]:
+    """Where links to files lead: to what TOKENS_PUBLIC_URL says, or else to where the gateway is told that it
+    was called.
+    """
+    begin, is_set = looks.usual.seen["links"], looks.usual.seen["links_are_set"]
+    where, instead = urlsplit(begin), f"set TOKENS_PUBLIC_URL={way.url}, and restart the services"
+    if where.scheme != way.parts.scheme and not (is_set and where.scheme == "https"):
+        what, line = f"begin with {where.scheme}:", "X-Forwarded-Proto $scheme"
+    elif where.hostname != way.parts.hostname and not is_set:
+        what, line = f"lead to {begin}", "Host $host"
+    elif looks.linked and 404 not in looks.untold:
+        what, line = f"lead to {begin}, where no files are: {looks.linked}", ""
     else:
-        yield Finding("links", "ok", "lead back to this address")
+        back = where.hostname == way.parts.hostname
+        what = (
+            "lead back to this address" if back else f"lead to {begin}, which is a gateway as well"
+        )
+        yield Finding("links", "ok", what)
+        return
+    do = f"`proxy_set_header {line};`, or {instead}" if line and not is_set else instead
+    yield Finding("links", "wrong", f"links that the gateway makes {what}", do)
 
 
 def _headers(way: Way, looks: Looks) -> Iterator[Finding]:
@@ -241,7 +282,8 @@ def _headers(way: Way, looks: Looks) -> Iterator[Finding]:
     if not looks.brought.seen:
         lost.insert(0, "Tokens-Authorization")
     if lost:
-        do = f'take `proxy_set_header {lost[0]} "";` out, and set `proxy_pass_request_headers on;`'
+        lines = ", ".join(f'`proxy_set_header {name} "";`' for name in lost)
+        do = f"take {lines} out, and set `proxy_pass_request_headers on;`"
         yield Finding("headers", "wrong", f"these do not arrive: {', '.join(lost)}", do)
     else:
         yield Finding("headers", "ok", "all that mean something arrive")
@@ -256,6 +298,29 @@ def _names(way: Way, looks: Looks) -> Iterator[Finding]:
 
 
 # ---------------------------------------------------------------- what becomes of an answer
+
+
+def _errors(way: Way, looks: Looks) -> Iterator[Finding]:
+    if looks.untold:
+        what = f"callers are not told the gateway's own errors: {', '.join(map(str, looks.untold))}"
+        yield Finding("errors", "wrong", what, f"`proxy_intercept_errors off;` {RELOAD}")
+    else:
+        yield Finding("errors", "ok", "come back as the gateway tells them")
+
+
+def _answers(way: Way, looks: Looks) -> Iterator[Finding]:
+    headers = looks.usual.headers
+    lost = [] if "text/event-stream" in headers.get("content-type", "") else ["Content-Type"]
+    lost += [] if "x-request-id" in headers else ["X-Request-Id"]
+    if 429 not in looks.untold:
+        refusal = looks.refused[REFUSALS.index(429)].headers
+        lost += [one for one in ("Retry-After", "X-Should-Retry") if one.lower() not in refusal]
+    if lost:
+        lines = ", ".join(f"`proxy_hide_header {name};`" for name in lost)
+        what = f"these headers do not come back: {', '.join(lost)}"
+        yield Finding("answers", "wrong", what, f"take {lines} out {RELOAD}")
+    else:
+        yield Finding("answers", "ok", "come back with their headers")
 
 
 def _timing(way: Way, looks: Looks) -> Iterator[Finding]:
@@ -280,7 +345,8 @@ def _lateness(told: Told) -> float:
 
 
 def _coding(way: Way, looks: Looks) -> Iterator[Finding]:
-    if coding := looks.packed.headers.get("content-encoding"):
+    coding = looks.packed.headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
         what = f"streams are compressed ({coding}), which holds them back"
         do = f"`gzip off;`, or no text/event-stream in `gzip_types` {RELOAD}"
         yield Finding("compression", "wrong", what, do)

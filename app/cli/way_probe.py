@@ -36,19 +36,27 @@ class Told:
     trouble: str = ""
 
     @property
-    def error(self) -> dict[str, Any]:
-        """The error that the gateway tells; nothing where it is somebody else's."""
+    def said(self) -> dict[str, Any]:
+        """The JSON that it is; nothing where it is none."""
         try:
             said = json.loads(self.body)
         except ValueError:
             return {}
-        error = said.get("error") if isinstance(said, dict) else None
+        return said if isinstance(said, dict) else {}
+
+    @property
+    def error(self) -> dict[str, Any]:
+        error = self.said.get("error")
         return error if isinstance(error, dict) else {}
 
     @property
     def is_ours(self) -> bool:
-        """Whether the gateway itself has answered."""
-        return "x-request-id" in self.headers
+        """Whether the gateway itself has answered. Its headers do not show it: nginx can hide them, or add
+        one that looks like them to what it says itself.
+        """
+        details = self.said.get("details")
+        is_health = isinstance(details, dict) and "platforms" in details
+        return bool(self.seen) or is_health or "request_id" in self.said
 
 
 class Way:
@@ -63,6 +71,28 @@ class Way:
     @property
     def is_secure(self) -> bool:
         return self.parts.scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """The address without what the gateway's paths begin with here."""
+        return f"{self.parts.scheme}://{self.parts.netloc}"
+
+    @property
+    def url(self) -> str:
+        return self.host + self.prefix
+
+    def link(self, beginning: str) -> str:
+        """Why links to files that begin so lead to no gateway's files; nothing where they do. The licence does
+        not go there.
+        """
+        there, path = Way(beginning, self.licence, self._ca_file), "/media/doctor/doctor"
+        told = there._call("POST", path, {})  # which tells where files are: they are only read
+        if told.is_ours:
+            return "" if told.status == 405 else "the gateway has none there"
+        told = there.get(path)  # nginx may let nobody post
+        if told.is_ours:
+            return ""
+        return told.trouble or f"somebody else answers ({told.status})"
 
     def get(self, path: str) -> Told:
         return self._call("GET", path, {})
@@ -123,7 +153,7 @@ class Way:
             told.headers = {name.lower(): value for name, value in answer.getheaders()}
             _read(answer, told)
             told.is_whole = True
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             told.trouble = str(error) or type(error).__name__
         finally:
             told.took = time.monotonic() - began

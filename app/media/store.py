@@ -55,7 +55,7 @@ class Store:
         self._clock = clock
         self._seconds = seconds
         self._most = most
-        self._public_url = public_url
+        self.public_url = public_url
 
     def keep(self, file: File, *, owner: str, platform: str, task: str = "") -> Kept:
         """Keeps a copy. What it is, is told from its bytes; a `BadReply` where it is nothing we keep."""
@@ -107,7 +107,7 @@ class Store:
         """What the owner's own link leads to, or `NotFound`; None where it is no link of ours at all.
         Links begin with the operator's word for where we are, or as the caller reached us.
         """
-        for base in (self._public_url, base_url):
+        for base in (self.public_url, base_url):
             rest = _behind(url, base)
             if rest is not None and rest.startswith(f"{PREFIX}/"):
                 seal, _, name = rest.removeprefix(f"{PREFIX}/").partition("/")
@@ -126,11 +126,12 @@ class Store:
         return place.open(_name(kept), kept.size, start, end)
 
     def link(self, kept: Kept, base_url: str = "") -> str:
-        """An absolute address that opens it for a while. `base_url` is where the caller reached us; the
-        operator's own word for that goes before it.
-        """
-        base = (self._public_url or base_url).rstrip("/")
-        return base + self._links.path(_name(kept), kept.expires_at)
+        """An absolute address that opens it for a while. `base_url` is where the caller reached us."""
+        return self.beginning(base_url) + self._links.path(_name(kept), kept.expires_at)
+
+    def beginning(self, base_url: str) -> str:
+        """What links begin with: where the caller reached us, unless the operator says something else."""
+        return (self.public_url or base_url).rstrip("/")
 
     def remove(self, kept: Kept) -> bool:
         """Whether it was there. Links to it open nothing from now on."""

@@ -283,6 +283,7 @@ CHINESE: dict[str, str] = {
     "the film breaks the rules": "视频违反了平台的规则",
     "the platform has no such endpoint": "平台没有该接口",
     # ours
+    "this error was asked for": "这是按要求返回的错误",
     "the gateway could not finish the request": "网关未能完成该请求",
     "the gateway's database cannot be used just now": "网关的数据库暂时不可用",
 }

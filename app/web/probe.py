@@ -14,11 +14,12 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, g, request
 
-from app.errors import BrokenTransfer, CallerGone
+from app.errors import BrokenTransfer, CallerGone, GatewayError
 from app.services.chat import TICK_SECONDS, Relayed
 from app.upstream.transport import Leash
 from app.web.access import require_access
 from app.web.chat import listen, respond
+from app.web.failures import told
 from app.web.gateway import Gateway, gateway
 from app.web.limits import enter
 from app.wire import openai_chat
@@ -43,6 +44,8 @@ def mount_probe(bp: Blueprint) -> None:
     @require_access()
     def stream() -> Response:
         hub, query = gateway(), request.args
+        if (status := whole(query, "refuse", 400, 599)) is not None:
+            return _refused(status)
         wanted = Wanted(
             whole(query, "pieces", 1, MOST_PIECES) or 1,
             (whole(query, "pause_ms", 0, LONGEST_PAUSE) or 0) / 1000,
@@ -53,8 +56,8 @@ def mount_probe(bp: Blueprint) -> None:
         g.record.update(licence=g.caller.name, stream=True)
         leash = Leash()
         ear = listen(leash, probing=False)
-        told = _told(hub, wanted, _seen(hub), leash, g.record)
-        response = respond(hub, Relayed(200, openai_chat.STREAM_TYPE, {}, told), ear)
+        pieces = _pieces(hub, wanted, _seen(hub), leash, g.record)
+        response = respond(hub, Relayed(200, openai_chat.STREAM_TYPE, {}, pieces), ear)
         if query.get("plain") == "true":
             del response.headers["X-Accel-Buffering"]
         return response
@@ -65,9 +68,12 @@ def _seen(hub: Gateway) -> dict[str, Any]:
     headers, environ = request.headers, request.environ
     return {
         "path": environ.get("RAW_URI", request.path).partition("?")[0],
+        "query": sorted(request.args),
         "protocol": environ.get("SERVER_PROTOCOL", ""),
         "scheme": request.scheme,
         "host": request.host,
+        "links": hub.media.beginning(request.host_url),
+        "links_are_set": bool(hub.media.public_url),
         "address": request.remote_addr or headers.get("X-Forwarded-For", ""),
         "forwarded_for": headers.get("X-Forwarded-For", ""),
         "connection": headers.get("Connection", "").lower(),
@@ -78,7 +84,17 @@ def _seen(hub: Gateway) -> dict[str, Any]:
     }
 
 
-def _told(
+def _refused(status: int) -> Response:
+    """An error as callers are told errors, which counts as none."""
+    g.record["licence"] = g.caller.name
+    error = GatewayError("this error was asked for").after(1)
+    error.status, error.may_retry = status, False
+    response = told(error)
+    g.outcome = "ok"
+    return response
+
+
+def _pieces(
     hub: Gateway, wanted: Wanted, seen: dict[str, Any], leash: Leash, record: dict[str, Any]
 ) -> Iterator[bytes]:
     record["first_ms"] = 0

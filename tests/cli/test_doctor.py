@@ -170,6 +170,27 @@ def test_a_platform_without_a_key_is_not_called_and_its_settings_are_named(calle
     assert "`make run` needs none" in findings["keys"][2]
 
 
+def test_platforms_without_a_key_take_one_line_of_the_table(called):
+    keys = {"TOKENS_CHATGPT_KEYS": "sk-good"}
+    others = ", ".join(sorted({*PLATFORMS} - {"chatgpt"}))
+
+    lines = called("doctor", "--offline", **keys).stdout.splitlines()
+
+    (line,) = [one for one in lines if "gemini" in one]
+    assert line.split()[:2] == ["keys", "note"] and line.endswith(f" to use one: {others}")
+    assert not any("no key" in one for one in lines)
+    assert found(called("doctor", "--json", "--offline", **keys))["gemini"][1] == "no key"
+
+
+def test_the_only_platform_without_a_key_is_told_its_settings(called):
+    keys = {f"TOKENS_{name.upper()}_KEYS": "sk-good" for name in PLATFORMS if name != "sora"}
+
+    lines = called("doctor", "--offline", **keys).stdout.splitlines()
+
+    (line,) = [one for one in lines if "no key" in one]
+    assert line.split()[:2] == ["sora", "note"] and "set TOKENS_SORA_KEYS" in line
+
+
 def test_a_port_that_is_taken_is_no_fault_while_it_may_be_ours(called):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

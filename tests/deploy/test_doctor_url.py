@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,14 @@ from app.cli.way_probe import Way
 from tests.deploy.conftest import Place
 from tests.deploy.front import Certificate, Front
 from tests.deploy.service import Service
+from tests.stack import Simulators
 
 pytestmark = pytest.mark.slow
+PAGES = "    error_page 413 @too_large;"
 LISTEN = 'proxy_set_header Connection "";  # (!)'
+BELOW = {
+    "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens/;"
+}
 # What is wrong with the site, what is found by it, and what puts it right.
 FAULTS = {
     "buffering": (
@@ -38,6 +44,46 @@ FAULTS = {
         {"client_max_body_size 129m;": ""},
         "bodies",
         "`client_max_body_size 129m;`",
+    ),
+    "errors told by nginx": (
+        {PAGES: f"proxy_intercept_errors on; error_page 400 401 404 500 @away;\n{PAGES}"},
+        "errors",
+        "`proxy_intercept_errors off;`",
+    ),
+    "errors told by our pages": (
+        {PAGES: f"proxy_intercept_errors on;\n{PAGES}"},
+        "errors",
+        "`proxy_intercept_errors off;`",
+    ),
+    "no Content-Type": (
+        {LISTEN: LISTEN + "\nproxy_hide_header Content-Type;"},
+        "answers",
+        "`proxy_hide_header Content-Type;`",
+    ),
+    "no X-Request-Id": (
+        {LISTEN: LISTEN + "\nproxy_hide_header x-request-id;"},
+        "answers",
+        "`proxy_hide_header X-Request-Id;`",
+    ),
+    "no Retry-After": (
+        {LISTEN: LISTEN + "\nproxy_hide_header Retry-After; proxy_hide_header x-should-retry;"},
+        "answers",
+        "`proxy_hide_header Retry-After;`, `proxy_hide_header X-Should-Retry;`",
+    ),
+    "no query": (
+        {"proxy_pass http://tokens;  # (!)": "proxy_pass http://tokens$uri;  # (!)"},
+        "query",
+        "`proxy_pass http://tokens;`",
+    ),
+    "no headers": (
+        {LISTEN: LISTEN + "\nproxy_pass_request_headers off;"},
+        "licence",
+        "`proxy_pass_request_headers on;`",
+    ),
+    "two headers": (
+        {LISTEN: LISTEN + '\nproxy_set_header Range "";\nproxy_set_header X-Session-Id "";'},
+        "headers",
+        '`proxy_set_header Range "";`, `proxy_set_header X-Session-Id "";`',
     ),
     "compression": ({"gzip off;": ""}, "compression", "`gzip off;`"),
     "no Authorization": (
@@ -109,8 +155,8 @@ def test_nothing_is_wrong_with_what_we_ship(service: Service) -> None:
 
     assert wrong(found) == []
     assert [one.check for one in found] == (
-        "certificate gateway licence protocol address links headers streams compression".split()
-        + ["broken answers", "bodies", "silence", "clock"]
+        "certificate gateway licence protocol address links headers errors".split()
+        + ["answers", "streams", "compression", "broken answers", "bodies", "silence", "clock"]
     )
 
 
@@ -160,17 +206,84 @@ def test_what_only_a_header_prevents_is_noted(place: Place, service: Service) ->
     assert found[0].do == "`proxy_buffering off;`"
 
 
+def test_identity_is_no_compression(place: Place, service: Service) -> None:
+    front = place({LISTEN: LISTEN + "\nadd_header Content-Encoding identity;"})
+
+    assert wrong(looked(front, service, silence=1)) == []
+
+
+def test_a_licence_that_is_wrong_is_not_told_where_nginx_tells_errors(
+    place: Place, service: Service
+) -> None:
+    front = place(FAULTS["errors told by nginx"][0])
+    *_, found = way.examine(Way(front.url, "tk-wrong", str(front.certificate.file)), 1)
+
+    assert (found.check, found.state) == ("licence", "wrong")
+    assert "the gateway does not answer" not in found.what
+    assert "`proxy_intercept_errors off;`" in found.do
+
+
 def test_a_prefix_works_with_both_slashes_and_not_without(place: Place, service: Service) -> None:
-    there = {
-        "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens/;"
-    }
     kept = {
         "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens;"
     }
 
-    assert wrong(looked(place(there), service, "/ai")) == []
+    assert wrong(looked(place(BELOW), service, "/ai")) == []
     (found,) = wrong(looked(place(kept), service, "/ai"))
     assert found.check == "gateway" and "`location /ai/ { proxy_pass http://tokens/; }`" in found.do
+
+
+NO_HOST = {
+    "proxy_set_header Host $host;": "",
+    "proxy_set_header X-Forwarded-Proto $scheme;": "",
+}
+
+
+def test_links_are_judged_by_the_address_that_they_are_set_to(
+    simulators: Simulators, certificate: Certificate, tmp_path: Path
+) -> None:
+    for name in ("gateway", "set", "other"):
+        (tmp_path / name).mkdir()
+    socket_file = tmp_path / "gateway" / "a.sock"
+    there = Front(tmp_path / "set", [socket_file], certificate, BELOW)
+    other = Front(tmp_path / "other", [socket_file], certificate, NO_HOST)
+    service = Service(simulators, tmp_path / "gateway", TOKENS_PUBLIC_URL=f"{there.url}/ai")
+    try:
+        assert wrong(looked(there, service, "/ai", silence=1)) == []
+        assert wrong(looked(other, service, silence=1)) == []
+        there.stop()
+        (gone,) = wrong(looked(other, service, silence=1))
+        there.write({})
+        there.start()
+        (astray,) = wrong(looked(there, service, silence=1))
+    finally:
+        service.stop()
+        there.stop()
+        other.stop()
+
+    assert (gone.check, gone.state) == (astray.check, astray.state) == ("links", "wrong")
+    assert f"lead to {there.url}/ai, " in gone.what and "refused" in gone.what
+    assert gone.do == f"set TOKENS_PUBLIC_URL={other.url}, and restart the services"
+    assert "has none there" in astray.what
+
+
+def test_links_that_nginx_lets_nobody_post_to_are_good(place: Place, service: Service) -> None:
+    line = "    location /media/ {\n        access_log off;"
+    front = place({line: line + " limit_except GET { deny all; }"})
+
+    assert wrong(looked(front, service, silence=1)) == []
+
+
+def test_links_that_no_location_takes_are_wrong(place: Place, service: Service) -> None:
+    """Below a prefix they lead past it, unless they are told to."""
+    site = BELOW | {
+        "    location /media/ {\n        access_log off;": "    location /media/ {\n        return 404;",
+    }
+    front = place(site)
+    (found,) = wrong(looked(front, service, "/ai", silence=1))
+
+    assert (found.check, found.state) == ("links", "wrong")
+    assert found.do == f"set TOKENS_PUBLIC_URL={front.url}/ai, and restart the services"
 
 
 def test_certificates_are_judged_before_anything_is_said(
@@ -242,6 +355,8 @@ def test_the_command_needs_no_settings_and_shows_no_licence(
         (["--url", "https://x"], "a licence is needed"),
         (["--url", "https://x", "--licence", "tk", "--silence", "0"], "--silence"),
         (["--url", "https://x", "--licence", "tk", "--ca-file", "/nowhere"], "cannot be read"),
+        (["--url", "https://x", "--licence", "tk", "--ca-file", "/"], "has no certificate in it"),
+        (["--url", "https://x", "--licence", "tk", "--ca-file", __file__], "has no certificate in"),
     ],
 )
 def test_words_that_make_no_sense_are_refused(

@@ -28,10 +28,24 @@ def test_it_tells_what_has_arrived_by_names_alone(stack: Stack) -> None:
     )
     assert {"authorization", "x-canary"} <= set(seen["headers"])
     assert (seen["address"], seen["protocol"], seen["scheme"]) == ("127.0.0.1", "HTTP/1.1", "http")
+    assert seen["query"] == ["pause_ms", "pieces"]
+    assert (seen["links"], seen["links_are_set"]) == (stack.url(), False)
     assert "not told" not in told.text and stack.licence not in told.text
     assert told.headers["x-accel-buffering"] == "no"
     assert "x-accel-buffering" not in ask(stack, plain="true").headers
     assert stack.line(told.headers["x-request-id"])["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_an_error_that_is_asked_for_is_told_and_counts_as_none(stack: Stack, status: int) -> None:
+    told = ask(stack, refuse=status)
+
+    assert told.status_code == status and told.headers["retry-after"] == "1"
+    assert told.headers["x-should-retry"] == "false"
+    assert told.json()["error"]["message"] == "this error was asked for"
+    assert told.json()["request_id"] == told.headers["x-request-id"]
+    line = stack.line(told.headers["x-request-id"])
+    assert (line["outcome"], line["status"]) == ("ok", status)
 
 
 def test_an_end_that_is_none_breaks_the_transfer(stack: Stack) -> None:
@@ -59,7 +73,8 @@ def test_it_counts_as_a_call(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, value", [("pieces", "0"), ("pieces", "101"), ("pause_ms", "-1"), ("silence", "x")]
+    "name, value",
+    [("pieces", "0"), ("pieces", "101"), ("pause_ms", "-1"), ("silence", "x"), ("refuse", "200")],
 )
 def test_numbers_out_of_range_are_refused(stack: Stack, name: str, value: str) -> None:
     refused = ask(stack, **{name: value})
