@@ -5,6 +5,7 @@ languages.
 from __future__ import annotations
 
 import ast
+import configparser
 import inspect
 import string
 from functools import cache
@@ -13,6 +14,7 @@ import pytest
 
 from app import errors
 from app.cli.settings import markdown
+from app.extras import EXTRAS
 from app.web.chinese import CHINESE
 from tests.architecture.source import ROOT, modules, name_of
 
@@ -98,3 +100,14 @@ def test_the_readme_has_the_table_of_settings():
 
 def _facts(template: str) -> set[str]:
     return {field for _, field, _, _ in string.Formatter().parse(template) if field}
+
+
+@pytest.mark.parametrize("extra, page", [("s3", "media"), ("traces", "traces")])
+def test_what_is_installed_by_hand_is_named_everywhere(extra, page):
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    named = setup["options.extras_require"][extra].split()
+
+    assert named == list(EXTRAS[extra])
+    told = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert f".venv/bin/pip install {' '.join(named)}" in told
