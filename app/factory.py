@@ -20,6 +20,7 @@ from app.access.caller import Access
 from app.clock import Clock, SystemClock
 from app.config import BadSetting, Settings, day_starts
 from app.days import Days
+from app.extras import to_install
 from app.key_file import BadKeyFile
 from app.ledger.journal import Journal
 from app.ledger.ledger import Ledger
@@ -233,7 +234,7 @@ def make_webhooks(settings: Settings, database: Database) -> Webhooks:
 def make_bucket(settings: Settings) -> S3:
     """The bucket of the settings."""
     if not is_installed():
-        raise BadSetting("TOKENS_MEDIA_S3_BUCKET needs boto3: pip install 'tokens-gateway[s3]'")
+        raise BadSetting(f"TOKENS_MEDIA_S3_BUCKET needs boto3: {to_install('s3')}")
     return S3(
         settings.media_s3_bucket,
         key=settings.media_s3_key,
@@ -340,7 +341,7 @@ def _traces(platforms: dict[str, Platform], clock: Clock) -> Traces | None:
     try:
         sent = importlib.import_module("app.web.traces")  # slow, and seldom needed
     except ImportError as error:
-        about = {"needs": "pip install 'tokens-gateway[traces]'", "why": str(error)}
+        about = {"needs": to_install("traces"), "why": str(error)}
         log.warning("traces are not sent", extra=about)
         return None
     traces: Traces = sent.SentTraces({name: one.owner for name, one in platforms.items()}, clock)

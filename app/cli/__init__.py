@@ -10,9 +10,9 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
+from app.cli.checkout import check_checkout
 from app.cli.parser import Parser, Version
 from app.cli.words import Complaint
 
@@ -52,7 +52,22 @@ def main(words: list[str] | None = None) -> int:
     """Runs one command. 0 = done, 1 = it could not be done, 2 = the command line makes no sense,
     3 = `tokens upgrade --check` has found that the gateway has to end first.
     """
-    words = sys.argv[1:] if words is None else words
+    try:
+        check_checkout()
+        return _called(sys.argv[1:] if words is None else words)
+    except Complaint as complaint:
+        print(f"tokens: {complaint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or Python complains at exit
+        return 0
+
+
+def _called(words: list[str]) -> int:
     parser = Parser(
         prog="tokens",
         description="One OpenAI-shaped address for many AI platforms.",
@@ -66,23 +81,8 @@ def main(words: list[str] | None = None) -> int:
         if words[:1] == [name]:
             _module(name).add_arguments(sub)
     options = parser.parse_args(words)
-    return _run(_module(options.command).run, options)
+    return _module(options.command).run(options)
 
 
 def _module(name: str) -> Command:
     return cast(Command, importlib.import_module(f"app.cli.{name}"))
-
-
-def _run(run: Callable[[Any], int], options: argparse.Namespace) -> int:
-    try:
-        return run(options)
-    except Complaint as complaint:
-        print(f"tokens: {complaint}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or Python complains at exit
-        return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from app.cli.finding import Finding
 from app.clock import SystemClock
 from app.config import Settings
+from app.extras import to_install
 from app.factory import make_bucket
 from app.key_file import BadKeyFile
 from app.media.links import Links
@@ -63,7 +64,7 @@ def bucket(chosen: Settings, *, offline: bool) -> Iterator[Finding]:
     if not name:
         return
     if not is_installed():
-        do = "pip install 'tokens-gateway[s3]', or take TOKENS_MEDIA_S3_BUCKET out"
+        do = f"{to_install('s3')}, or take TOKENS_MEDIA_S3_BUCKET out"
         yield Finding("bucket", "wrong", "boto3 is not installed", do)
     elif offline:
         yield Finding("bucket", "note", f"{name} was not asked", "leave --offline out to ask it")

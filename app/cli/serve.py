@@ -11,14 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-import app
+from app.cli.checkout import GUNICORN, HOME
 from app.cli.database import opened
 from app.cli.state import check_state
 from app.cli.words import Complaint, prices, settings
 from app.config import Settings
-
-HOME = Path(app.__file__).resolve().parent.parent
-GUNICORN = HOME / "deploy" / "gunicorn.conf.py"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

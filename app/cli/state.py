@@ -15,6 +15,7 @@ from app.key_file import BadKeyFile
 from app.media.links import Links
 from app.seal import Seal
 from app.storage.copies import SIDE_FILES
+from app.storage.database import Database
 
 
 def check_state(chosen: Settings) -> None:
@@ -25,9 +26,13 @@ def check_state(chosen: Settings) -> None:
     for setting, folder in _folders(chosen):
         _check_folder(setting, folder)
     for setting, file in _files(chosen):
-        _check_folder(setting, file.parent)
-        if os.path.exists(file) and not os.access(file, os.R_OK | os.W_OK):
-            raise Complaint(_unwritable(setting, file))
+        _check_file(setting, file)
+
+
+def check_database(database: Database) -> None:
+    """Complains of a file of SQLite's, or of its folder, that cannot be written."""
+    for file in _database_files(database):
+        _check_file("TOKENS_DATABASE_URL", file)
 
 
 def _key_files(chosen: Settings) -> Iterator[tuple[str, Path]]:
@@ -45,12 +50,17 @@ def _folders(chosen: Settings) -> Iterator[tuple[str, Path]]:
 def _files(chosen: Settings) -> Iterator[tuple[str, Path]]:
     """Not that of the metrics: nothing is refused for want of one."""
     with closing(named(chosen)) as database:
-        for side in ("", *SIDE_FILES) if database.file else ():
-            yield "TOKENS_DATABASE_URL", Path(f"{database.file}{side}")
+        for file in _database_files(database):
+            yield "TOKENS_DATABASE_URL", file
     yield "TOKENS_JOURNAL_FILE", Path(chosen.journal_file)
     yield "TOKENS_COUNTERS_FILE", Path(chosen.counters_file)
     if not chosen.redis_url:
         yield "TOKENS_QUEUE_FILE", Path(chosen.queue_file)
+
+
+def _database_files(database: Database) -> list[Path]:
+    """Empty for a PostgreSQL."""
+    return [Path(f"{database.file}{side}") for side in ("", *SIDE_FILES) if database.file]
 
 
 def _check_keys(setting: str, file: Path, chosen: Settings) -> None:
@@ -61,6 +71,13 @@ def _check_keys(setting: str, file: Path, chosen: Settings) -> None:
             Seal.load(file)
     except BadKeyFile as error:
         raise Complaint(f"{error}; put the right file there, or correct {setting}") from error
+
+
+def _check_file(setting: str, file: Path) -> None:
+    """It can be written, or could be made."""
+    _check_folder(setting, file.parent)
+    if os.path.exists(file) and not os.access(file, os.R_OK | os.W_OK):
+        raise Complaint(_unwritable(setting, file))
 
 
 def _check_folder(setting: str, folder: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 from app.cli.backup import back_up
 from app.cli.database import check_known, named, used, why
+from app.cli.state import check_database
 from app.cli.upgrade_backup import Backup, planned
 from app.cli.words import Complaint, settings, show
 from app.storage import copies, dumps
 from app.storage.database import HEAD, Database, DatabaseTrouble
 from app.storage.schema import Step, oldest_after, prepare, steps
 
+RUNS_ON = "all of it can be done while the gateway runs; restart the services afterwards"
 WAITS = 3  # the exit code of --check where the gateway has to end first
 
 
@@ -56,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
         plan = _plan(database)
         if plan is None or not plan.steps:
             return _nothing(plan, options)
+        check_database(database)
         backup = None if options.no_backup else planned(database, options.backup, plan.at)
         if options.check:
             return _told(plan, backup, as_json=options.json)
@@ -101,11 +104,9 @@ def _told(plan: Plan, backup: Backup | None, *, as_json: bool) -> int:
         print(f"the database is at migration {plan.at}, and this program needs {HEAD}")
         if backup is not None:
             print(backup.said)
-        if plan.runs_on:
-            print("all of it can be done while the gateway runs; restart the services afterwards")
-        else:
-            print(_ending(plan))
     _check_backup(backup)
+    if not as_json:
+        print(RUNS_ON if plan.runs_on else _ending(plan))
     return 0 if plan.runs_on else WAITS
 
 

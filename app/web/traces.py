@@ -2,7 +2,7 @@
 the names that the GenAI conventions have for them.
 
 They are made when a request is over, from what is known of it then, and sent in the background. Nobody
-imports this but where traces are wanted: it needs `pip install 'tokens-gateway[traces]'`.
+imports this but where traces are wanted: it needs what docs/traces.md says.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ languages.
 from __future__ import annotations
 
 import ast
+import configparser
 import inspect
+import re
 import string
 from functools import cache
 
@@ -13,6 +15,7 @@ import pytest
 
 from app import errors
 from app.cli.settings import markdown
+from app.extras import EXTRAS
 from app.web.chinese import CHINESE
 from tests.architecture.source import ROOT, modules, name_of
 
@@ -98,3 +101,26 @@ def test_the_readme_has_the_table_of_settings():
 
 def _facts(template: str) -> set[str]:
     return {field for _, field, _, _ in string.Formatter().parse(template) if field}
+
+
+@pytest.mark.parametrize("extra, page", [("s3", "media"), ("traces", "traces")])
+def test_what_is_installed_by_hand_is_named_everywhere(extra, page):
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    named = setup["options.extras_require"][extra].split()
+
+    assert named == list(EXTRAS[extra])
+    told = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert f".venv/bin/pip install {' '.join(named)}" in told
+
+
+def test_reliability_names_tests_that_are_there_and_what_makes_them_longer():
+    """As they lie below `tests`, with the variables that they read."""
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [one.split(" | ")[-1] for one in page.splitlines() if "test_" in one and one[0] == "|"]
+    named = [(re.findall(r"`([\w/]+\.py)`", row), re.findall(r"(\w+)=", row)) for row in rows]
+
+    assert len(named) > 25
+    for files, variables in named:
+        texts = [(ROOT / "tests" / one).read_text(encoding="utf-8") for one in files]
+        assert files and all(any(one in text for text in texts) for one in variables), files

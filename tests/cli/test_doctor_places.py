@@ -15,6 +15,7 @@ import pytest
 from app.cli import places
 from app.cli.doctor import examine
 from app.config import Settings
+from app.extras import to_install
 from app.media.links import Links
 from app.platforms import PLATFORMS
 from app.seal import Seal
@@ -131,7 +132,7 @@ def test_boto3_that_is_missing_is_told_before_anything_is_asked(look, bucket, ke
     state, what, do = look(**keeping)["bucket"]
 
     assert (state, what) == ("wrong", "boto3 is not installed")
-    assert "pip install 'tokens-gateway[s3]'" in do and bucket.asked == []
+    assert to_install("s3") in do and bucket.asked == []
 
 
 # ---------------------------------------------------------------- folders

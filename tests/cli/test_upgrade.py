@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -18,9 +19,10 @@ from app.storage import copies, schema
 from app.storage.database import HEAD, Database
 from tests.cli.test_backup import downgrade, held_open
 from tests.releases import AFTER, NEXT, next_release, release_after
-from tests.stack import free_port, program
+from tests.stack import TOKENS, free_port, program
 
 BEFORE = "0010"
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -109,7 +111,40 @@ def test_room_that_is_not_there_is_noticed_before(old, place, monkeypatch):
     for words in (("upgrade", "--check"), ("upgrade",)):
         done = old(*words)
         assert done.returncode == 1 and "1 MB, and 0 MB are free" in done.stderr
+        assert "can be done" not in done.stdout
     assert version(place) == BEFORE
+
+
+@pytest.mark.parametrize("name", ["tokens.db", "tokens.db-wal", "tokens.db-shm", ""])
+@pytest.mark.parametrize("words", [("--check",), ("--no-backup",), ("--backup", "kept.db")])
+def test_what_cannot_be_written_is_noticed_before(old, place, monkeypatch, name, words):
+    shut = place.parent / name
+    with closing(sqlite3.connect(place)) as held:  # while it is open the side files are there
+        held.execute("SELECT * FROM licences").fetchall()
+        access = os.access
+        monkeypatch.setattr(os, "access", lambda file, how: file != shut and access(file, how))
+        done = old("upgrade", *words)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"{shut} cannot be written by" in done.stderr and "chown it" in done.stderr
+    assert version(place) == BEFORE and not list(place.parent.glob("kept*"))
+
+
+@pytest.mark.slow
+def test_who_may_only_read_the_file_hears_so_and_leaves_no_backup(old, place, environ):
+    """Without the rights that root has over other people's files."""
+    place.chmod(0o444)
+    words = [TOKENS, "upgrade"]
+    if not os.geteuid():
+        os.chown(place, NOBODY, NOBODY)
+        words = [program("setpriv"), "--bounding-set=-dac_override", *words]
+    for more in ([], ["--check"]):
+        done = subprocess.run(
+            [*words, *more], env=environ, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"tokens: {place} cannot be written by ")
+    assert version(place) == BEFORE and not list(place.parent.glob("*.at-*"))
 
 
 # ---------------------------------------------------------------- doing

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import yaml
 
 from tests.deploy.load import ask
-from tests.stack import ROOT, Simulators, Stack, free_port, program, until
+from tests.metrics.prometheus import Prometheus
+from tests.stack import ROOT, Simulators, Stack, program, until
 
 pytestmark = pytest.mark.slow
 RULES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_bytes())
@@ -149,53 +149,12 @@ def _judged(name: str, series: Series, told: list[Any]) -> Any:
 # ---------------------------------------------------------------- for real
 
 
-class Prometheus:
-    """It scrapes every second and waits for nothing to last before it rings."""
-
-    def __init__(self, folder: Path, target: str) -> None:
-        rules = json.loads(json.dumps(RULES))
-        for group in rules["groups"]:
-            for rule in group["rules"]:
-                rule.pop("for", None)
-        (folder / "alerts.yml").write_text(json.dumps(rules))
-        often = {"scrape_interval": "1s", "evaluation_interval": "1s", "scrape_timeout": "1s"}
-        jobs = [{"job_name": "tokens", "static_configs": [{"targets": [target]}]}]
-        config = {"global": often, "rule_files": ["alerts.yml"], "scrape_configs": jobs}
-        (folder / "prometheus.yml").write_text(json.dumps(config))
-        self.url = f"http://127.0.0.1:{free_port()}"
-        words = [program("prometheus"), f"--config.file={folder / 'prometheus.yml'}"]
-        words += [f"--storage.tsdb.path={folder / 'data'}"]
-        words += [f"--web.listen-address={self.url.removeprefix('http://')}"]
-        with (folder / "noise").open("wb") as noise:
-            self._process = subprocess.Popen(words, stdout=noise, stderr=noise)
-
-    def ringing(self) -> set[tuple[str, str]]:
-        """Alerts that ring, and the platform they speak of."""
-        found = self._told("alerts")["alerts"]
-        return {(one["labels"]["alertname"], one["labels"].get("platform", "")) for one in found}
-
-    def scraped(self) -> bool:
-        """Whether it has heard of the gateway twice, so that it sees what grows."""
-        query = "query?query=count_over_time(tokens_processes_lost_total[1m])>1"
-        return bool(self._told(query)["result"])
-
-    def _told(self, path: str) -> Any:
-        nothing = {"alerts": [], "result": []}
-        try:
-            answer = requests.get(f"{self.url}/api/v1/{path}", timeout=5)
-        except requests.ConnectionError:
-            return nothing
-        return answer.json()["data"] if answer.ok else nothing  # it takes a moment to be ready
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-
-
 @pytest.fixture
 def watched(simulators: Simulators, tmp_path: Path) -> Iterator[tuple[Stack, Prometheus]]:
     stack = Stack(simulators, tmp_path / "gateway", TOKENS_WORKERS="2", TOKENS_REST_SECONDS="600")
-    prometheus = Prometheus(tmp_path, stack.url().removeprefix("http://"))
+    targets = [{"targets": [stack.url().removeprefix("http://")]}]
+    jobs = [{"job_name": "tokens", "static_configs": targets}]
+    prometheus = Prometheus(tmp_path, {"scrape_configs": jobs}, RULES)
     yield stack, prometheus
     prometheus.stop()
     stack.stop()

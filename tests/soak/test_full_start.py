@@ -1,8 +1,11 @@
-"""R-052: a gateway with a long ledger and many open jobs is as soon ready as one with none."""
+"""R-052: a gateway with a long ledger and many open jobs is as soon ready as one with none, and as soon at
+the next version.
+"""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -11,14 +14,15 @@ import pytest
 import sqlalchemy as sa
 
 from app.canonical.task import LIVE
-from app.storage.database import Database
+from app.storage.database import HEAD, Database
 from app.storage.ledger import LedgerTable, days, ledger
 from app.storage.ledger_reading import first_id
 from app.storage.tasks import Task, Tasks, tasks
 from app.storage.workers import Workers
+from tests.cli.test_backup import downgrade
 from tests.platforms.callers import CALLERS
 from tests.soak.books import address
-from tests.stack import Simulators, Stack, until
+from tests.stack import TOKENS, Simulators, Stack, clean_environ, program, until
 from tests.storage.databases import KINDS, made
 from tests.storage.test_ledger import closing, opening
 
@@ -28,6 +32,8 @@ ROWS = int(os.environ.get("SOAK_ROWS", "20000"))
 JOBS = ROWS // 100
 IS_WHOLE = ROWS >= 1_000_000
 READY_SECONDS = 5.0 if IS_WHOLE else 15.0  # other tests run beside this one
+BEFORE = "0010"  # two migrations before the newest there was when this was first measured
+UPGRADE_SECONDS = 30.0
 KEPT_DAYS = 80  # over which the rows are spread: none is too old to be kept
 DAY_MS = 86_400_000
 
@@ -113,3 +119,25 @@ def test_it_is_ready_at_once_with_all_that_is_kept(
         f"{answered:.1f} s, worker {at_work:.1f} s"
     )
     assert ready < READY_SECONDS
+
+
+def test_an_upgrade_with_its_backup_takes_seconds(database: Database, tmp_path: Path) -> None:
+    if database.file is None:
+        program("pg_dump")
+    downgrade(database, BEFORE)
+    began = time.monotonic()
+    done = subprocess.run(
+        [TOKENS, "upgrade"],
+        env=clean_environ() | {"TOKENS_DATABASE_URL": address(database)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    took = time.monotonic() - began
+
+    assert done.returncode == 0, done.stderr
+    assert (database.version(), rows_of(database)) == (HEAD, ROWS + 1)
+    assert (tmp_path / done.stdout.split(":")[0]).exists()  # the backup
+    print(f"{database.url.drivername}: {ROWS} rows; `tokens upgrade` took {took:.1f} s")
+    assert took < UPGRADE_SECONDS

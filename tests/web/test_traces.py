@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from app.config import Settings
+from app.extras import to_install
 from app.factory import create_app
 from app.platforms import PLATFORMS
 from app.web.gateway import KEY
@@ -23,4 +24,4 @@ def test_whoever_has_not_installed_them_is_served_and_told(
     app = create_app(Settings.from_env(env, list(PLATFORMS.values())), traced=traced)
 
     assert app.extensions[KEY].traces is None
-    assert capsys.readouterr().err.count("pip install 'tokens-gateway[traces]'") == lines
+    assert capsys.readouterr().err.count(to_install("traces")) == lines
