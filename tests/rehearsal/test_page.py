@@ -17,6 +17,9 @@ TAKEN = [
     ("Look at it", 0, ("tok-...", "tokens doctor", "curl ")),
     *(("A new version", number, ()) for number in range(4)),
     ("A new version", 4, ("THE-BACKUP",)),
+    *(
+        ("Watching it", number, ()) for number in range(3)
+    ),  # tests/deploy/test_watching.py does these
 ]
 
 
