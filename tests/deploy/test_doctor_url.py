@@ -20,9 +20,9 @@ from tests.stack import Simulators
 pytestmark = pytest.mark.slow
 PAGES = "    error_page 413 @too_large;"
 LISTEN = 'proxy_set_header Connection "";  # (!)'
-BELOW = {
-    "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens/;"
-}
+ALL = "    location / {\n        proxy_pass http://tokens;"
+BELOW = {ALL: "    location /ai/ {\n        proxy_pass http://tokens/;"}
+FILES = "    location /media/ { proxy_pass http://tokens; %s}\n"
 # What is wrong with the site, what is found by it, and what puts it right.
 FAULTS = {
     "buffering": (
@@ -224,11 +224,10 @@ def test_a_licence_that_is_wrong_is_not_told_where_nginx_tells_errors(
 
 
 def test_a_prefix_works_with_both_slashes_and_not_without(place: Place, service: Service) -> None:
-    kept = {
-        "    location / {\n        proxy_pass http://tokens;": "    location /ai/ {\n        proxy_pass http://tokens;"
-    }
+    kept = {ALL: "    location /ai/ {\n        proxy_pass http://tokens;"}
+    below = {ALL: FILES % "" + BELOW[ALL]}
 
-    assert wrong(looked(place(BELOW), service, "/ai")) == []
+    assert wrong(looked(place(below), service, "/ai")) == []
     (found,) = wrong(looked(place(kept), service, "/ai"))
     assert found.check == "gateway" and "`location /ai/ { proxy_pass http://tokens/; }`" in found.do
 
@@ -268,18 +267,14 @@ def test_links_are_judged_by_the_address_that_they_are_set_to(
 
 
 def test_links_that_nginx_lets_nobody_post_to_are_good(place: Place, service: Service) -> None:
-    line = "    location /media/ {\n        access_log off;"
-    front = place({line: line + " limit_except GET { deny all; }"})
+    front = place({ALL: FILES % "limit_except GET { deny all; } " + ALL})
 
     assert wrong(looked(front, service, silence=1)) == []
 
 
 def test_links_that_no_location_takes_are_wrong(place: Place, service: Service) -> None:
     """Below a prefix they lead past it, unless they are told to."""
-    site = BELOW | {
-        "    location /media/ {\n        access_log off;": "    location /media/ {\n        return 404;",
-    }
-    front = place(site)
+    front = place(BELOW)
     (found,) = wrong(looked(front, service, "/ai", silence=1))
 
     assert (found.check, found.state) == ("links", "wrong")
