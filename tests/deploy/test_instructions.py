@@ -7,13 +7,10 @@ import subprocess
 
 import pytest
 
+from tests.deploy.pages import blocks, page
 from tests.stack import ROOT
 
 PAGES = ("install.md", "multi-host.md")
-
-
-def page(name: str) -> str:
-    return (ROOT / "deploy" / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -37,7 +34,7 @@ def test_settings_that_are_named_are_settings(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_what_is_to_be_pasted_is_shell(name: str) -> None:
-    for block in re.findall(r"```sh\n(.*?)```", page(name), re.DOTALL):
+    for block in blocks(page(name)):
         done = subprocess.run(["sh", "-n"], input=block, capture_output=True, text=True)
         assert done.returncode == 0, (block, done.stderr)
 

@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from tests.deploy.front import Certificate, Front
+from tests.deploy.pages import blocks, page
 from tests.deploy.service import OverSocket, Service
-from tests.deploy.test_instructions import page
 from tests.media.bucket import BUCKET, KEY, REGION, SECRET, Bucket
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
@@ -27,7 +27,7 @@ from tests.sdk.pictures import PAINTERS
 from tests.stack import TOKENS, Simulators, compact, until
 
 pytestmark = pytest.mark.slow
-BLOCKS = re.findall(r"```sh\n(.*?)```", page("multi-host.md"), re.DOTALL)
+BLOCKS = blocks(page("multi-host.md"))
 SETTINGS = {
     name: value.strip("'")
     for block in BLOCKS

@@ -12,6 +12,7 @@ import requests
 import yaml
 
 from tests.deploy.front import NAME, Certificate
+from tests.deploy.pages import page, sections
 from tests.deploy.service import Service, fronted
 from tests.metrics.prometheus import Prometheus
 from tests.stack import ROOT, Simulators, clean_environ, program, until
@@ -23,9 +24,7 @@ SOCKET = "/run/tokens-web-a/web.sock"
 @pytest.fixture(scope="module")
 def blocks() -> list[str]:
     """What is to be pasted: to make a token, to see that it works, to set up Prometheus."""
-    page = (ROOT / "deploy" / "install.md").read_text(encoding="utf-8")
-    part = page.partition("\n## Watching it\n")[2].partition("\n## ")[0]
-    return [str(one) for one in re.findall(r"```sh\n(.*?)```", part, re.DOTALL)]
+    return sections(page("install.md"))["Watching it"]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_what_the_host_itself_is_asked_by_answers(watched: Service, place: str) 
     program("curl")
     told = {
         "the alert": (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text(),
-        "the page": (ROOT / "deploy" / "install.md").read_text(),
+        "the page": page("install.md"),
     }[place]
     (asked,) = re.findall(r"`(curl -i --unix-socket [^`]+)`", told)
 

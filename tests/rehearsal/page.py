@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.stack import ROOT
+from tests.deploy.pages import page, sections
 
 NAME = "localhost"  # it leads here without anybody's help
 CERTIFICATE = f"/etc/letsencrypt/live/{NAME}/fullchain.pem"
@@ -13,17 +13,9 @@ REPOSITORY = "/srv/tokens.git"
 OF_OURS = r"(?<!s/)tokens\.example\.com"
 
 
-def sections(text: str) -> dict[str, list[str]]:
-    """The blocks to be pasted, by the heading they stand under."""
-    _, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
-    return {
-        part.partition("\n")[0]: re.findall(r"```sh\n(.*?)```", part, re.DOTALL) for part in parts
-    }
-
-
 class Page:
     def __init__(self, text: str | None = None) -> None:
-        self._text = text or (ROOT / "deploy" / "install.md").read_text(encoding="utf-8")
+        self._text = text or page("install.md")
         self._blocks = sections(self._text)
         self._taken: set[str] = set()
 
