@@ -144,7 +144,6 @@ class LeanBody:
         self._adapter = adapter if rest.keeps else None
         self._leash = leash
         self._watcher: Any = None
-        self._is_watched = False
         self._timer: Any = None
         self._ticks = 0.0
         self._waiting: Any = None
@@ -229,10 +228,10 @@ class LeanBody:
         hub = get_hub()
         if self._ticks != seconds:
             self._tick_every(seconds)
-        if not self._is_watched:
-            self._watcher = self._watcher or hub.loop.io(self._sock.fileno(), _READABLE)
+        if self._watcher is None:
+            self._watcher = hub.loop.io(self._sock.fileno(), _READABLE)
+        if not self._watcher.active:
             self._watcher.start(self._arrives)
-            self._is_watched = True
         self._waiting = getcurrent()
         try:
             return bool(hub.switch())
@@ -244,7 +243,6 @@ class LeanBody:
             self._waiting.switch(True)
         else:  # it is read later, and until then the hub would say so again and again
             self._watcher.stop()
-            self._is_watched = False
 
     def _tick_every(self, seconds: float) -> None:
         if self._timer is not None:
